@@ -1,0 +1,177 @@
+//! Folding what workers tell into a report, events and progress.
+
+use std::{
+    collections::VecDeque,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Instant,
+};
+
+use tokio::sync::{mpsc, watch};
+
+use crate::{
+    event::{Event, Progress},
+    report::{Jobs, Report},
+    scheduler::{Context, Outcomes, Record},
+};
+
+/// Whether somebody reads the stream of events.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Listening(Arc<AtomicBool>);
+
+impl Listening {
+    pub(super) fn begin(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    fn has_begun(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// Folds what workers tell into a report, events and progress.
+pub(super) struct Gather {
+    context: Arc<Context>,
+    report: Report,
+    events: mpsc::Sender<Event>,
+    progress: watch::Sender<Progress>,
+    listening: Listening,
+    /// Events from before anyone listened.
+    backlog: VecDeque<Event>,
+    missed: u64,
+    listings_open: i64,
+    started: Instant,
+}
+
+impl Gather {
+    /// How many events are kept for a reader who has not come yet.
+    pub(super) const BACKLOG: usize = 1024;
+
+    pub(super) fn new(
+        context: Arc<Context>,
+        events: mpsc::Sender<Event>,
+        progress: watch::Sender<Progress>,
+        listening: Listening,
+    ) -> Gather {
+        let listings_open = context.job.sources.len() as i64;
+        Gather {
+            context,
+            report: Report::default(),
+            events,
+            progress,
+            listening,
+            backlog: VecDeque::new(),
+            missed: 0,
+            listings_open,
+            started: Instant::now(),
+        }
+    }
+
+    /// Take in what a worker did; waits for a reader of events who is behind.
+    pub(super) async fn absorb(&mut self, outcomes: Outcomes, workers: usize) {
+        let Outcomes { totals, moved, declined, failures, warnings, records, listings_open, current } = outcomes;
+        self.report.totals.add(&totals);
+        for (sum, part) in self.report.moved.iter_mut().zip(moved) {
+            sum.files += part.files;
+            sum.bytes += part.bytes;
+        }
+        for (sum, part) in self.report.declined.iter_mut().zip(declined) {
+            *sum += part;
+        }
+        self.listings_open += listings_open;
+        self.progress.send_modify(|progress| {
+            progress.totals = self.report.totals;
+            progress.walked = self.listings_open <= 0;
+            progress.workers = workers;
+            if let Some(current) = current {
+                progress.current = Some(current.path());
+            }
+        });
+        // A reader who comes after events were let go gets those from here on.
+        let is_read = self.listening.has_begun();
+        if is_read && !self.context.records_wanted.swap(true, Ordering::Relaxed) {
+            let told = totals.entries_done() - records.len() as u64;
+            self.missed += told;
+        } else if !is_read && !self.context.records_wanted.load(Ordering::Relaxed) {
+            self.missed += totals.entries_done();
+        }
+        for record in records {
+            self.send(entry_event(&record)).await;
+        }
+        for warning in warnings {
+            if self.report.record_warning(&warning) {
+                tracing::warn!(path = %warning.path.display(), cause = %warning.cause, "{}", warning.loss.described());
+                self.send(Event::Warned(warning)).await;
+            }
+        }
+        for failure in failures {
+            tracing::warn!(cause = %failure.cause(), "{failure}");
+            self.send(Event::Failed(failure.duplicate())).await;
+            self.report.record_failure(failure);
+        }
+    }
+
+    async fn send(&mut self, event: Event) {
+        if self.events.is_closed() {
+            self.context.records_wanted.store(false, Ordering::Relaxed);
+            return;
+        }
+        if self.listening.has_begun() {
+            if self.missed > 0 {
+                let entries = std::mem::take(&mut self.missed);
+                let _ = self.events.send(Event::Missed { entries }).await;
+            }
+            while let Some(kept) = self.backlog.pop_front() {
+                let _ = self.events.send(kept).await;
+            }
+            let _ = self.events.send(event).await;
+        } else if self.backlog.len() < Self::BACKLOG - 1 {
+            self.backlog.push_back(event);
+        } else {
+            // Nobody came to read: what was kept is let go, and no more is kept.
+            self.context.records_wanted.store(false, Ordering::Relaxed);
+            self.missed += self.backlog.len() as u64 + 1;
+            self.backlog.clear();
+        }
+    }
+
+    /// The run is over: let go of the events, and say what was done.
+    pub(super) async fn finish(mut self) -> Report {
+        // What was kept fits into the channel, so a reader who never comes is not waited for.
+        if self.missed > 0 && !self.events.is_closed() {
+            let _ = self.events.try_send(Event::Missed { entries: self.missed });
+        }
+        for event in std::mem::take(&mut self.backlog) {
+            let _ = self.events.try_send(event);
+        }
+        let need = self.context.queue.need();
+        self.report.jobs = Jobs {
+            limit: need.limit,
+            peak: need.peak,
+            reason: self.context.jobs_reason.get().cloned().unwrap_or_default(),
+        };
+        self.report.cancelled = self.context.cancel.is_cancelled();
+        self.report.elapsed = self.started.elapsed();
+        self.progress.send_modify(|progress| {
+            progress.walked = true;
+            progress.workers = 0;
+        });
+        let totals = &self.report.totals;
+        tracing::info!(
+            files = totals.files_copied,
+            bytes = totals.bytes_copied,
+            failed = totals.failed,
+            cancelled = self.report.cancelled,
+            elapsed = ?self.report.elapsed,
+            "run finished"
+        );
+        self.report
+    }
+}
+
+fn entry_event(record: &Record) -> Event {
+    let Record { place, name, kind, done, bytes } = record;
+    Event::Entry { path: place.target_path(name), kind: *kind, done: *done, bytes: *bytes }
+}

@@ -1,0 +1,137 @@
+//! Engines and the runs they drive: the asynchronous side, which does no I/O itself.
+
+mod gather;
+mod run;
+mod supervisor;
+
+use std::{
+    io,
+    sync::{Arc, atomic::AtomicUsize},
+};
+
+use tokio::sync::{Semaphore, mpsc, watch};
+
+pub use run::{Aborted, Canceller, Run};
+
+use crate::{
+    job::CopyJob,
+    scheduler::{Cancel, Context, JobsLimit, Queue, Shares, Unit},
+    units::Descriptors,
+};
+
+/// Runs copies, as many as are started, within one limit of workers.
+///
+/// Cheap to clone; an engine without runs holds no thread.
+///
+/// ```
+/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// use orbit::{CopyJob, Engine};
+///
+/// let engine = Engine::new()?;
+/// let report = engine.start(CopyJob::new("photos", "/backup/photos")).finish().await?;
+/// for failure in &report.failures {
+///     eprintln!("{failure}: {}", failure.cause());
+/// }
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+pub struct Engine {
+    shared: Arc<Shared>,
+}
+
+/// What all runs of an engine share.
+#[derive(Debug)]
+struct Shared {
+    jobs: Option<usize>,
+    permits: Arc<Semaphore>,
+    limit: usize,
+    descriptors: Arc<Descriptors>,
+    waiting_runs: Arc<AtomicUsize>,
+    active: watch::Sender<usize>,
+}
+
+/// Settings of an [`Engine`].
+#[derive(Clone, Debug, Default)]
+pub struct EngineBuilder {
+    jobs: Option<usize>,
+}
+
+impl EngineBuilder {
+    /// At most this many workers for all runs together.
+    ///
+    /// By default each run has as many as suit its storage and this machine's cores, and all runs
+    /// together at most 64.
+    #[must_use]
+    pub fn jobs(self, jobs: usize) -> Self {
+        EngineBuilder { jobs: Some(jobs) }
+    }
+
+    /// Build the engine.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::InvalidInput`] for no workers at all.
+    pub fn build(self) -> io::Result<Engine> {
+        if self.jobs == Some(0) {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "an engine needs at least one worker"));
+        }
+        let limit = self.jobs.unwrap_or(Engine::JOBS_MAX).min(Semaphore::MAX_PERMITS);
+        let shared = Shared {
+            jobs: self.jobs,
+            permits: Arc::new(Semaphore::new(limit)),
+            limit,
+            descriptors: Arc::new(Descriptors::within_limit(limit)),
+            waiting_runs: Arc::default(),
+            active: watch::Sender::new(0),
+        };
+        Ok(Engine { shared: Arc::new(shared) })
+    }
+}
+
+impl Engine {
+    /// The most workers of all runs together, where no limit is given.
+    pub const JOBS_MAX: usize = 64;
+    /// Batches of outcomes that wait for the supervisor before workers wait for it.
+    const OUTCOMES: usize = 64;
+
+    /// An engine with default settings.
+    ///
+    /// # Errors
+    /// As [`EngineBuilder::build`]; none today.
+    pub fn new() -> io::Result<Engine> {
+        Engine::builder().build()
+    }
+
+    /// Settings for an engine.
+    #[must_use]
+    pub fn builder() -> EngineBuilder {
+        EngineBuilder::default()
+    }
+
+    /// Start a copy, which goes on whether or not the [`Run`] is polled, until it is dropped.
+    ///
+    /// # Panics
+    /// Outside of a Tokio runtime, whose blocking pool does the work.
+    #[must_use = "dropping a run cancels it"]
+    pub fn start(&self, job: CopyJob) -> Run {
+        let shared = &self.shared;
+        let cancel = Cancel::default();
+        let (outcomes, gathered) = mpsc::channel(Self::OUTCOMES);
+        let sources = (0..job.sources.len()).rev().map(Unit::Source).collect();
+        let shares = Shares {
+            descriptors: shared.descriptors.clone(),
+            waiting_runs: shared.waiting_runs.clone(),
+            jobs_limit: JobsLimit { engine: shared.limit, asked: job.jobs.or(shared.jobs) },
+        };
+        // One worker begins; how many may follow is settled when the storage is known.
+        let context = Arc::new(Context::new(job, Queue::new(sources, 1), outcomes, cancel, shares));
+        run::start(context, gathered, shared.clone())
+    }
+
+    /// Wait until no run is active, those included that were dropped and are cleaning up.
+    pub async fn quiesce(&self) {
+        let mut active = self.shared.active.subscribe();
+        // The sender lives in this engine, so waiting cannot fail.
+        let _ = active.wait_for(|runs| *runs == 0).await;
+    }
+}

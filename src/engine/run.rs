@@ -1,0 +1,118 @@
+//! A copy under way, as its starter sees it.
+
+use std::{
+    pin::Pin,
+    sync::Arc,
+    task::{self, Poll},
+};
+
+use futures::Stream;
+use tokio::{
+    sync::{mpsc, watch},
+    task::JoinHandle,
+};
+use tracing::Instrument;
+
+use super::{
+    Shared,
+    gather::{Gather, Listening},
+    supervisor::supervise,
+};
+use crate::{
+    event::{Event, Progress},
+    report::Report,
+    scheduler::{Context, Outcomes},
+};
+
+/// A copy under way: a stream of [`Event`]s, and in the end a [`Report`].
+///
+/// Events that come before the stream is first polled are kept up to a thousand; after that,
+/// every one is delivered, and a slow reader slows the copy. Dropping a run cancels it.
+#[derive(Debug)]
+pub struct Run {
+    events: mpsc::Receiver<Event>,
+    progress: watch::Receiver<Progress>,
+    listening: Listening,
+    canceller: Canceller,
+    supervisor: Option<JoinHandle<Report>>,
+}
+
+/// Cancels a [`Run`] from elsewhere.
+#[derive(Clone, Debug)]
+pub struct Canceller(Arc<Context>);
+
+/// The Tokio runtime was shut down before the run ended.
+#[derive(Debug, thiserror::Error)]
+#[error("the copy was abandoned because its Tokio runtime was shut down")]
+pub struct Aborted(#[source] tokio::task::JoinError);
+
+impl Canceller {
+    /// Stop the copy: calls under way end, no new ones begin, unfinished files are removed.
+    pub fn cancel(&self) {
+        self.0.cancel.cancel();
+        self.0.queue.wake_all();
+    }
+}
+
+/// Start the supervisor of a run.
+pub(super) fn start(context: Arc<Context>, gathered: mpsc::Receiver<Outcomes>, shared: Arc<Shared>) -> Run {
+    let (events_sender, events) = mpsc::channel(Gather::BACKLOG);
+    let (progress_sender, progress) = watch::channel(Progress::default());
+    let listening = Listening::default();
+    let gather = Gather::new(context.clone(), events_sender, progress_sender, listening.clone());
+    let span = tracing::info_span!("run", sources = ?context.job.sources, target = ?context.job.target);
+    let canceller = Canceller(context.clone());
+    let supervisor = tokio::spawn(supervise(context, gathered, gather, shared).instrument(span));
+    Run { events, progress, listening, canceller, supervisor: Some(supervisor) }
+}
+
+impl Run {
+    /// How far the copy has come; always the newest value, however seldom one looks.
+    #[must_use]
+    pub fn progress(&self) -> watch::Receiver<Progress> {
+        self.progress.clone()
+    }
+
+    /// Stop the copy: calls under way end, no new ones begin, unfinished files are removed.
+    ///
+    /// [`Run::finish`] then says what was done until then.
+    pub fn cancel(&self) {
+        self.canceller.cancel();
+    }
+
+    /// A handle that can cancel this run from elsewhere.
+    #[must_use]
+    pub fn canceller(&self) -> Canceller {
+        self.canceller.clone()
+    }
+
+    /// Wait for the end, letting go of events nobody has read.
+    ///
+    /// # Errors
+    /// When the Tokio runtime is shut down first. Entries that failed are in the report.
+    pub async fn finish(mut self) -> Result<Report, Aborted> {
+        self.events.close();
+        while self.events.recv().await.is_some() {}
+        let supervisor = self.supervisor.as_mut().expect("it is taken only here");
+        let report = supervisor.await.map_err(Aborted);
+        self.supervisor = None;
+        report
+    }
+}
+
+impl Stream for Run {
+    type Item = Event;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut task::Context<'_>) -> Poll<Option<Event>> {
+        self.listening.begin();
+        self.events.poll_recv(context)
+    }
+}
+
+impl Drop for Run {
+    fn drop(&mut self) {
+        if self.supervisor.is_some() {
+            self.cancel();
+        }
+    }
+}

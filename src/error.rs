@@ -1,0 +1,157 @@
+//! Failures: an operation, the path it failed on, and why.
+
+use std::{
+    fmt, io,
+    path::{Path, PathBuf},
+};
+
+/// What was being done when a call failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[non_exhaustive]
+#[expect(missing_docs, reason = "each name is the words that `Display` gives it")]
+pub enum Op {
+    Start,
+    Open,
+    Stat,
+    List,
+    Read,
+    Write,
+    Clone,
+    CreateFile,
+    CreateDirectory,
+    CreateSymlink,
+    CreateHardLink,
+    CreateSpecial,
+    ReadSymlink,
+    ReadXattrs,
+    SetXattrs,
+    SetAcl,
+    SetOwner,
+    SetMode,
+    SetTimes,
+    Close,
+    Rename,
+    Remove,
+    Replace,
+    Copy,
+}
+
+impl Op {
+    /// The operation as a verb phrase, as in "cannot open PATH".
+    #[must_use]
+    pub fn verb(self) -> &'static str {
+        match self {
+            Op::Start => "start copying",
+            Op::Open => "open",
+            Op::Stat => "stat",
+            Op::List => "list",
+            Op::Read => "read",
+            Op::Write => "write",
+            Op::Clone => "clone",
+            Op::CreateFile => "create file",
+            Op::CreateDirectory => "create directory",
+            Op::CreateSymlink => "create symlink",
+            Op::CreateHardLink => "create hard link",
+            Op::CreateSpecial => "create special file",
+            Op::ReadSymlink => "read symlink",
+            Op::ReadXattrs => "read extended attributes of",
+            Op::SetXattrs => "set extended attributes of",
+            Op::SetAcl => "set ACL of",
+            Op::SetOwner => "set owner of",
+            Op::SetMode => "set mode of",
+            Op::SetTimes => "set times of",
+            Op::Close => "finish writing",
+            Op::Rename => "rename",
+            Op::Remove => "remove",
+            Op::Replace => "replace",
+            Op::Copy => "copy",
+        }
+    }
+}
+
+impl fmt::Display for Op {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.verb())
+    }
+}
+
+/// One entry that could not be copied: the operation, the path, and the cause.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot {op} {}", path.display())]
+pub struct Failure {
+    op: Op,
+    path: PathBuf,
+    source: io::Error,
+}
+
+impl Failure {
+    pub(crate) fn new(op: Op, path: impl Into<PathBuf>, source: impl Into<io::Error>) -> Failure {
+        Failure { op, path: path.into(), source: source.into() }
+    }
+
+    /// What was being done.
+    #[must_use]
+    pub fn op(&self) -> Op {
+        self.op
+    }
+
+    /// The entry it was done to.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Why it failed, as the operating system or Orbit says it.
+    #[must_use]
+    pub fn cause(&self) -> &io::Error {
+        &self.source
+    }
+
+    /// The operating system's number for the cause, where it has one.
+    #[must_use]
+    pub fn errno(&self) -> Option<i32> {
+        self.source.raw_os_error()
+    }
+
+    /// A copy for the event stream; `io::Error` itself cannot be cloned.
+    pub(crate) fn duplicate(&self) -> Failure {
+        let source = match self.source.raw_os_error() {
+            Some(errno) => io::Error::from_raw_os_error(errno),
+            None => io::Error::new(self.source.kind(), self.source.to_string()),
+        };
+        Failure { op: self.op, path: self.path.clone(), source }
+    }
+}
+
+/// A failed call whose path the caller knows: half of a [`Failure`].
+#[derive(Debug)]
+pub(crate) struct Fault {
+    pub(crate) op: Op,
+    pub(crate) cause: io::Error,
+}
+
+impl Fault {
+    pub(crate) fn new(op: Op, cause: impl Into<io::Error>) -> Fault {
+        Fault { op, cause: cause.into() }
+    }
+
+    /// A fault that Orbit itself finds, in words for the user.
+    pub(crate) fn refused(op: Op, why: impl Into<String>) -> Fault {
+        Fault { op, cause: io::Error::other(why.into()) }
+    }
+
+    pub(crate) fn at(self, path: impl Into<PathBuf>) -> Failure {
+        Failure::new(self.op, path, self.cause)
+    }
+}
+
+/// Says what was being done when an I/O call failed.
+pub(crate) trait During<T> {
+    fn during(self, op: Op) -> Result<T, Fault>;
+}
+
+impl<T, E: Into<io::Error>> During<T> for Result<T, E> {
+    fn during(self, op: Op) -> Result<T, Fault> {
+        self.map_err(|cause| Fault::new(op, cause))
+    }
+}

@@ -1,0 +1,69 @@
+//! News of a run: what happened to entries, and how far it has come.
+
+use std::path::PathBuf;
+
+use crate::{
+    entry::Kind,
+    error::Failure,
+    report::{Totals, Warning},
+};
+
+/// What was done about one entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Done {
+    /// It was copied to where nothing was.
+    Created,
+    /// It was copied in place of another.
+    Replaced,
+    /// It became a further name of a file copied before.
+    Linked,
+    /// A directory that was there already.
+    Merged,
+    /// It was already as it should be.
+    Unchanged,
+    /// Its content was right; its metadata was corrected.
+    Corrected,
+    /// It was left out because an option says so.
+    Skipped,
+}
+
+/// News of a run.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Event {
+    /// An entry is done.
+    Entry {
+        /// The copy's path.
+        path: PathBuf,
+        /// What it is.
+        kind: Kind,
+        /// What was done.
+        done: Done,
+        /// Bytes of content put in place.
+        bytes: u64,
+    },
+    /// An entry failed; the rest goes on.
+    Failed(Failure),
+    /// Something could not be kept; sent once for each kind.
+    Warned(Warning),
+    /// Entry events that were not kept, because nobody read the stream for a while.
+    Missed {
+        /// How many.
+        entries: u64,
+    },
+}
+
+/// How far a run has come; a value that is replaced, never queued.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Progress {
+    /// Entries and bytes so far.
+    pub totals: Totals,
+    /// Whether everything has been found, so that what is left is known.
+    pub walked: bool,
+    /// The copy that was last worked on.
+    pub current: Option<PathBuf>,
+    /// Workers at this time.
+    pub workers: usize,
+}

@@ -1,0 +1,85 @@
+//! What to copy, where to, and how.
+
+use std::path::{Path, PathBuf};
+
+use crate::options::{DataOptions, Existing, Preserve};
+
+/// Where the copies go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Target {
+    /// The path that the copy of the one source gets.
+    Exact(PathBuf),
+    /// An existing directory that every source is copied into, under its own base name.
+    Within(PathBuf),
+}
+
+/// What to copy, where to, and how; given to [`Engine::start`](crate::Engine::start).
+///
+/// ```
+/// use orbit::{CopyJob, Existing};
+///
+/// let job = CopyJob::new("photos", "/backup/photos").existing(Existing::Newer).jobs(4);
+/// ```
+#[derive(Clone, Debug)]
+pub struct CopyJob {
+    pub(crate) sources: Vec<PathBuf>,
+    pub(crate) target: Target,
+    pub(crate) existing: Existing,
+    pub(crate) preserve: Preserve,
+    pub(crate) data: DataOptions,
+    pub(crate) jobs: Option<usize>,
+}
+
+impl CopyJob {
+    /// Copy `source` so that `destination` becomes the copy.
+    ///
+    /// A directory that `destination` already names is merged into, never nested into; for that,
+    /// see [`CopyJob::into_directory`]. A symbolic link as `source` is copied as a link.
+    pub fn new(source: impl AsRef<Path>, destination: impl AsRef<Path>) -> Self {
+        Self::with_target([source.as_ref()], Target::Exact(destination.as_ref().to_owned()))
+    }
+
+    /// Copy every one of `sources` into the existing `directory`, under its own base name.
+    pub fn into_directory<S: AsRef<Path>>(
+        sources: impl IntoIterator<Item = S>,
+        directory: impl AsRef<Path>,
+    ) -> Self {
+        Self::with_target(sources, Target::Within(directory.as_ref().to_owned()))
+    }
+
+    fn with_target<S: AsRef<Path>>(sources: impl IntoIterator<Item = S>, target: Target) -> Self {
+        CopyJob {
+            sources: sources.into_iter().map(|source| source.as_ref().to_owned()).collect(),
+            target,
+            existing: Existing::default(),
+            preserve: Preserve::default(),
+            data: DataOptions::default(),
+            jobs: None,
+        }
+    }
+
+    /// What to do with entries the destination already has; [`Existing::Update`] by default.
+    #[must_use]
+    pub fn existing(self, existing: Existing) -> Self {
+        CopyJob { existing, ..self }
+    }
+
+    /// What the copies keep of their sources; everything by default.
+    #[must_use]
+    pub fn preserve(self, preserve: Preserve) -> Self {
+        CopyJob { preserve, ..self }
+    }
+
+    /// How the bytes are moved; the fastest way that keeps holes by default.
+    #[must_use]
+    pub fn data(self, data: DataOptions) -> Self {
+        CopyJob { data, ..self }
+    }
+
+    /// At most this many workers for this run (at least 1); the engine's limit by default.
+    #[must_use]
+    pub fn jobs(self, jobs: usize) -> Self {
+        CopyJob { jobs: Some(jobs.max(1)), ..self }
+    }
+}

@@ -1,0 +1,50 @@
+//! Copies directory trees, faithfully and fast.
+//!
+//! An [`Engine`] runs [`CopyJob`]s: each becomes a [`Run`], a stream of [`Event`]s that ends in a
+//! [`Report`]. Blocking work is done by a bounded number of worker loops on Tokio's blocking pool;
+//! no executor thread ever waits for a disk, and nothing of the process (umask, working directory,
+//! signals, limits) is changed.
+//!
+//! ```no_run
+//! use futures::StreamExt;
+//! use orbit::{CopyJob, Engine, Event};
+//!
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! let engine = Engine::builder().jobs(8).build()?;
+//! let mut run = engine.start(CopyJob::new("photos", "/backup/photos"));
+//! while let Some(event) = run.next().await {
+//!     if let Event::Failed(failure) = event {
+//!         eprintln!("{failure}: {}", failure.cause());
+//!     }
+//! }
+//! let report = run.finish().await?;
+//! println!("{} files", report.totals.files_copied);
+//! # Ok(())
+//! # }
+//! ```
+
+mod capabilities;
+mod engine;
+mod entry;
+mod error;
+mod event;
+mod job;
+mod method;
+mod options;
+mod plan;
+mod platform;
+mod report;
+mod scheduler;
+mod transfer;
+mod units;
+
+pub use capabilities::ZeroCopyCapabilities;
+pub use engine::{Aborted, Canceller, Engine, EngineBuilder, Run};
+pub use entry::Kind;
+pub use error::{Failure, Op};
+pub use event::{Done, Event, Progress};
+pub use job::{CopyJob, Target};
+pub use method::Method;
+pub use options::{Attributes, DataOptions, Existing, Preserve, Reflink, Sparse, ZeroCopy};
+pub use plan::{Declined, Storage, ZeroCopyRequest, should_use_zero_copy};
+pub use report::{Jobs, Loss, Moved, Report, Totals, Warning};

@@ -1,0 +1,53 @@
+//! The ways of moving the bytes of a file.
+
+/// A way of moving bytes from one file to another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Method {
+    /// Sharing the blocks: `FICLONE`, `clonefile`.
+    Reflink,
+    /// `copy_file_range(2)`.
+    CopyFileRange,
+    /// The system's own file copy: `fcopyfile(3)`, `CopyFileExW`.
+    System,
+    /// `sendfile(2)`.
+    Sendfile,
+    /// `splice(2)` through a pipe.
+    Splice,
+    /// Reading into a buffer and writing it.
+    Buffered,
+}
+
+impl Method {
+    /// Every method, in the order of [`Method::index`].
+    pub(crate) const ALL: [Method; 6] = [
+        Method::Reflink,
+        Method::CopyFileRange,
+        Method::System,
+        Method::Sendfile,
+        Method::Splice,
+        Method::Buffered,
+    ];
+
+    pub(crate) fn index(self) -> usize {
+        self as usize
+    }
+
+    /// The method's name, as reports show it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Method::Reflink => "reflink",
+            Method::CopyFileRange => "copy_file_range",
+            Method::System => "system",
+            Method::Sendfile => "sendfile",
+            Method::Splice => "splice",
+            Method::Buffered => "buffered",
+        }
+    }
+
+    /// A bit of its own, for sets of methods.
+    pub(crate) fn bit(self) -> u8 {
+        1 << self.index()
+    }
+}

@@ -1,0 +1,89 @@
+//! How the bytes of regular files are moved.
+
+/// Whether copies may share blocks with their source.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Reflink {
+    /// Share blocks where the filesystem can, copy otherwise. The default.
+    #[default]
+    Auto,
+    /// Share blocks or fail the file.
+    Always,
+    /// Never share: neither `FICLONE` nor `copy_file_range`, which may share on its own.
+    Never,
+}
+
+/// Whether the kernel moves the bytes (`copy_file_range`, `sendfile`, `splice`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ZeroCopy {
+    /// For files of at least the threshold, where it is expected to win. The default.
+    #[default]
+    Auto,
+    /// For every file; what the kernel refuses is still copied through a buffer.
+    Force,
+    /// Never.
+    Forbid,
+}
+
+/// What to do about holes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Sparse {
+    /// Holes where the source has holes. The default.
+    #[default]
+    Auto,
+    /// Also turn runs of zeros into holes.
+    Always,
+    /// Write every byte; nothing is shared and no hole is kept.
+    Never,
+}
+
+/// How the bytes of regular files are moved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DataOptions {
+    pub(crate) reflink: Reflink,
+    pub(crate) zero_copy: ZeroCopy,
+    pub(crate) sparse: Sparse,
+    pub(crate) threshold: u64,
+}
+
+impl Default for DataOptions {
+    fn default() -> Self {
+        DataOptions {
+            reflink: Reflink::Auto,
+            zero_copy: ZeroCopy::Auto,
+            sparse: Sparse::Auto,
+            threshold: Self::DEFAULT_THRESHOLD,
+        }
+    }
+}
+
+impl DataOptions {
+    /// The smallest file, in bytes, for which zero-copy calls are worth their overhead.
+    pub const DEFAULT_THRESHOLD: u64 = 64 * 1024;
+
+    /// Whether copies may share blocks with the source; [`Reflink::Auto`] by default.
+    #[must_use]
+    pub fn reflink(self, reflink: Reflink) -> Self {
+        DataOptions { reflink, ..self }
+    }
+
+    /// Whether the kernel moves the bytes; [`ZeroCopy::Auto`] by default.
+    #[must_use]
+    pub fn zero_copy(self, zero_copy: ZeroCopy) -> Self {
+        DataOptions { zero_copy, ..self }
+    }
+
+    /// What to do about holes; [`Sparse::Auto`] by default.
+    #[must_use]
+    pub fn sparse(self, sparse: Sparse) -> Self {
+        DataOptions { sparse, ..self }
+    }
+
+    /// The smallest file for zero-copy, in bytes; [`Self::DEFAULT_THRESHOLD`] by default.
+    #[must_use]
+    pub fn threshold(self, bytes: u64) -> Self {
+        DataOptions { threshold: bytes, ..self }
+    }
+}

@@ -1,0 +1,9 @@
+//! What a caller may ask of a copy, in small groups.
+
+mod data;
+mod existing;
+mod preserve;
+
+pub use data::{DataOptions, Reflink, Sparse, ZeroCopy};
+pub use existing::Existing;
+pub use preserve::{Attributes, Preserve};

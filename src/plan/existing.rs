@@ -1,0 +1,112 @@
+//! What to do with an entry, given what the destination has under its name.
+
+use crate::{
+    entry::{Granularity, Kind, Meta},
+    options::Existing,
+};
+
+/// What to do with one entry that is not a directory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Action {
+    /// Put a finished copy in place of what is there.
+    Replace,
+    /// Size and time say that it is the same content: leave the data alone.
+    Unchanged,
+    /// Leave it alone because the caller said so.
+    Skip,
+    /// Leave it alone and report why.
+    Refuse(&'static str),
+}
+
+/// Decide what to do with `source` where the destination already has `found`.
+pub(crate) fn decide(source: &Meta, found: &Meta, policy: Existing, granularity: Granularity) -> Action {
+    if source.id == found.id {
+        return Action::Refuse("source and destination are the same file");
+    }
+    if found.kind == Kind::Directory {
+        return Action::Refuse("a directory is in the way");
+    }
+    if found.kind.is_special() && (found.kind != source.kind || found.rdev != source.rdev) {
+        return Action::Refuse("a special file is in the way");
+    }
+    let same = source.kind == found.kind
+        && match source.kind {
+            Kind::File => {
+                source.size == found.size
+                    && source.modified.truncated_to(granularity) == found.modified.truncated_to(granularity)
+            }
+            kind => kind.is_special(),
+        };
+    match policy {
+        Existing::Update if same => Action::Unchanged,
+        Existing::Update | Existing::Replace => Action::Replace,
+        Existing::Newer if source.modified.truncated_to(granularity) > found.modified => Action::Replace,
+        Existing::Newer | Existing::Skip => Action::Skip,
+        Existing::Fail => Action::Refuse("it already exists"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::entry::{FileId, Stamp};
+
+    fn file(ino: u64, size: u64, secs: i64) -> Meta {
+        let stamp = Stamp { secs, nanos: 500 };
+        Meta {
+            kind: Kind::File,
+            mode: 0o644,
+            uid: 0,
+            gid: 0,
+            size,
+            allocated: size,
+            accessed: stamp,
+            modified: stamp,
+            changed: stamp,
+            id: FileId { dev: 1, ino },
+            nlink: 1,
+            rdev: 0,
+        }
+    }
+
+    #[test]
+    fn the_policy_decides_between_files() {
+        use Existing::*;
+        let exact = Granularity::Nanos(1);
+        let refused = Action::Refuse("it already exists");
+        for (policy, same, older_there, newer_there) in [
+            (Update, Action::Unchanged, Action::Replace, Action::Replace),
+            (Replace, Action::Replace, Action::Replace, Action::Replace),
+            (Newer, Action::Skip, Action::Replace, Action::Skip),
+            (Skip, Action::Skip, Action::Skip, Action::Skip),
+            (Fail, refused, refused, refused),
+        ] {
+            let source = file(1, 10, 100);
+            assert_eq!(decide(&source, &file(2, 10, 100), policy, exact), same, "{policy:?}");
+            assert_eq!(decide(&source, &file(2, 10, 99), policy, exact), older_there, "{policy:?}");
+            assert_eq!(decide(&source, &file(2, 10, 101), policy, exact), newer_there, "{policy:?}");
+        }
+    }
+
+    #[test]
+    fn a_coarser_clock_at_the_destination_is_no_difference() {
+        let there = Meta { modified: Stamp { secs: 100, nanos: 0 }, ..file(2, 10, 100) };
+        let decide = |granularity| decide(&file(1, 10, 100), &there, Existing::Update, granularity);
+        assert_eq!(decide(Granularity::Nanos(1)), Action::Replace);
+        assert_eq!(decide(Granularity::Seconds(1)), Action::Unchanged);
+    }
+
+    #[test]
+    fn directories_devices_and_the_source_itself_are_never_replaced() {
+        let source = file(1, 10, 100);
+        for there in [
+            Meta { kind: Kind::Directory, ..file(2, 10, 100) },
+            Meta { kind: Kind::CharDevice, rdev: 0x103, ..file(2, 0, 100) },
+            Meta { kind: Kind::Fifo, ..file(2, 0, 100) },
+            file(1, 10, 100),
+        ] {
+            let action = decide(&source, &there, Existing::Replace, Granularity::Nanos(1));
+            assert!(matches!(action, Action::Refuse(_)), "{there:?}: {action:?}");
+        }
+    }
+}

@@ -1,0 +1,75 @@
+//! How many workers a run uses when nobody says.
+
+/// Where a filesystem keeps its data, as far as it decides how many requests help it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Storage {
+    /// In memory or on a device without moving parts.
+    Solid,
+    /// On a rotating disk, which seeks between parallel requests.
+    Rotational,
+    /// Behind a network or a user-space server, where requests wait for answers.
+    Remote,
+    /// Not known.
+    Unknown,
+}
+
+impl Storage {
+    /// The one of two that decides how long a copy between them waits.
+    pub(crate) fn slower(self, other: Storage) -> Storage {
+        let rank = |storage| match storage {
+            Storage::Solid => 0,
+            Storage::Unknown => 1,
+            Storage::Rotational => 2,
+            Storage::Remote => 3,
+        };
+        if rank(other) > rank(self) { other } else { self }
+    }
+
+    /// The storage in a word.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Storage::Solid => "solid",
+            Storage::Rotational => "rotational",
+            Storage::Remote => "remote",
+            Storage::Unknown => "unknown",
+        }
+    }
+}
+
+/// How many workers to run between two storages on a machine with this many usable cores.
+///
+/// A worker on local storage keeps a core busy, so more workers than cores only switch; a request
+/// to remote storage mostly waits; a rotating disk gains from a second request, not from a tenth.
+pub(crate) fn default_jobs(cores: usize, source: Storage, destination: Storage) -> usize {
+    let either = |storage| source == storage || destination == storage;
+    if either(Storage::Remote) {
+        (cores * 4).clamp(8, 64)
+    } else if either(Storage::Rotational) {
+        cores.clamp(1, 2)
+    } else {
+        cores.clamp(2, 32)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waiting_storage_gets_more_workers_and_seeking_storage_fewer() {
+        use Storage::*;
+        for (cores, source, destination, jobs) in [
+            (1, Solid, Solid, 2),
+            (2, Solid, Unknown, 2),
+            (16, Solid, Solid, 16),
+            (128, Solid, Solid, 32),
+            (2, Solid, Remote, 8),
+            (32, Remote, Rotational, 64),
+            (8, Rotational, Solid, 2),
+        ] {
+            assert_eq!(default_jobs(cores, source, destination), jobs, "{cores} {source:?} {destination:?}");
+        }
+    }
+}

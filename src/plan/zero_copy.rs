@@ -1,0 +1,148 @@
+//! Whether the kernel should move the bytes of one file: the founding document's seven conditions.
+
+use crate::{capabilities::ZeroCopyCapabilities, options::ZeroCopy};
+
+/// What decides about zero-copy for one file.
+#[derive(Clone, Copy, Debug)]
+pub struct ZeroCopyRequest {
+    /// Size of the source in bytes.
+    pub size: u64,
+    /// Smallest size in bytes for which zero-copy is worth its overhead.
+    pub threshold: u64,
+    /// Whether source and destination lie on one filesystem.
+    pub same_filesystem: bool,
+    /// What the caller wants.
+    pub zero_copy: ZeroCopy,
+    /// Whether the copy continues an earlier one inside the file.
+    pub resume: bool,
+    /// Whether the bytes are compressed on their way.
+    pub compression: bool,
+    /// Whether the copy is held to a bandwidth.
+    pub throttled: bool,
+}
+
+/// Why zero-copy is not used for a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Declined {
+    /// This system has no zero-copy calls.
+    Platform,
+    /// The caller forbade it.
+    Configuration,
+    /// The file is smaller than the threshold.
+    BelowThreshold,
+    /// The filesystems differ and no call crosses them.
+    Filesystems,
+    /// The copy resumes inside the file.
+    Resume,
+    /// The bytes are compressed.
+    Compression,
+    /// The bandwidth is limited.
+    Throttling,
+    /// Several workers copying ranges through buffers are faster here.
+    RangesFaster,
+}
+
+impl Declined {
+    /// Every reason, in the order of [`Declined::index`].
+    pub(crate) const ALL: [Declined; 8] = [
+        Declined::Platform,
+        Declined::Configuration,
+        Declined::BelowThreshold,
+        Declined::Filesystems,
+        Declined::Resume,
+        Declined::Compression,
+        Declined::Throttling,
+        Declined::RangesFaster,
+    ];
+
+    pub(crate) fn index(self) -> usize {
+        self as usize
+    }
+
+    /// The reason in a few words.
+    #[must_use]
+    pub fn reason(self) -> &'static str {
+        match self {
+            Declined::Platform => "no zero-copy on this system",
+            Declined::Configuration => "forbidden by option",
+            Declined::BelowThreshold => "smaller than the threshold",
+            Declined::Filesystems => "different filesystems",
+            Declined::Resume => "resuming inside the file",
+            Declined::Compression => "compressed on the way",
+            Declined::Throttling => "bandwidth is limited",
+            Declined::RangesFaster => "parallel ranges are faster here",
+        }
+    }
+}
+
+/// Decide whether `copy_file_range`, `sendfile` or `splice` should move the bytes of one file.
+///
+/// Reflinks are decided before this and apart from it: they are worth having at any size.
+///
+/// # Errors
+/// The first condition that speaks against it. [`ZeroCopy::Force`] lifts the size condition only.
+pub fn should_use_zero_copy(capabilities: &ZeroCopyCapabilities, request: &ZeroCopyRequest) -> Result<(), Declined> {
+    if !capabilities.available {
+        return Err(Declined::Platform);
+    }
+    if request.zero_copy == ZeroCopy::Forbid {
+        return Err(Declined::Configuration);
+    }
+    if request.resume {
+        return Err(Declined::Resume);
+    }
+    if request.compression {
+        return Err(Declined::Compression);
+    }
+    if request.throttled {
+        return Err(Declined::Throttling);
+    }
+    if !request.same_filesystem && !capabilities.cross_filesystem {
+        return Err(Declined::Filesystems);
+    }
+    if request.size < request.threshold && request.zero_copy != ZeroCopy::Force {
+        return Err(Declined::BelowThreshold);
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_of_the_seven_conditions_alone_declines() {
+        let able = ZeroCopyCapabilities { available: true, cross_filesystem: false, methods: &[] };
+        let good = ZeroCopyRequest {
+            size: 64 * 1024,
+            threshold: 64 * 1024,
+            same_filesystem: true,
+            zero_copy: ZeroCopy::Auto,
+            resume: false,
+            compression: false,
+            throttled: false,
+        };
+        let small = ZeroCopyRequest { size: 64 * 1024 - 1, ..good };
+        let elsewhere = ZeroCopyRequest { same_filesystem: false, ..good };
+        let forbidden = ZeroCopyRequest { zero_copy: ZeroCopy::Forbid, ..good };
+        let forced = ZeroCopy::Force;
+        let crossing = ZeroCopyCapabilities { cross_filesystem: true, ..able };
+        let none = ZeroCopyCapabilities { available: false, ..able };
+        for (capabilities, request, expected) in [
+            (able, good, Ok(())),
+            (none, good, Err(Declined::Platform)),
+            (able, small, Err(Declined::BelowThreshold)),
+            (able, ZeroCopyRequest { zero_copy: forced, ..small }, Ok(())),
+            (able, elsewhere, Err(Declined::Filesystems)),
+            (able, ZeroCopyRequest { zero_copy: forced, ..elsewhere }, Err(Declined::Filesystems)),
+            (crossing, elsewhere, Ok(())),
+            (able, forbidden, Err(Declined::Configuration)),
+            (able, ZeroCopyRequest { resume: true, ..good }, Err(Declined::Resume)),
+            (able, ZeroCopyRequest { compression: true, ..good }, Err(Declined::Compression)),
+            (able, ZeroCopyRequest { throttled: true, ..good }, Err(Declined::Throttling)),
+        ] {
+            assert_eq!(should_use_zero_copy(&capabilities, &request), expected, "{capabilities:?} {request:?}");
+        }
+    }
+}

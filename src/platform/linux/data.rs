@@ -1,0 +1,149 @@
+//! Moving bytes between open files.
+
+use std::{
+    fs::File,
+    io,
+    os::fd::{AsRawFd, OwnedFd},
+};
+
+use nix::{
+    Error as Errno,
+    fcntl::{FallocateFlags, OFlag, SpliceFFlags, copy_file_range, fallocate, splice},
+    sys::sendfile::sendfile64,
+    unistd::{Whence, lseek64, pipe2},
+};
+
+mod ioctl {
+    #![allow(unsafe_code, missing_docs)]
+    use super::{AsRawFd, File, io};
+
+    /// `struct file_clone_range` of linux/fs.h.
+    #[repr(C)]
+    #[derive(Debug)]
+    pub(super) struct FileCloneRange {
+        pub(super) source: i64,
+        pub(super) source_offset: u64,
+        pub(super) source_length: u64,
+        pub(super) destination_offset: u64,
+    }
+
+    nix::ioctl_write_ptr!(ficlonerange, 0x94, 13, FileCloneRange);
+
+    pub(super) fn clone_range(destination: &File, range: &FileCloneRange) -> io::Result<()> {
+        // SAFETY: both descriptors are open for as long as the borrows last, and the kernel only
+        // reads the structure, which outlives the call.
+        unsafe { ficlonerange(destination.as_raw_fd(), range) }?;
+        Ok(())
+    }
+}
+
+/// Share all blocks of `source` with the empty file `destination` (ioctl_ficlone(2)).
+pub(crate) fn clone_file(source: &File, destination: &File) -> io::Result<()> {
+    Ok(rustix::fs::ioctl_ficlone(destination, source)?)
+}
+
+/// Share the blocks of one range; offsets must be aligned to blocks, but for the end of the file.
+pub(crate) fn clone_range(source: &File, destination: &File, offset: u64, length: u64) -> io::Result<()> {
+    let range = ioctl::FileCloneRange {
+        source: source.as_raw_fd().into(),
+        source_offset: offset,
+        source_length: length,
+        destination_offset: offset,
+    };
+    ioctl::clone_range(destination, &range)
+}
+
+/// Copy up to `length` bytes at `offset` inside the kernel (copy_file_range(2)).
+pub(crate) fn copy_range(source: &File, destination: &File, offset: u64, length: u64) -> io::Result<u64> {
+    let (mut from, mut to) = (signed(offset)?, signed(offset)?);
+    let copied = copy_file_range(source, Some(&mut from), destination, Some(&mut to), clamped(length))?;
+    Ok(copied as u64)
+}
+
+/// Copy up to `length` bytes at `offset` to the same place of `destination` (sendfile(2)).
+///
+/// Moves `destination`'s file position, so only one thread may use it on one file.
+pub(crate) fn send_range(source: &File, destination: &File, offset: u64, length: u64) -> io::Result<u64> {
+    lseek64(destination, signed(offset)?, Whence::SeekSet)?;
+    let mut from = signed(offset)?;
+    Ok(sendfile64(destination, source, Some(&mut from), clamped(length))? as u64)
+}
+
+/// A pipe for [`splice_range`].
+#[derive(Debug)]
+pub(crate) struct Pipe {
+    read: OwnedFd,
+    write: OwnedFd,
+}
+
+impl Pipe {
+    pub(crate) fn new() -> io::Result<Pipe> {
+        let (read, write) = pipe2(OFlag::O_CLOEXEC)?;
+        Ok(Pipe { read, write })
+    }
+}
+
+/// Copy up to `length` bytes at `offset` through `pipe` (splice(2)); the pipe is empty afterwards.
+///
+/// A failure to write what the pipe already holds is final for the range: the pipe must be dropped.
+pub(crate) fn splice_range(
+    source: &File,
+    destination: &File,
+    pipe: &Pipe,
+    offset: u64,
+    length: u64,
+) -> io::Result<u64> {
+    let flags = SpliceFFlags::SPLICE_F_MOVE;
+    let mut from = signed(offset)?;
+    let mut to = signed(offset)?;
+    let filled = splice(source, Some(&mut from), &pipe.write, None, clamped(length), flags)?;
+    let mut left = filled;
+    while left > 0 {
+        match splice(&pipe.read, None, destination, Some(&mut to), left, flags) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(written) => left -= written,
+            Err(Errno::EINTR) => {}
+            Err(errno) => return Err(errno.into()),
+        }
+    }
+    Ok(filled as u64)
+}
+
+/// The next range of data at or after `from`, and before `end`; `None` when only a hole is left.
+///
+/// A filesystem that cannot tell answers with the whole range.
+pub(crate) fn next_data(file: &File, from: u64, end: u64) -> io::Result<Option<(u64, u64)>> {
+    let start = match lseek64(file, signed(from)?, Whence::SeekData) {
+        Ok(start) => start.cast_unsigned(),
+        Err(Errno::ENXIO) => return Ok(None),
+        Err(Errno::EINVAL | Errno::EOPNOTSUPP) => return Ok(Some((from, end))),
+        Err(errno) => return Err(errno.into()),
+    };
+    if start >= end {
+        return Ok(None);
+    }
+    let stop = match lseek64(file, start.cast_signed(), Whence::SeekHole) {
+        Ok(stop) => stop.cast_unsigned().min(end),
+        Err(Errno::ENXIO) => start, // the file shrank behind `start` meanwhile
+        Err(errno) => return Err(errno.into()),
+    };
+    Ok((stop > start).then_some((start, stop)))
+}
+
+/// Reserve the blocks of a range that is about to be written; a filesystem may decline.
+pub(crate) fn reserve(file: &File, length: u64) -> io::Result<()> {
+    Ok(fallocate(file, FallocateFlags::FALLOC_FL_KEEP_SIZE, 0, signed(length)?)?)
+}
+
+/// The system's own copy of a whole file, which Linux does not have.
+pub(crate) fn copy_whole(_: &File, _: &File, _: u64, _: u64) -> io::Result<u64> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
+fn signed(offset: u64) -> io::Result<i64> {
+    i64::try_from(offset).map_err(|_| io::Error::from_raw_os_error(Errno::EOVERFLOW as i32))
+}
+
+fn clamped(length: u64) -> usize {
+    usize::try_from(length).unwrap_or(usize::MAX)
+}

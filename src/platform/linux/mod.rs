@@ -1,0 +1,25 @@
+//! Linux.
+
+mod data;
+mod dir;
+mod filesystem;
+
+use nix::fcntl::OFlag;
+
+pub(crate) use super::unix::*;
+pub(crate) use data::*;
+pub(crate) use dir::*;
+pub(crate) use filesystem::*;
+
+use crate::method::Method;
+
+/// Opens without touching the access time; refused to all but owners (open(2)).
+pub(crate) const O_QUIET: Option<OFlag> = Some(OFlag::O_NOATIME);
+/// Opens a directory for naming what is below it.
+pub(crate) const O_NAMING: OFlag = OFlag::O_PATH;
+/// Calls that move bytes inside the kernel, in the order in which they are tried.
+pub(crate) const KERNEL_METHODS: &[Method] = &[Method::CopyFileRange, Method::Sendfile, Method::Splice];
+/// The extended attribute that holds a POSIX access ACL (acl(5)).
+pub(crate) const ACCESS_ACL: &std::ffi::CStr = c"system.posix_acl_access";
+/// The extended attribute that holds a directory's default ACL.
+pub(crate) const DEFAULT_ACL: &std::ffi::CStr = c"system.posix_acl_default";

@@ -1,0 +1,28 @@
+//! The system calls Orbit needs, whatever the system.
+//!
+//! Every system offers the same names. What a system cannot do is a value
+//! ([`std::io::ErrorKind::Unsupported`] or a constant `false`), never a missing function.
+//! Names of entries are bytes ending in NUL, as Unix keeps them; Windows encodes its own in WTF-8.
+
+#[cfg(unix)]
+mod unix;
+
+#[cfg(target_os = "linux")]
+mod linux;
+#[cfg(target_os = "linux")]
+use linux as imp;
+
+#[cfg(all(unix, not(target_os = "linux")))]
+mod macos;
+#[cfg(all(unix, not(target_os = "linux")))]
+use macos as imp;
+
+#[cfg(windows)]
+mod windows;
+#[cfg(windows)]
+use windows as imp;
+
+mod names;
+
+pub(crate) use imp::*;
+pub(crate) use names::Names;

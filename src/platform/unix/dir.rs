@@ -1,0 +1,157 @@
+//! Open directories; everything below them is named relative to them.
+
+use std::{
+    ffi::{CStr, CString},
+    fs::File,
+    io,
+    os::{
+        fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd},
+        unix::ffi::OsStringExt,
+    },
+    path::Path,
+};
+
+use nix::{
+    fcntl::{AtFlags, OFlag, open, openat, readlinkat, renameat},
+    sys::stat::{FchmodatFlags, Mode, UtimensatFlags, fchmodat, fstat, fstatat, mkdirat, utimensat},
+    unistd::{Gid, Uid, UnlinkatFlags, fchownat, linkat, symlinkat, unlinkat},
+};
+
+use super::metadata::{mode_bits, to_meta, to_timespec};
+use crate::{
+    entry::{Meta, Stamp},
+    platform::imp,
+};
+
+/// An open directory.
+#[derive(Debug)]
+pub(crate) struct Dir(OwnedFd);
+
+impl AsFd for Dir {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+impl From<OwnedFd> for Dir {
+    fn from(fd: OwnedFd) -> Dir {
+        Dir(fd)
+    }
+}
+
+impl Dir {
+    const LISTABLE: OFlag = OFlag::O_RDONLY.union(OFlag::O_DIRECTORY).union(OFlag::O_CLOEXEC);
+
+    /// Open a directory that the caller names, following symbolic links as every command does.
+    pub(crate) fn open(path: &Path) -> io::Result<Dir> {
+        Ok(Dir(open(path, Self::LISTABLE, Mode::empty())?))
+    }
+
+    /// Open the directory `name`, never through a symbolic link.
+    pub(crate) fn open_dir(&self, name: &CStr) -> io::Result<Dir> {
+        Ok(Dir(openat(&self.0, name, Self::LISTABLE | OFlag::O_NOFOLLOW, Mode::empty())?))
+    }
+
+    /// Open the directory `name` for naming things below it, which needs no read permission.
+    pub(crate) fn open_path(&self, name: &CStr) -> io::Result<Dir> {
+        let flags = imp::O_NAMING | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+        Ok(Dir(openat(&self.0, name, flags, Mode::empty())?))
+    }
+
+    /// A second descriptor of this directory.
+    pub(crate) fn duplicate(&self) -> io::Result<Dir> {
+        Ok(Dir(self.0.try_clone()?))
+    }
+
+    /// Open the directory above this one.
+    pub(crate) fn open_parent(&self) -> io::Result<Dir> {
+        self.open_dir(c"..")
+    }
+
+    pub(crate) fn meta(&self) -> io::Result<Meta> {
+        Ok(to_meta(&fstat(&self.0)?))
+    }
+
+    /// Metadata of the entry `name` itself, not of what it may link to.
+    pub(crate) fn stat(&self, name: &CStr) -> io::Result<Meta> {
+        Ok(to_meta(&fstatat(&self.0, name, AtFlags::AT_SYMLINK_NOFOLLOW)?))
+    }
+
+    /// Open a source file for reading: never a link, never waiting for a FIFO's writer.
+    ///
+    /// The access time is left alone where the system lets us.
+    pub(crate) fn open_source(&self, name: &CStr) -> io::Result<File> {
+        let flags =
+            OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_NOCTTY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+        if let Some(quiet) = imp::O_QUIET {
+            match openat(&self.0, name, flags | quiet, Mode::empty()) {
+                Err(nix::Error::EPERM) => {} // only an owner may leave no trace
+                opened => return Ok(opened?.into()),
+            }
+        }
+        Ok(openat(&self.0, name, flags, Mode::empty())?.into())
+    }
+
+    /// Create the file `name`, which must not exist, less what the umask takes from `mode`.
+    pub(crate) fn create_new(&self, name: &CStr, mode: u32) -> io::Result<File> {
+        let flags =
+            OFlag::O_RDWR | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+        Ok(openat(&self.0, name, flags, mode_bits(mode))?.into())
+    }
+
+    /// Open an existing file to correct its metadata.
+    pub(crate) fn open_existing(&self, name: &CStr) -> io::Result<File> {
+        let flags =
+            OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_NOCTTY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+        Ok(openat(&self.0, name, flags, Mode::empty())?.into())
+    }
+
+    pub(crate) fn make_dir(&self, name: &CStr, mode: u32) -> io::Result<()> {
+        Ok(mkdirat(&self.0, name, mode_bits(mode))?)
+    }
+
+    pub(crate) fn read_link(&self, name: &CStr) -> io::Result<CString> {
+        let target = readlinkat(&self.0, name)?;
+        CString::new(target.into_vec()).map_err(io::Error::from)
+    }
+
+    pub(crate) fn make_symlink(&self, target: &CStr, name: &CStr) -> io::Result<()> {
+        Ok(symlinkat(target, &self.0, name)?)
+    }
+
+    /// Give the entry `existing` of `other` a second name here.
+    pub(crate) fn link_from(&self, other: &Dir, existing: &CStr, name: &CStr) -> io::Result<()> {
+        Ok(linkat(&other.0, existing, &self.0, name, AtFlags::empty())?)
+    }
+
+    /// Rename within this directory, atomically replacing `to`.
+    pub(crate) fn rename(&self, from: &CStr, to: &CStr) -> io::Result<()> {
+        Ok(renameat(&self.0, from, &self.0, to)?)
+    }
+
+    pub(crate) fn remove(&self, name: &CStr) -> io::Result<()> {
+        Ok(unlinkat(&self.0, name, UnlinkatFlags::NoRemoveDir)?)
+    }
+
+    pub(crate) fn set_owner_of(&self, name: &CStr, uid: Option<u32>, gid: Option<u32>) -> io::Result<()> {
+        let (uid, gid) = (uid.map(Uid::from_raw), gid.map(Gid::from_raw));
+        Ok(fchownat(&self.0, name, uid, gid, AtFlags::AT_SYMLINK_NOFOLLOW)?)
+    }
+
+    /// Set the mode of an entry that is not a symbolic link, and not of one swapped in for it.
+    pub(crate) fn set_mode_of(&self, name: &CStr, mode: u32) -> io::Result<()> {
+        Ok(fchmodat(&self.0, name, mode_bits(mode), FchmodatFlags::NoFollowSymlink)?)
+    }
+
+    pub(crate) fn set_times_of(&self, name: &CStr, accessed: Stamp, modified: Stamp) -> io::Result<()> {
+        let (accessed, modified) = (to_timespec(accessed), to_timespec(modified));
+        Ok(utimensat(&self.0, name, &accessed, &modified, UtimensatFlags::NoFollowSymlink)?)
+    }
+
+    /// A path that names the entry `name` for calls which take no directory descriptor.
+    pub(crate) fn proc_path(&self, name: &CStr) -> CString {
+        let mut path = format!("/proc/self/fd/{}/", self.0.as_raw_fd()).into_bytes();
+        path.extend_from_slice(name.to_bytes());
+        CString::new(path).expect("a C string's bytes hold no NUL")
+    }
+}

@@ -1,0 +1,79 @@
+//! What an error number means for the choice of what to do next.
+
+use std::io;
+
+use nix::Error as Errno;
+
+use crate::transfer::Verdict;
+
+fn errno(error: &io::Error) -> Errno {
+    error.raw_os_error().map_or(Errno::UnknownErrno, Errno::from_raw)
+}
+
+/// What a failed `copy_file_range`, `sendfile` or `splice` means for the file and its filesystems.
+pub(crate) fn verdict_on_copy(error: &io::Error) -> Verdict {
+    match errno(error) {
+        Errno::EINTR => Verdict::Again,
+        Errno::ENOSPC | Errno::EDQUOT | Errno::EROFS | Errno::ENOMEM => Verdict::Fatal,
+        Errno::ENOSYS | Errno::ENOTTY | Errno::EOPNOTSUPP | Errno::EXDEV => Verdict::NeverHere,
+        _ => Verdict::NotThisFile,
+    }
+}
+
+/// What a failed reflink means for the file and its filesystems.
+pub(crate) fn verdict_on_clone(error: &io::Error) -> Verdict {
+    match errno(error) {
+        Errno::EINTR => Verdict::Again,
+        Errno::EIO | Errno::ENOMEM | Errno::ENOSPC | Errno::EDQUOT => Verdict::Fatal,
+        Errno::ENOSYS | Errno::ENOTTY | Errno::EOPNOTSUPP | Errno::EXDEV => Verdict::NeverHere,
+        _ => Verdict::NotThisFile,
+    }
+}
+
+/// Whether an open found something else than the regular file or directory that was listed.
+pub(crate) fn is_other_kind(error: &io::Error) -> bool {
+    matches!(errno(error), Errno::ELOOP | Errno::EMLINK | Errno::ENXIO | Errno::ENOTDIR | Errno::ENODEV)
+}
+
+/// Whether a property cannot be kept for want of privilege or of support by the destination.
+pub(crate) fn is_not_kept(error: &io::Error) -> bool {
+    matches!(
+        errno(error),
+        Errno::EPERM | Errno::EACCES | Errno::EOPNOTSUPP | Errno::ENOSYS | Errno::EINVAL | Errno::ENOTTY
+    )
+}
+
+/// Whether an extended attribute cannot be kept: also too long or too many for the destination.
+pub(crate) fn is_xattr_not_kept(error: &io::Error) -> bool {
+    is_not_kept(error) || matches!(errno(error), Errno::E2BIG | Errno::ERANGE | Errno::ENOSPC)
+}
+
+/// Whether a filesystem has no extended attributes at all.
+pub(crate) fn lacks_xattrs(error: &io::Error) -> bool {
+    matches!(errno(error), Errno::EOPNOTSUPP | Errno::ENOSYS)
+}
+
+/// Whether an extended attribute is not there.
+pub(crate) fn is_no_xattr(error: &io::Error) -> bool {
+    #[cfg(target_vendor = "apple")]
+    let absent = Errno::ENOATTR;
+    #[cfg(not(target_vendor = "apple"))]
+    let absent = Errno::ENODATA;
+    errno(error) == absent
+}
+
+/// Whether a second name cannot be made for a file that a second copy can stand in for.
+pub(crate) fn is_no_more_links(error: &io::Error) -> bool {
+    matches!(
+        errno(error),
+        Errno::EMLINK | Errno::EPERM | Errno::EACCES | Errno::EXDEV | Errno::EOPNOTSUPP | Errno::ENOSYS | Errno::ENOENT
+    )
+}
+
+/// Whether a file without a name cannot be had here (open(2), `O_TMPFILE`).
+pub(crate) fn lacks_unnamed_files(error: &io::Error) -> bool {
+    matches!(
+        errno(error),
+        Errno::EOPNOTSUPP | Errno::EISDIR | Errno::ENOENT | Errno::EINVAL | Errno::ENOSYS | Errno::EPERM
+    )
+}

@@ -1,0 +1,182 @@
+//! Metadata by descriptor, and its translation from and to the system's structures.
+
+use std::{
+    fs::File,
+    io,
+    ffi::{CStr, CString, OsStr},
+    os::{
+        fd::{AsFd, BorrowedFd},
+        unix::{ffi::OsStrExt, fs::FileExt},
+    },
+};
+
+use nix::{
+    libc,
+    sys::{
+        resource::{Resource, getrlimit},
+        stat::{FileStat, Mode, fchmod, fstat, futimens, mknodat, SFlag},
+        time::TimeSpec,
+    },
+    unistd::{Gid, Uid, fchown, geteuid},
+};
+
+use super::Dir;
+use crate::entry::{FileId, Kind, Meta, Stamp};
+
+/// Something whose metadata can be read and set.
+#[derive(Clone, Copy)]
+pub(crate) enum Handle<'a> {
+    /// An open file or directory.
+    Open(&'a dyn AsDescriptor),
+    /// An entry by name: itself, not what it may link to; never opened.
+    Entry(&'a Dir, &'a CStr),
+}
+
+/// `AsFd`, for either a file or a directory.
+pub(crate) trait AsDescriptor {
+    fn descriptor(&self) -> BorrowedFd<'_>;
+}
+
+impl<T: AsFd> AsDescriptor for T {
+    fn descriptor(&self) -> BorrowedFd<'_> {
+        self.as_fd()
+    }
+}
+
+impl Handle<'_> {
+    pub(crate) fn meta(self) -> io::Result<Meta> {
+        match self {
+            Handle::Open(file) => meta(&file.descriptor()),
+            Handle::Entry(dir, name) => dir.stat(name),
+        }
+    }
+
+    pub(crate) fn set_owner(self, uid: Option<u32>, gid: Option<u32>) -> io::Result<()> {
+        match self {
+            Handle::Open(file) => {
+                Ok(fchown(file.descriptor(), uid.map(Uid::from_raw), gid.map(Gid::from_raw))?)
+            }
+            Handle::Entry(dir, name) => dir.set_owner_of(name, uid, gid),
+        }
+    }
+
+    pub(crate) fn set_mode(self, mode: u32) -> io::Result<()> {
+        match self {
+            Handle::Open(file) => Ok(fchmod(file.descriptor(), mode_bits(mode))?),
+            Handle::Entry(dir, name) => dir.set_mode_of(name, mode),
+        }
+    }
+
+    pub(crate) fn set_times(self, accessed: Stamp, modified: Stamp) -> io::Result<()> {
+        match self {
+            Handle::Open(file) => {
+                Ok(futimens(file.descriptor(), &to_timespec(accessed), &to_timespec(modified))?)
+            }
+            Handle::Entry(dir, name) => dir.set_times_of(name, accessed, modified),
+        }
+    }
+}
+
+pub(crate) fn meta(file: &impl AsFd) -> io::Result<Meta> {
+    Ok(to_meta(&fstat(file)?))
+}
+
+pub(crate) fn read_at(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+    file.read_at(buffer, offset)
+}
+
+pub(crate) fn write_all_at(file: &File, buffer: &[u8], offset: u64) -> io::Result<()> {
+    file.write_all_at(buffer, offset)
+}
+
+/// Make a file this long; what is added is a hole.
+pub(crate) fn set_size(file: &File, size: u64) -> io::Result<()> {
+    file.set_len(size)
+}
+
+/// Close a written file, with the error that some network filesystems give only then.
+pub(crate) fn close(file: File) -> io::Result<()> {
+    Ok(nix::unistd::close(file)?)
+}
+
+/// Whether this process may do as root does.
+pub(crate) fn is_privileged() -> bool {
+    geteuid().is_root()
+}
+
+/// The user that owns what this process creates.
+pub(crate) fn effective_user() -> u32 {
+    geteuid().as_raw()
+}
+
+pub(crate) fn make_special(dir: &Dir, name: &CStr, source: &Meta, mode: u32) -> io::Result<()> {
+    let kind = match source.kind {
+        Kind::Fifo => SFlag::S_IFIFO,
+        Kind::Socket => SFlag::S_IFSOCK,
+        Kind::CharDevice => SFlag::S_IFCHR,
+        Kind::BlockDevice => SFlag::S_IFBLK,
+        Kind::File | Kind::Directory | Kind::Symlink => {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a special file"));
+        }
+    };
+    #[allow(clippy::unnecessary_cast, reason = "dev_t has another width on macOS")]
+    Ok(mknodat(dir, name, kind, mode_bits(mode), source.rdev as libc::dev_t)?)
+}
+
+pub(super) fn mode_bits(mode: u32) -> Mode {
+    #[allow(clippy::unnecessary_cast, reason = "mode_t has another width on macOS")]
+    Mode::from_bits_truncate(mode as libc::mode_t)
+}
+
+pub(super) fn to_timespec(stamp: Stamp) -> TimeSpec {
+    #[allow(clippy::unnecessary_cast, reason = "time_t has another width on other targets")]
+    TimeSpec::new(stamp.secs as libc::time_t, stamp.nanos.into())
+}
+
+pub(super) fn kind_of(mode: libc::mode_t) -> Kind {
+    match mode & libc::S_IFMT {
+        libc::S_IFDIR => Kind::Directory,
+        libc::S_IFLNK => Kind::Symlink,
+        libc::S_IFIFO => Kind::Fifo,
+        libc::S_IFSOCK => Kind::Socket,
+        libc::S_IFCHR => Kind::CharDevice,
+        libc::S_IFBLK => Kind::BlockDevice,
+        _ => Kind::File,
+    }
+}
+
+#[allow(clippy::unnecessary_cast, clippy::cast_lossless, reason = "the fields' widths differ between systems")]
+pub(super) fn to_meta(stat: &FileStat) -> Meta {
+    let stamp = |secs: libc::time_t, nanos: i64| Stamp { secs: secs as i64, nanos: nanos as u32 };
+    Meta {
+        kind: kind_of(stat.st_mode),
+        mode: (stat.st_mode & 0o7777) as u32,
+        uid: stat.st_uid,
+        gid: stat.st_gid,
+        size: stat.st_size as u64,
+        allocated: stat.st_blocks as u64 * 512,
+        accessed: stamp(stat.st_atime, stat.st_atime_nsec as i64),
+        modified: stamp(stat.st_mtime, stat.st_mtime_nsec as i64),
+        changed: stamp(stat.st_ctime, stat.st_ctime_nsec as i64),
+        id: FileId { dev: stat.st_dev as u64, ino: stat.st_ino as u64 },
+        nlink: stat.st_nlink as u64,
+        rdev: stat.st_rdev as u64,
+    }
+}
+
+/// An encoded name as the standard library takes it.
+pub(crate) fn to_os(name: &CStr) -> &OsStr {
+    OsStr::from_bytes(name.to_bytes())
+}
+
+/// A name as this platform's functions take it.
+pub(crate) fn to_name(name: &OsStr) -> io::Result<CString> {
+    Ok(CString::new(name.as_bytes())?)
+}
+
+/// How many more files this process may open, as far as it can tell.
+pub(crate) fn free_descriptors() -> usize {
+    let limit = getrlimit(Resource::RLIMIT_NOFILE).map_or(256, |(soft, _)| soft);
+    let used = std::fs::read_dir("/dev/fd").map_or(16, Iterator::count);
+    usize::try_from(limit).unwrap_or(usize::MAX).saturating_sub(used)
+}

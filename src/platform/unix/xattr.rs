@@ -1,0 +1,60 @@
+//! Extended attributes, of open files and of entries that must not be opened.
+
+use std::{ffi::CStr, io};
+
+use rustix::fs::{
+    XattrFlags, fgetxattr, flistxattr, fremovexattr, fsetxattr, lgetxattr, llistxattr, lremovexattr, lsetxattr,
+};
+
+use super::Handle;
+
+impl Handle<'_> {
+    /// The attributes' names, into `buffer`, each ending in NUL; their length together.
+    pub(crate) fn list_xattrs(self, buffer: &mut Vec<u8>) -> io::Result<usize> {
+        fill(buffer, |space| match self {
+            Handle::Open(file) => flistxattr(file.descriptor(), space),
+            Handle::Entry(dir, name) => llistxattr(dir.proc_path(name).as_c_str(), space),
+        })
+    }
+
+    /// The value of `attribute`, into `buffer`; its length.
+    pub(crate) fn xattr(self, attribute: &CStr, buffer: &mut Vec<u8>) -> io::Result<usize> {
+        fill(buffer, |space| match self {
+            Handle::Open(file) => fgetxattr(file.descriptor(), attribute, space),
+            Handle::Entry(dir, name) => lgetxattr(dir.proc_path(name).as_c_str(), attribute, space),
+        })
+    }
+
+    pub(crate) fn set_xattr(self, attribute: &CStr, value: &[u8]) -> io::Result<()> {
+        let flags = XattrFlags::empty();
+        Ok(match self {
+            Handle::Open(file) => fsetxattr(file.descriptor(), attribute, value, flags),
+            Handle::Entry(dir, name) => lsetxattr(dir.proc_path(name).as_c_str(), attribute, value, flags),
+        }?)
+    }
+
+    pub(crate) fn remove_xattr(self, attribute: &CStr) -> io::Result<()> {
+        Ok(match self {
+            Handle::Open(file) => fremovexattr(file.descriptor(), attribute),
+            Handle::Entry(dir, name) => lremovexattr(dir.proc_path(name).as_c_str(), attribute),
+        }?)
+    }
+}
+
+/// Run a call that fills a buffer, with a larger one for as long as it says `ERANGE`.
+fn fill(
+    buffer: &mut Vec<u8>,
+    mut call: impl FnMut(&mut [u8]) -> rustix::io::Result<usize>,
+) -> io::Result<usize> {
+    const SMALLEST: usize = 256;
+    const LARGEST: usize = 1 << 20; // XATTR_SIZE_MAX and XATTR_LIST_MAX are 64 KiB (xattr(7))
+    if buffer.len() < SMALLEST {
+        buffer.resize(SMALLEST, 0);
+    }
+    loop {
+        match call(buffer) {
+            Err(rustix::io::Errno::RANGE) if buffer.len() < LARGEST => buffer.resize(buffer.len() * 4, 0),
+            filled => return Ok(filled?),
+        }
+    }
+}

@@ -1,0 +1,253 @@
+//! What a finished run did, in totals.
+
+use std::{collections::BTreeMap, path::PathBuf, time::Duration};
+
+use crate::{
+    error::{Failure, Op},
+    method::Method,
+    plan::Declined,
+};
+
+/// Entries and bytes, by what happened to them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Totals {
+    /// Entries that the walk came across, directories included.
+    pub entries_found: u64,
+    /// Regular files copied, new or in place of another.
+    pub files_copied: u64,
+    /// Directories created.
+    pub directories_created: u64,
+    /// Directories that were there already.
+    pub directories_merged: u64,
+    /// Symbolic links created.
+    pub symlinks_created: u64,
+    /// Further names given to files that this run had copied or found.
+    pub hard_links_created: u64,
+    /// FIFOs, sockets and device nodes created.
+    pub specials_created: u64,
+    /// Entries that were already as they should be.
+    pub unchanged: u64,
+    /// Entries whose content was right and whose metadata was corrected.
+    pub metadata_corrected: u64,
+    /// Entries left out because an option says so.
+    pub skipped: u64,
+    /// Files whose source changed while they were copied; each is a failure too.
+    pub changed_while_copied: u64,
+    /// Entries that failed.
+    pub failed: u64,
+    /// Bytes of file content put in place, shared blocks included.
+    pub bytes_copied: u64,
+    /// Bytes of file content in files that were begun, holes included.
+    pub bytes_found: u64,
+}
+
+impl Totals {
+    /// Entries that are dealt with, one way or another.
+    #[must_use]
+    pub fn entries_done(&self) -> u64 {
+        self.files_copied
+            + self.directories_created
+            + self.directories_merged
+            + self.symlinks_created
+            + self.hard_links_created
+            + self.specials_created
+            + self.unchanged
+            + self.metadata_corrected
+            + self.skipped
+            + self.failed
+    }
+
+    pub(crate) fn add(&mut self, other: &Totals) {
+        let Totals {
+            entries_found,
+            files_copied,
+            directories_created,
+            directories_merged,
+            symlinks_created,
+            hard_links_created,
+            specials_created,
+            unchanged,
+            metadata_corrected,
+            skipped,
+            changed_while_copied,
+            failed,
+            bytes_copied,
+            bytes_found,
+        } = other;
+        self.entries_found += entries_found;
+        self.files_copied += files_copied;
+        self.directories_created += directories_created;
+        self.directories_merged += directories_merged;
+        self.symlinks_created += symlinks_created;
+        self.hard_links_created += hard_links_created;
+        self.specials_created += specials_created;
+        self.unchanged += unchanged;
+        self.metadata_corrected += metadata_corrected;
+        self.skipped += skipped;
+        self.changed_while_copied += changed_while_copied;
+        self.failed += failed;
+        self.bytes_copied += bytes_copied;
+        self.bytes_found += bytes_found;
+    }
+}
+
+/// What one method moved.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Moved {
+    /// Files of which it moved the most bytes.
+    pub files: u64,
+    /// Bytes it moved.
+    pub bytes: u64,
+}
+
+/// Something the copies could not keep, for want of privilege or of support by the destination.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum Loss {
+    /// Owner or group.
+    Owner,
+    /// Permission bits.
+    Mode,
+    /// Setuid or setgid, dropped because the owner could not be kept.
+    SetId,
+    /// Extended attributes.
+    Xattr,
+    /// POSIX ACLs.
+    Acl,
+    /// Times.
+    Times,
+    /// FIFOs, sockets or device nodes, which were left out.
+    Special,
+    /// Hard links, where a second copy was made instead.
+    HardLink,
+}
+
+impl Loss {
+    /// What was lost, in words for the user.
+    #[must_use]
+    pub fn described(self) -> &'static str {
+        match self {
+            Loss::Owner => "owner or group not kept",
+            Loss::Mode => "mode not kept",
+            Loss::SetId => "setuid or setgid dropped, as the owner could not be kept",
+            Loss::Xattr => "extended attributes not kept",
+            Loss::Acl => "ACL not kept",
+            Loss::Times => "times not kept",
+            Loss::Special => "special file left out",
+            Loss::HardLink => "second copy made instead of a hard link",
+        }
+    }
+}
+
+/// One kind of loss: how often, and the first case of it.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Warning {
+    /// What was lost.
+    pub loss: Loss,
+    /// The first entry that lost it.
+    pub path: PathBuf,
+    /// Why, in that first case.
+    pub cause: String,
+    /// How many entries lost it.
+    pub count: u64,
+}
+
+/// How many workers a run had, and why.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Jobs {
+    /// The limit of this run.
+    pub limit: usize,
+    /// The most that worked at one time.
+    pub peak: usize,
+    /// How the limit was chosen.
+    pub reason: String,
+}
+
+/// What a finished run did.
+#[derive(Debug, Default)]
+#[non_exhaustive]
+pub struct Report {
+    /// Entries and bytes, by what happened to them.
+    pub totals: Totals,
+    /// The first [`Report::FAILURES_KEPT`] failures; the event stream has every one.
+    pub failures: Vec<Failure>,
+    /// All failures, counted by operation and error number.
+    pub failure_counts: BTreeMap<(Op, Option<i32>), u64>,
+    /// What could not be kept, one warning for each kind.
+    pub warnings: Vec<Warning>,
+    /// How many workers there were, and why.
+    pub jobs: Jobs,
+    /// Wall-clock time from start to finish.
+    pub elapsed: Duration,
+    /// Whether the run was cancelled before it was done.
+    pub cancelled: bool,
+    pub(crate) moved: [Moved; Method::ALL.len()],
+    pub(crate) declined: [u64; Declined::ALL.len()],
+}
+
+impl Report {
+    /// How many failures a report keeps with their paths.
+    pub const FAILURES_KEPT: usize = 1_000;
+
+    /// Whether everything was copied: nothing failed and nobody cancelled.
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        self.totals.failed == 0 && !self.cancelled
+    }
+
+    /// What each method moved, for the methods that moved anything.
+    pub fn methods(&self) -> impl Iterator<Item = (Method, Moved)> + '_ {
+        let used = |(_, moved): &(Method, Moved)| *moved != Moved::default();
+        Method::ALL.into_iter().zip(self.moved).filter(used)
+    }
+
+    /// For how many files zero-copy was not used, by reason.
+    pub fn zero_copy_declined(&self) -> impl Iterator<Item = (Declined, u64)> + '_ {
+        Declined::ALL.into_iter().zip(self.declined).filter(|(_, files)| *files > 0)
+    }
+
+    pub(crate) fn record_failure(&mut self, failure: Failure) {
+        *self.failure_counts.entry((failure.op(), failure.errno())).or_default() += 1;
+        if self.failures.len() < Self::FAILURES_KEPT {
+            self.failures.push(failure);
+        }
+    }
+
+    /// Count a warning; whether it is the first of its kind.
+    pub(crate) fn record_warning(&mut self, warning: &Warning) -> bool {
+        if let Some(known) = self.warnings.iter_mut().find(|known| known.loss == warning.loss) {
+            known.count += warning.count;
+            return false;
+        }
+        self.warnings.push(warning.clone());
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::*;
+
+    #[test]
+    fn failures_are_kept_up_to_a_bound_and_counted_beyond() {
+        let mut report = Report::default();
+        for _ in 0..Report::FAILURES_KEPT + 5 {
+            report.record_failure(Failure::new(Op::Open, "f", io::Error::from_raw_os_error(13)));
+        }
+        assert_eq!(report.failures.len(), Report::FAILURES_KEPT);
+        assert_eq!(report.failure_counts[&(Op::Open, Some(13))], Report::FAILURES_KEPT as u64 + 5);
+    }
+
+    #[test]
+    fn a_loss_is_one_warning_with_a_count() {
+        let mut report = Report::default();
+        let warning = Warning { loss: Loss::Owner, path: "a".into(), cause: "no".into(), count: 2 };
+        assert!(report.record_warning(&warning));
+        assert!(!report.record_warning(&warning));
+        assert_eq!(report.warnings[0].count, 4);
+    }
+}

@@ -1,0 +1,120 @@
+//! What all workers of one run share.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, Mutex, OnceLock, PoisonError, RwLock,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+};
+
+use tokio::sync::mpsc;
+
+use super::{Outcomes, Queue};
+use crate::{
+    capabilities::ZeroCopyCapabilities,
+    entry::FileId,
+    job::CopyJob,
+    plan::{Pair, Storage},
+    platform,
+    units::{Descriptors, LinkGroups, Made, TemporaryNames},
+};
+
+/// What all workers of one run share.
+#[derive(Debug)]
+pub(crate) struct Context {
+    pub(crate) job: CopyJob,
+    pub(crate) capabilities: ZeroCopyCapabilities,
+    pub(crate) queue: Queue,
+    pub(crate) outcomes: mpsc::Sender<Outcomes>,
+    pub(crate) cancel: Cancel,
+    /// Whether anybody wants a record of every entry.
+    pub(crate) records_wanted: AtomicBool,
+    pub(crate) links: LinkGroups,
+    pub(crate) descriptors: Arc<Descriptors>,
+    pub(crate) temporaries: TemporaryNames,
+    pub(crate) is_privileged: bool,
+    pub(crate) user: u32,
+    /// Whether changing an owner was refused, which it then always is.
+    pub(crate) owner_refused: AtomicBool,
+    /// With several sources: what this run made, so that one does not replace another's.
+    pub(crate) made: Option<Arc<Made>>,
+    /// Directories that are the copies of sources: never to be copied themselves.
+    pub(crate) copies: RwLock<Vec<FileId>>,
+    pub(crate) jobs_limit: JobsLimit,
+    /// How the number of workers was chosen, once that is known.
+    pub(crate) jobs_reason: OnceLock<String>,
+    /// Runs of the same engine that wait for a worker.
+    pub(crate) waiting_runs: Arc<AtomicUsize>,
+    pairs: Mutex<HashMap<(u64, u64), Arc<Pair>>>,
+}
+
+/// How many workers there may be.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct JobsLimit {
+    /// The engine's limit.
+    pub(crate) engine: usize,
+    /// What the caller wants: of the run, or of the engine; otherwise the storage decides.
+    pub(crate) asked: Option<usize>,
+}
+
+/// Says that a run should stop; shared by whoever may say so and everyone who must hear it.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Cancel(Arc<AtomicBool>);
+
+impl Cancel {
+    pub(crate) fn cancel(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn is_cancelled(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// What a run takes from its engine.
+#[derive(Debug)]
+pub(crate) struct Shares {
+    pub(crate) descriptors: Arc<Descriptors>,
+    pub(crate) waiting_runs: Arc<AtomicUsize>,
+    pub(crate) jobs_limit: JobsLimit,
+}
+
+impl Context {
+    pub(crate) fn new(
+        job: CopyJob,
+        queue: Queue,
+        outcomes: mpsc::Sender<Outcomes>,
+        cancel: Cancel,
+        shares: Shares,
+    ) -> Context {
+        let several = job.sources.len() > 1;
+        Context {
+            job,
+            capabilities: ZeroCopyCapabilities::detect(),
+            queue,
+            outcomes,
+            cancel,
+            records_wanted: AtomicBool::new(true),
+            links: LinkGroups::default(),
+            descriptors: shares.descriptors,
+            temporaries: TemporaryNames::new(),
+            is_privileged: platform::is_privileged(),
+            user: platform::effective_user(),
+            owner_refused: AtomicBool::new(false),
+            made: several.then(Arc::default),
+            copies: RwLock::default(),
+            jobs_limit: shares.jobs_limit,
+            jobs_reason: OnceLock::new(),
+            waiting_runs: shares.waiting_runs,
+            pairs: Mutex::default(),
+        }
+    }
+
+    /// What is known of the filesystems of these two devices.
+    pub(crate) fn pair(&self, source: u64, target: u64, storage: impl FnOnce() -> Storage) -> Arc<Pair> {
+        let mut pairs = self.pairs.lock().unwrap_or_else(PoisonError::into_inner);
+        let new = || Arc::new(Pair::new(source == target, storage()));
+        pairs.entry((source, target)).or_insert_with(new).clone()
+    }
+}

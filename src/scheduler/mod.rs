@@ -1,0 +1,13 @@
+//! Who works on what: worker loops, the queue they share, and the news they send.
+
+mod context;
+mod outcome;
+mod queue;
+mod unit;
+mod worker;
+
+pub(crate) use context::{Cancel, Context, JobsLimit, Shares};
+pub(crate) use outcome::{Outcomes, Record};
+pub(crate) use queue::Queue;
+pub(crate) use unit::{Batch, RangeOf, Unit};
+pub(crate) use worker::Worker;

@@ -1,0 +1,65 @@
+//! What workers tell the supervisor: batches of counts, records and failures.
+
+use std::{
+    ffi::{CStr, CString},
+    path::PathBuf,
+    sync::Arc,
+};
+
+use crate::{
+    entry::Kind,
+    error::Failure,
+    event::Done,
+    method::Method,
+    plan::Declined,
+    report::{Moved, Totals, Warning},
+    units::Place,
+};
+
+/// What a worker did since it last told.
+#[derive(Debug, Default)]
+pub(crate) struct Outcomes {
+    pub(crate) totals: Totals,
+    pub(crate) moved: [Moved; Method::ALL.len()],
+    pub(crate) declined: [u64; Declined::ALL.len()],
+    pub(crate) failures: Vec<Failure>,
+    pub(crate) warnings: Vec<Warning>,
+    pub(crate) records: Vec<Record>,
+    /// Directories whose listing began, less those whose listing ended.
+    pub(crate) listings_open: i64,
+    pub(crate) current: Option<Current>,
+}
+
+/// An entry that is being worked on.
+#[derive(Debug)]
+pub(crate) struct Current {
+    pub(crate) place: Arc<Place>,
+    pub(crate) name: CString,
+}
+
+/// What became of one entry; its path is built only for someone who reads it.
+#[derive(Debug)]
+pub(crate) struct Record {
+    pub(crate) place: Arc<Place>,
+    pub(crate) name: Box<CStr>,
+    pub(crate) kind: Kind,
+    pub(crate) done: Done,
+    pub(crate) bytes: u64,
+}
+
+impl Current {
+    pub(crate) fn path(&self) -> PathBuf {
+        self.place.target_path(&self.name)
+    }
+}
+
+impl Outcomes {
+    /// Whether there is anything to tell.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.totals == Totals::default()
+            && self.listings_open == 0
+            && self.failures.is_empty()
+            && self.warnings.is_empty()
+            && self.records.is_empty()
+    }
+}

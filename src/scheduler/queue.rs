@@ -1,0 +1,223 @@
+//! The work that is free for the taking, and who is waiting for some.
+
+use std::{
+    sync::{
+        Condvar, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use tokio::sync::Notify;
+
+use super::Unit;
+
+/// Work shared between the workers of one run; touched only when one of them has none left.
+#[derive(Debug)]
+pub(crate) struct Queue {
+    state: Mutex<State>,
+    changed: Condvar,
+    hungry: AtomicBool,
+    limit: AtomicUsize,
+    /// Told when there is work and room for another worker, and when all is done.
+    pub(crate) news: Notify,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    units: Vec<Unit>,
+    /// Workers inside their loops.
+    alive: usize,
+    /// Workers waiting for work, among those alive.
+    idle: usize,
+    limit: usize,
+    peak: usize,
+    closed: bool,
+}
+
+impl State {
+    fn is_hungry(&self) -> bool {
+        !self.closed && self.units.len() < self.idle.max(usize::from(self.alive < self.limit))
+    }
+}
+
+/// What the queue looks like from outside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Need {
+    /// Another worker would find work.
+    pub(crate) wants_worker: bool,
+    pub(crate) alive: usize,
+    pub(crate) peak: usize,
+    pub(crate) limit: usize,
+    /// Nothing is left and nobody works.
+    pub(crate) is_done: bool,
+}
+
+impl Queue {
+    /// How long a worker without work waits before it leaves.
+    const PATIENCE: Duration = Duration::from_millis(100);
+
+    pub(crate) fn new(units: Vec<Unit>, limit: usize) -> Queue {
+        let state = State { units, limit, ..State::default() };
+        Queue {
+            hungry: AtomicBool::new(state.is_hungry()),
+            state: Mutex::new(state),
+            limit: AtomicUsize::new(limit),
+            changed: Condvar::new(),
+            news: Notify::new(),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // A panic never happens between two changes of the state, so poison says nothing here.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn settle(&self, state: &State) {
+        self.hungry.store(state.is_hungry(), Ordering::Relaxed);
+    }
+
+    pub(crate) fn set_limit(&self, limit: usize) {
+        let mut state = self.lock();
+        state.limit = limit.max(1);
+        self.limit.store(state.limit, Ordering::Relaxed);
+        self.settle(&state);
+    }
+
+    /// The most workers there may be.
+    pub(crate) fn limit(&self) -> usize {
+        self.limit.load(Ordering::Relaxed)
+    }
+
+    /// Whether someone would take work; cheap enough to ask after every entry.
+    pub(crate) fn is_hungry(&self) -> bool {
+        self.hungry.load(Ordering::Relaxed)
+    }
+
+    /// A worker begins.
+    ///
+    /// `false` when there is nothing to do, or there are enough workers already.
+    pub(crate) fn enter(&self) -> bool {
+        let mut state = self.lock();
+        if state.closed || state.alive >= state.limit {
+            return false;
+        }
+        state.alive += 1;
+        state.peak = state.peak.max(state.alive);
+        self.settle(&state);
+        true
+    }
+
+    /// Give work away.
+    pub(crate) fn give(&self, units: impl IntoIterator<Item = Unit>) {
+        let mut state = self.lock();
+        state.units.extend(units);
+        self.settle(&state);
+        if state.idle > 0 {
+            self.changed.notify_one();
+        } else {
+            self.news.notify_one();
+        }
+    }
+
+    /// Take work, waiting for some; `None` when the worker should leave, which it then has.
+    pub(crate) fn take(&self) -> Option<Unit> {
+        let mut state = self.lock();
+        loop {
+            if let Some(unit) = state.units.pop() {
+                self.settle(&state);
+                if state.idle > 0 && !state.units.is_empty() {
+                    self.changed.notify_one();
+                }
+                return Some(unit);
+            }
+            if state.closed || state.idle + 1 == state.alive {
+                state.closed = true; // nobody is left who could make work
+                self.depart(&mut state);
+                self.changed.notify_all();
+                return None;
+            }
+            state.idle += 1;
+            self.settle(&state);
+            let (next, waited) =
+                self.changed.wait_timeout(state, Self::PATIENCE).unwrap_or_else(PoisonError::into_inner);
+            state = next;
+            state.idle -= 1;
+            if waited.timed_out() && state.units.is_empty() && !state.closed {
+                self.depart(&mut state);
+                return None;
+            }
+        }
+    }
+
+    /// Leave although there may be work, and put back what is unfinished.
+    pub(crate) fn leave(&self, units: Vec<Unit>) {
+        let mut state = self.lock();
+        state.units.extend(units);
+        self.depart(&mut state);
+        self.changed.notify_all();
+    }
+
+    fn depart(&self, state: &mut State) {
+        state.alive -= 1;
+        self.settle(state);
+        self.news.notify_one();
+    }
+
+    pub(crate) fn need(&self) -> Need {
+        let state = self.lock();
+        Need {
+            wants_worker: !state.closed && !state.units.is_empty() && state.alive < state.limit,
+            alive: state.alive,
+            peak: state.peak,
+            limit: state.limit,
+            is_done: state.alive == 0 && (state.closed || state.units.is_empty()),
+        }
+    }
+
+    /// Wake everyone who waits, to look around: the run was cancelled.
+    pub(crate) fn wake_all(&self) {
+        let _state = self.lock();
+        self.changed.notify_all();
+        self.news.notify_one();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_worker_without_work_ends_the_run() {
+        let queue = Queue::new(vec![Unit::Source(0)], 2);
+        assert!(queue.enter());
+        assert!(matches!(queue.take(), Some(Unit::Source(0))));
+        assert!(!queue.need().is_done, "a worker is busy");
+        assert!(queue.take().is_none());
+        assert!(queue.need().is_done);
+        assert!(!queue.enter(), "a late starter finds nothing to do");
+    }
+
+    #[test]
+    fn work_is_wanted_only_while_someone_could_take_it() {
+        let queue = Queue::new(vec![Unit::Source(0)], 2);
+        assert!(queue.enter());
+        queue.take();
+        assert!(queue.is_hungry(), "a second worker may be started");
+        queue.give([Unit::Source(1)]);
+        assert!(!queue.is_hungry(), "there is work for it already");
+        assert!(queue.need().wants_worker);
+        assert!(queue.enter());
+        assert!(!queue.need().wants_worker, "the limit is reached");
+        assert!(!queue.enter());
+    }
+
+    #[test]
+    fn a_worker_that_leaves_puts_its_work_back() {
+        let queue = Queue::new(vec![], 1);
+        assert!(queue.enter());
+        queue.leave(vec![Unit::Source(3)]);
+        let need = queue.need();
+        assert!(need.wants_worker && !need.is_done);
+    }
+}

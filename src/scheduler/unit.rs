@@ -1,0 +1,87 @@
+//! Pieces of work that any worker can do.
+
+use std::sync::Arc;
+
+use crate::{
+    platform::Names,
+    units::{Node, Parked, Wide},
+};
+
+/// A piece of work.
+#[derive(Debug)]
+pub(crate) enum Unit {
+    /// Begin the source of this number.
+    Source(usize),
+    /// List this directory, from where its listing stopped.
+    List(Arc<Node>),
+    /// Copy these entries of a directory.
+    Batch(Batch),
+    /// Copy this name of a link group, whose first name could not be copied.
+    Heir(Parked),
+    /// Copy this range of a large file.
+    Range(RangeOf),
+}
+
+/// Entries of one directory.
+#[derive(Debug)]
+pub(crate) struct Batch {
+    pub(crate) node: Arc<Node>,
+    pub(crate) names: Arc<Names>,
+    pub(crate) next: usize,
+    pub(crate) end: usize,
+}
+
+/// A range of one large file.
+#[derive(Debug)]
+pub(crate) struct RangeOf {
+    pub(crate) file: Arc<Wide>,
+    pub(crate) at: u64,
+    pub(crate) end: u64,
+}
+
+impl Batch {
+    /// The smallest batch that is worth two workers.
+    const SPLIT_MIN: usize = 4;
+
+    /// Give away the second half.
+    pub(crate) fn split(&mut self) -> Option<Batch> {
+        let left = self.end - self.next;
+        if left < Self::SPLIT_MIN {
+            return None;
+        }
+        let middle = self.next + left / 2;
+        let rest = Batch { next: middle, node: self.node.hold(), names: self.names.clone(), end: self.end };
+        self.end = middle;
+        Some(rest)
+    }
+}
+
+impl RangeOf {
+    /// The smallest range that is worth a worker of its own, in bytes.
+    const SPLIT_MIN: u64 = 4 << 20;
+    const ALIGNMENT: u64 = 1 << 20;
+
+    /// Give away the second half.
+    pub(crate) fn split(&mut self) -> Option<RangeOf> {
+        let left = self.end - self.at;
+        if left < Self::SPLIT_MIN * 2 {
+            return None;
+        }
+        let middle = (self.at + left / 2).next_multiple_of(Self::ALIGNMENT);
+        self.file.begin_range();
+        let rest = RangeOf { file: self.file.clone(), at: middle, end: self.end };
+        self.end = middle;
+        Some(rest)
+    }
+}
+
+impl Unit {
+    /// Give away half of it, where it can be divided.
+    pub(crate) fn split(&mut self) -> Option<Unit> {
+        match self {
+            Unit::Source(_) | Unit::List(_) | Unit::Heir(_) => None,
+            Unit::Batch(batch) => batch.split().map(Unit::Batch),
+            Unit::Range(range) => range.split().map(Unit::Range),
+        }
+    }
+}

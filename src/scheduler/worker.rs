@@ -1,0 +1,314 @@
+//! The loop of one worker.
+
+use std::{
+    any::Any,
+    ffi::CStr,
+    mem::MaybeUninit,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{Arc, atomic::Ordering},
+    time::{Duration, Instant},
+};
+
+use super::{Batch, Context, Outcomes, Record, Unit, outcome::Current};
+use crate::{
+    entry::Kind,
+    error::{Failure, Fault, Op},
+    event::Done,
+    method::Method,
+    report::{Loss, Warning},
+    transfer::{Scratch, Watch},
+    units::{LinkCache, Node, Parked, Place},
+};
+
+/// A worker: does units, keeps what it discovers on its own stack, and gives half of that away
+/// when someone else has nothing to do.
+pub(crate) struct Worker {
+    pub(crate) context: Arc<Context>,
+    pub(crate) scratch: Scratch,
+    pub(crate) listing: Box<[MaybeUninit<u8>]>,
+    pub(crate) attribute_names: Vec<u8>,
+    pub(crate) attribute_value: Vec<u8>,
+    pub(crate) link_cache: LinkCache,
+    pub(crate) outcomes: Outcomes,
+    stack: Vec<Unit>,
+    told: Instant,
+    began: Instant,
+    entries_since_look: u32,
+    moved_of_file: [u64; Method::ALL.len()],
+}
+
+impl Worker {
+    /// How often a worker tells what it did.
+    const TELL: Duration = Duration::from_millis(20);
+    /// How many small entries pass between looks at the clock.
+    const LOOK: u32 = 16;
+    /// How long a run's only worker goes on while another run has none.
+    const SLICE: Duration = Duration::from_millis(100);
+    /// Bytes of a directory listing that are asked for at once.
+    const LISTING: usize = 64 * 1024;
+    /// A call that moves this many bytes is worth a look at the clock.
+    const LARGE_CALL: u64 = 1 << 20;
+    /// Entries of which a record is kept at most before they are told.
+    const RECORDS: usize = 1024;
+
+    /// Work until nothing is left, nobody needs this worker, or the run is cancelled.
+    pub(crate) fn run(context: Arc<Context>) {
+        if !context.queue.enter() {
+            return;
+        }
+        let now = Instant::now();
+        let mut worker = Worker {
+            context,
+            scratch: Scratch::default(),
+            listing: vec![MaybeUninit::uninit(); Self::LISTING].into_boxed_slice(),
+            attribute_names: Vec::new(),
+            attribute_value: Vec::new(),
+            link_cache: LinkCache::default(),
+            outcomes: Outcomes::default(),
+            stack: Vec::new(),
+            told: now,
+            began: now,
+            entries_since_look: 0,
+            moved_of_file: [0; Method::ALL.len()],
+        };
+        while let Some(unit) = worker.next() {
+            worker.perform(unit);
+            if worker.should_yield() {
+                worker.tell();
+                let stack = std::mem::take(&mut worker.stack);
+                return worker.context.queue.leave(stack);
+            }
+        }
+    }
+
+    fn next(&mut self) -> Option<Unit> {
+        if let Some(unit) = self.stack.pop() {
+            return Some(unit);
+        }
+        // Whoever waits must not sit on news.
+        self.tell();
+        self.context.queue.take()
+    }
+
+    /// Add work that was discovered; the last added is done first.
+    pub(crate) fn push(&mut self, unit: Unit) {
+        self.stack.push(unit);
+    }
+
+    fn perform(&mut self, unit: Unit) {
+        if self.is_cancelled() {
+            return self.abandon(unit);
+        }
+        match unit {
+            Unit::Source(index) => self.guarded_source(index),
+            Unit::List(node) => self.guarded(&node.clone(), c"", |worker| worker.list(node)),
+            Unit::Batch(batch) => self.batch(batch),
+            Unit::Heir(heir) => {
+                let Parked { node, name } = heir;
+                self.guarded(&node, &name, |worker| worker.heir(&node, &name));
+                self.release(node);
+            }
+            Unit::Range(range) => {
+                let file = range.file.clone();
+                let done = catch_unwind(AssertUnwindSafe(|| self.range(range)));
+                if let Err(panic) = done {
+                    file.failed(panicked(&*panic));
+                }
+                self.end_range(file);
+            }
+        }
+    }
+
+    fn batch(&mut self, mut batch: Batch) {
+        while batch.next < batch.end {
+            if self.is_cancelled() {
+                return;
+            }
+            let names = batch.names.clone();
+            let (name, kind) = names.get(batch.next);
+            batch.next += 1;
+            let node = batch.node.clone();
+            if kind == Some(Kind::Directory) {
+                // Depth first: the rest waits below whatever the directory holds.
+                let is_last = batch.next == batch.end;
+                if !is_last {
+                    self.push(Unit::Batch(batch));
+                }
+                self.guarded(&node, name, |worker| worker.entry(&node, name, kind));
+                self.look();
+                self.share_if_wanted();
+                if is_last {
+                    self.release(node);
+                }
+                return;
+            }
+            self.guarded(&node, name, |worker| worker.entry(&node, name, kind));
+            self.look();
+            if self.context.queue.is_hungry() {
+                self.share(Some(&mut batch));
+            }
+        }
+        self.release(batch.node);
+    }
+
+    /// Do something about an entry so that a panic is a failure of that entry alone.
+    pub(crate) fn guarded(&mut self, node: &Arc<Node>, name: &CStr, work: impl FnOnce(&mut Worker)) {
+        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| work(self))) {
+            self.fail(node, name, panicked(&*panic));
+        }
+    }
+
+    fn guarded_source(&mut self, index: usize) {
+        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| self.source(index))) {
+            let path = self.context.job.sources[index].clone();
+            self.fail_at(panicked(&*panic).at(path));
+        }
+    }
+
+    /// Drop a unit of a cancelled run; only large files leave something to clean up.
+    fn abandon(&mut self, unit: Unit) {
+        if let Unit::Range(range) = unit {
+            self.end_range(range.file);
+        }
+    }
+
+    /// Give work to whoever has none: half of the oldest unit, which is the largest.
+    pub(crate) fn share(&mut self, current: Option<&mut Batch>) {
+        let given = match self.stack.first_mut() {
+            Some(oldest) => oldest.split().or_else(|| {
+                let has_more = self.stack.len() > 1 || current.is_some();
+                has_more.then(|| self.stack.remove(0))
+            }),
+            None => current.and_then(Batch::split).map(Unit::Batch),
+        };
+        if let Some(unit) = given {
+            self.context.queue.give([unit]);
+        }
+    }
+
+    /// Give work away if someone wants it, between units.
+    pub(crate) fn share_if_wanted(&mut self) {
+        if self.context.queue.is_hungry() {
+            self.share(None);
+        }
+    }
+
+    /// Whether another run of the engine should have this worker's place.
+    fn should_yield(&self) -> bool {
+        self.context.waiting_runs.load(Ordering::Relaxed) > 0
+            && !self.is_cancelled()
+            && (self.context.queue.need().alive > 1 || self.began.elapsed() > Self::SLICE)
+    }
+
+    /// Look at the clock now and then, and tell what was done.
+    fn look(&mut self) {
+        self.entries_since_look += 1;
+        if self.entries_since_look >= Self::LOOK {
+            self.entries_since_look = 0;
+            self.tell_if_due();
+        }
+    }
+
+    fn tell_if_due(&mut self) {
+        if self.told.elapsed() >= Self::TELL || self.outcomes.records.len() >= Self::RECORDS {
+            self.tell();
+        }
+    }
+
+    fn tell(&mut self) {
+        self.told = Instant::now();
+        if !self.outcomes.is_empty() {
+            // Waits when the supervisor is behind: a slow reader of events slows the run. When
+            // there is no supervisor any more, the run is being cancelled and nobody listens.
+            let _ = self.context.outcomes.blocking_send(std::mem::take(&mut self.outcomes));
+        }
+    }
+
+    /// What each method moved since this was last asked.
+    pub(crate) fn take_moved(&mut self) -> [u64; Method::ALL.len()] {
+        std::mem::take(&mut self.moved_of_file)
+    }
+
+    /// Count a file for the method that moved most of it.
+    pub(crate) fn count_file(&mut self, moved: &[u64; Method::ALL.len()]) {
+        let most = (0..moved.len()).max_by_key(|index| moved[*index]).expect("there are methods");
+        if moved[most] > 0 {
+            self.outcomes.moved[most].files += 1;
+        }
+    }
+
+    /// Say which entry is being worked on, if it is a large one.
+    pub(crate) fn announce(&mut self, place: &Arc<Place>, name: &CStr) {
+        self.outcomes.current = Some(Current { place: place.clone(), name: name.to_owned() });
+    }
+
+    /// Note what became of an entry.
+    pub(crate) fn record(&mut self, place: &Arc<Place>, name: &CStr, kind: Kind, done: Done, bytes: u64) {
+        let totals = &mut self.outcomes.totals;
+        match done {
+            Done::Created | Done::Replaced => match kind {
+                Kind::File => totals.files_copied += 1,
+                Kind::Directory => totals.directories_created += 1,
+                Kind::Symlink => totals.symlinks_created += 1,
+                _ => totals.specials_created += 1,
+            },
+            Done::Linked => totals.hard_links_created += 1,
+            Done::Merged => totals.directories_merged += 1,
+            Done::Unchanged => totals.unchanged += 1,
+            Done::Corrected => totals.metadata_corrected += 1,
+            Done::Skipped => totals.skipped += 1,
+        }
+        if self.context.records_wanted.load(Ordering::Relaxed) {
+            let record = Record { place: place.clone(), name: name.into(), kind, done, bytes };
+            self.outcomes.records.push(record);
+        }
+    }
+
+    /// Note that an entry failed; a run that was cancelled does not fail what it leaves undone.
+    pub(crate) fn fail(&mut self, node: &Node, name: &CStr, fault: Fault) {
+        let path = match fault.op {
+            Op::Open | Op::Stat | Op::List | Op::Read | Op::ReadSymlink | Op::ReadXattrs | Op::Copy => {
+                node.place.source_path(name)
+            }
+            _ => node.place.target_path(name),
+        };
+        self.fail_at(fault.at(path));
+    }
+
+    pub(crate) fn fail_at(&mut self, failure: Failure) {
+        if self.is_cancelled() && failure.cause().kind() == std::io::ErrorKind::Interrupted {
+            return;
+        }
+        self.outcomes.totals.failed += 1;
+        self.outcomes.failures.push(failure);
+    }
+
+    /// Note that something could not be kept.
+    pub(crate) fn warn(&mut self, loss: Loss, node: &Node, name: &CStr, cause: &str) {
+        if let Some(known) = self.outcomes.warnings.iter_mut().find(|warning| warning.loss == loss) {
+            known.count += 1;
+            return;
+        }
+        let path = node.place.target_path(name);
+        self.outcomes.warnings.push(Warning { loss, path, cause: cause.to_owned(), count: 1 });
+    }
+}
+
+impl Watch for Worker {
+    fn is_cancelled(&self) -> bool {
+        self.context.cancel.is_cancelled()
+    }
+
+    fn advanced(&mut self, method: Method, bytes: u64) {
+        self.outcomes.totals.bytes_copied += bytes;
+        self.outcomes.moved[method.index()].bytes += bytes;
+        self.moved_of_file[method.index()] += bytes;
+        if bytes >= Self::LARGE_CALL { self.tell_if_due() } else { self.look() }
+    }
+}
+
+fn panicked(panic: &(dyn Any + Send)) -> Fault {
+    let text = panic.downcast_ref::<&str>().copied();
+    let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    Fault::refused(Op::Copy, format!("internal error: {}", text.unwrap_or("a worker panicked")))
+}

@@ -1,0 +1,78 @@
+//! Moving the bytes of one file: reflink, kernel copies, buffered reads and writes.
+
+mod buffered;
+mod clone;
+mod direct;
+mod pace;
+
+use std::{fs::File, io};
+
+pub(crate) use buffered::{Zeros, copy_unsized};
+pub(crate) use clone::try_reflink;
+pub(crate) use direct::{Transfer, copy_direct};
+
+use crate::{method::Method, platform};
+
+/// How an attempt to let the kernel move bytes ended.
+#[derive(Debug)]
+pub(crate) enum ZeroCopyResult {
+    /// Everything asked for is in place; this many bytes.
+    Success(u64),
+    /// This way does not work here; what it did is accounted for, and another can go on from there.
+    Unsupported,
+    /// A real error, which another way would meet as well.
+    Failed(io::Error),
+}
+
+/// What a failed call means for what to do next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// A signal came; call again.
+    Again,
+    /// Every other method would fail too.
+    Fatal,
+    /// These filesystems cannot do it; remember that.
+    NeverHere,
+    /// This file cannot be copied so; another may.
+    NotThisFile,
+}
+
+/// Whoever waits for the bytes: told how far a copy has come, and able to stop it.
+pub(crate) trait Watch {
+    /// Whether to stop before the next call.
+    fn is_cancelled(&self) -> bool;
+    /// `bytes` more are in place.
+    fn advanced(&mut self, method: Method, bytes: u64);
+}
+
+/// Buffers that a worker keeps from one file to the next.
+#[derive(Debug, Default)]
+pub(crate) struct Scratch {
+    pub(crate) buffer: Vec<u8>,
+    pub(crate) pipe: Option<platform::Pipe>,
+}
+
+impl Scratch {
+    /// Bytes moved by one read and one write.
+    ///
+    /// Measured: larger buffers fall out of the processor's cache; 4 MiB is five times slower.
+    const BUFFER: usize = 256 * 1024;
+
+    /// These buffers, made first where a worker has none yet.
+    pub(crate) fn ready(mut self) -> Scratch {
+        self.buffer.resize(Self::BUFFER, 0);
+        self
+    }
+}
+
+/// The error of a copy that was told to stop.
+pub(crate) fn cancelled() -> io::Error {
+    io::Error::new(io::ErrorKind::Interrupted, "cancelled")
+}
+
+/// The two open files of one copy.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Files<'a> {
+    pub(crate) source: &'a File,
+    pub(crate) destination: &'a File,
+}

@@ -1,0 +1,299 @@
+//! Everything about an entry that is not its content: owner, ACL, extended attributes, mode, times.
+
+use std::{
+    ffi::{CStr, CString},
+    sync::{Arc, atomic::Ordering},
+};
+
+use super::{Node, entry::First, node::{Dirs, Owner}};
+use crate::{
+    entry::{Kind, Meta},
+    error::{During, Fault, Op},
+    event::Done,
+    options::Attributes,
+    platform::{self, ACCESS_ACL, DEFAULT_ACL, Handle},
+    report::Loss,
+    scheduler::Worker,
+};
+
+const SETUID: u32 = 0o4000;
+const SETGID: u32 = 0o2000;
+
+/// An entry whose copy is to get the source's attributes.
+pub(super) struct Subject<'a> {
+    pub(super) node: &'a Node,
+    pub(super) name: &'a CStr,
+    pub(super) from: Handle<'a>,
+    pub(super) to: Handle<'a>,
+    pub(super) meta: &'a Meta,
+    /// What the copy has now; nothing where this run has just created it.
+    pub(super) found: Option<&'a Meta>,
+    /// Whether to set the times, which say that the copy is finished.
+    pub(super) times: bool,
+}
+
+impl Worker {
+    /// The mode to create an entry with, before it gets its own.
+    pub(super) fn creation_mode(&self, meta: &Meta) -> u32 {
+        if self.keeps(Attributes::MODE) { 0o600 } else { meta.mode & 0o777 }
+    }
+
+    pub(super) fn keeps(&self, attribute: Attributes) -> bool {
+        self.context.job.preserve.keeps(attribute)
+    }
+
+    /// Give a copy its source's attributes, in the order that is safe: owner, ACL and extended
+    /// attributes, mode, and last the times.
+    pub(super) fn attributes(&mut self, subject: &Subject<'_>) -> Result<(), Fault> {
+        let Subject { node, meta, to, found, .. } = *subject;
+        let current = match found {
+            Some(found) => Owner::of(found),
+            None => node.born(to).during(Op::Stat)?,
+        };
+        let owner = if self.keeps(Attributes::OWNERSHIP) { self.owner(subject, current)? } else { current };
+        self.xattrs(subject)?;
+        if meta.kind != Kind::Symlink && self.keeps(Attributes::MODE) {
+            let mode = self.mode_for(subject, owner);
+            let there = found.map_or(0o600, |found| found.mode);
+            // A change of owner may have cleared bits (chown(2)).
+            if mode != there || owner != current {
+                let set = to.set_mode(mode);
+                self.kept_or_warned(subject, set, Op::SetMode, Attributes::MODE, Loss::Mode)?;
+            }
+        }
+        if subject.times && self.keeps(Attributes::TIMESTAMPS) {
+            let set = to.set_times(meta.accessed, meta.modified);
+            self.kept_or_warned(subject, set, Op::SetTimes, Attributes::TIMESTAMPS, Loss::Times)?;
+        }
+        Ok(())
+    }
+
+    /// Leave an entry's content alone, and correct its metadata where that differs.
+    pub(super) fn keep(
+        &mut self,
+        node: &Arc<Node>,
+        dirs: &Dirs,
+        name: &CStr,
+        meta: &Meta,
+        found: &Meta,
+    ) -> Result<First, Fault> {
+        let target_name = node.place.target_name(name);
+        let (from, to) = (Handle::Entry(&dirs.source, name), Handle::Entry(&dirs.target, target_name));
+        let subject = Subject { node, name, from, to, meta, found: Some(found), times: true };
+        let done = if self.differs(&subject) {
+            self.attributes(&subject)?;
+            Done::Corrected
+        } else {
+            Done::Unchanged
+        };
+        self.record(&node.place, name, meta.kind, done, 0);
+        Ok(First::Copied(found.id))
+    }
+
+    /// Whether a copy of the right content has other metadata than it should, as far as that can
+    /// be changed.
+    fn differs(&self, subject: &Subject<'_>) -> bool {
+        let Subject { meta, found, .. } = *subject;
+        let Some(found) = found else { return true };
+        let may_own = self.context.is_privileged || !self.context.owner_refused.load(Ordering::Relaxed);
+        let owner = self.keeps(Attributes::OWNERSHIP)
+            && (found.gid != meta.gid || found.uid != meta.uid)
+            && may_own;
+        let mode = self.keeps(Attributes::MODE)
+            && meta.kind != Kind::Symlink
+            && found.mode != self.mode_for(subject, Owner::of(found));
+        // A file's time is what told that its content is the same.
+        let times = self.keeps(Attributes::TIMESTAMPS)
+            && meta.kind != Kind::File
+            && found.modified != meta.modified;
+        // An extended attribute that was changed since the copy was made has moved the ctime.
+        let xattrs = self.keeps(Attributes::XATTR) && meta.changed > found.changed;
+        owner || mode || times || xattrs
+    }
+
+    /// The source's mode, without the bits that would lend another owner's rights.
+    fn mode_for(&self, subject: &Subject<'_>, owner: Owner) -> u32 {
+        let meta = subject.meta;
+        let mut mode = meta.mode;
+        if meta.kind == Kind::Directory {
+            return mode; // on a directory setgid lends nothing: it says who owns what is created
+        }
+        if owner.uid != meta.uid {
+            mode &= !SETUID;
+        }
+        if owner.gid != meta.gid {
+            mode &= !SETGID;
+        }
+        mode
+    }
+
+    /// Set the owner as far as we may; who owns the copy then.
+    fn owner(&mut self, subject: &Subject<'_>, current: Owner) -> Result<Owner, Fault> {
+        let want = Owner::of(subject.meta);
+        if want == current {
+            return Ok(current);
+        }
+        let gid = (want.gid != current.gid).then_some(want.gid);
+        let mut refusal = None;
+        if want.uid == current.uid || !self.context.owner_refused.load(Ordering::Relaxed) {
+            let uid = (want.uid != current.uid).then_some(want.uid);
+            match subject.to.set_owner(uid, gid) {
+                Ok(()) => return Ok(want),
+                Err(error) if platform::is_not_kept(&error) => {
+                    if uid.is_some() && !self.context.is_privileged {
+                        self.context.owner_refused.store(true, Ordering::Relaxed);
+                    }
+                    refusal = Some(error);
+                }
+                Err(error) => return Err(Fault::new(Op::SetOwner, error)),
+            }
+        }
+        let mut owner = current;
+        if want.uid != current.uid && gid.is_some() && subject.to.set_owner(None, gid).is_ok() {
+            owner.gid = want.gid;
+        }
+        let refusal = refusal.unwrap_or_else(|| std::io::ErrorKind::PermissionDenied.into());
+        self.not_kept(subject, refusal, Op::SetOwner, Attributes::OWNERSHIP, Loss::Owner)?;
+        let lends = subject.meta.kind != Kind::Directory && self.keeps(Attributes::MODE);
+        if lends && self.mode_for(subject, owner) != subject.meta.mode {
+            self.warn(Loss::SetId, subject.node, subject.name, "the owner could not be kept");
+        }
+        Ok(owner)
+    }
+
+    /// Copy extended attributes and ACLs, and remove what the copy inherited beyond them.
+    fn xattrs(&mut self, subject: &Subject<'_>) -> Result<(), Fault> {
+        let mut listed = std::mem::take(&mut self.attribute_names);
+        let mut value = std::mem::take(&mut self.attribute_value);
+        let done = self.xattrs_with(subject, &mut listed, &mut value);
+        (self.attribute_names, self.attribute_value) = (listed, value);
+        done
+    }
+
+    fn xattrs_with(
+        &mut self,
+        subject: &Subject<'_>,
+        listed: &mut Vec<u8>,
+        value: &mut Vec<u8>,
+    ) -> Result<(), Fault> {
+        let Subject { node, from, to, meta, found, .. } = *subject;
+        let mut length = 0;
+        let asks = self.keeps(Attributes::XATTR) || self.keeps(Attributes::ACL);
+        if asks && !node.pair.source_lacks_xattrs.load(Ordering::Relaxed) {
+            match from.list_xattrs(listed) {
+                Ok(bytes) => length = bytes,
+                Err(error) if platform::lacks_xattrs(&error) => {
+                    node.pair.source_lacks_xattrs.store(true, Ordering::Relaxed);
+                }
+                Err(error) => {
+                    self.xattr_not_kept(subject, error, Op::ReadXattrs, false)?;
+                }
+            }
+        }
+        let names = || {
+            listed[..length].split_inclusive(|byte| *byte == 0).filter_map(|name| CStr::from_bytes_with_nul(name).ok())
+        };
+        if meta.kind != Kind::Symlink && self.keeps(Attributes::MODE) && (node.inherits_acl || found.is_some()) {
+            // An inherited ACL would let others in through the group bits of the mode (acl(5)).
+            let inheritable = [ACCESS_ACL, DEFAULT_ACL];
+            let count = if meta.kind == Kind::Directory { 2 } else { 1 };
+            for acl in &inheritable[..count] {
+                if !(self.keeps(Attributes::ACL) && names().any(|name| name == *acl)) {
+                    match to.remove_xattr(acl) {
+                        Err(error) if !platform::is_no_xattr(&error) && !platform::lacks_xattrs(&error) => {
+                            self.xattr_not_kept(subject, error, Op::SetAcl, true)?;
+                        }
+                        _ => {}
+                    }
+                }
+            }
+        }
+        if found.is_some() && self.keeps(Attributes::XATTR) {
+            self.remove_other_xattrs(subject, &names().map(CStr::to_owned).collect::<Vec<_>>(), value)?;
+        }
+        for name in names() {
+            let is_acl = name == ACCESS_ACL || name == DEFAULT_ACL;
+            if !self.keeps(if is_acl { Attributes::ACL } else { Attributes::XATTR }) {
+                continue;
+            }
+            let set = match from.xattr(name, value) {
+                Ok(length) => to.set_xattr(name, &value[..length]),
+                Err(error) if platform::is_no_xattr(&error) => continue, // removed meanwhile
+                Err(error) => {
+                    self.xattr_not_kept(subject, error, Op::ReadXattrs, is_acl)?;
+                    continue;
+                }
+            };
+            if let Err(error) = set {
+                let op = if is_acl { Op::SetAcl } else { Op::SetXattrs };
+                self.xattr_not_kept(subject, error, op, is_acl)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Remove the users' attributes that the source does not have from an existing copy.
+    fn remove_other_xattrs(
+        &mut self,
+        subject: &Subject<'_>,
+        kept: &[CString],
+        buffer: &mut Vec<u8>,
+    ) -> Result<(), Fault> {
+        let Ok(length) = subject.to.list_xattrs(buffer) else { return Ok(()) };
+        let others: Vec<CString> = buffer[..length]
+            .split_inclusive(|byte| *byte == 0)
+            .filter_map(|name| CStr::from_bytes_with_nul(name).ok())
+            .filter(|name| name.to_bytes().starts_with(b"user.") && !kept.iter().any(|kept| kept.as_c_str() == *name))
+            .map(CStr::to_owned)
+            .collect();
+        for name in others {
+            subject.to.remove_xattr(&name).during(Op::SetXattrs)?;
+        }
+        Ok(())
+    }
+
+    fn xattr_not_kept(
+        &mut self,
+        subject: &Subject<'_>,
+        error: std::io::Error,
+        op: Op,
+        is_acl: bool,
+    ) -> Result<(), Fault> {
+        if !platform::is_xattr_not_kept(&error) {
+            return Err(Fault::new(op, error));
+        }
+        let (attribute, loss) =
+            if is_acl { (Attributes::ACL, Loss::Acl) } else { (Attributes::XATTR, Loss::Xattr) };
+        self.not_kept(subject, error, op, attribute, loss)
+    }
+
+    fn kept_or_warned(
+        &mut self,
+        subject: &Subject<'_>,
+        done: std::io::Result<()>,
+        op: Op,
+        attribute: Attributes,
+        loss: Loss,
+    ) -> Result<(), Fault> {
+        match done {
+            Err(error) if platform::is_not_kept(&error) => self.not_kept(subject, error, op, attribute, loss),
+            done => done.during(op),
+        }
+    }
+
+    /// Something is lost: a failure where the caller named it, a warning where it was implied.
+    fn not_kept(
+        &mut self,
+        subject: &Subject<'_>,
+        error: std::io::Error,
+        op: Op,
+        attribute: Attributes,
+        loss: Loss,
+    ) -> Result<(), Fault> {
+        if self.context.job.preserve.requires(attribute) {
+            return Err(Fault::new(op, error));
+        }
+        self.warn(loss, subject.node, subject.name, &error.to_string());
+        Ok(())
+    }
+}

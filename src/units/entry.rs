@@ -1,0 +1,274 @@
+//! One entry of a directory, whatever it is.
+
+use std::{ffi::CStr, io, sync::Arc};
+
+use super::{
+    Node,
+    links::{Claim, LinkTarget, Parked},
+    node::Dirs,
+    stage,
+};
+use crate::{
+    entry::{FileId, Granularity, Kind, Meta},
+    error::{During, Fault, Op},
+    event::Done,
+    options::Attributes,
+    plan::{Action, decide},
+    platform::{self, Dir},
+    report::Loss,
+    scheduler::{Unit, Worker},
+};
+
+/// How an entry was dealt with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Handled {
+    /// It is done, or will be by units that are on their way.
+    Yes,
+    /// It is not what it was listed as, but this.
+    Is(Kind),
+}
+
+/// What became of the first name of a link group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum First {
+    /// Its copy is this inode, and further names can be linked to it.
+    Copied(FileId),
+    /// It was left out; another name has to be the first.
+    LeftOut,
+    /// Its bytes are still being moved; whoever ends that will say.
+    Underway,
+}
+
+impl Worker {
+    /// Deal with an entry that was listed as `listed`.
+    pub(crate) fn entry(&mut self, node: &Arc<Node>, name: &CStr, listed: Option<Kind>) {
+        if stage::is_temporary(name) {
+            return self.record(&node.place, name, Kind::File, Done::Skipped, 0);
+        }
+        if let Err(fault) = self.try_entry(node, name, listed, false) {
+            self.fail(node, name, fault);
+        }
+        if listed == Some(Kind::Directory) {
+            self.outcomes.listings_open -= 1; // counted when it was listed, and again when entered
+        }
+    }
+
+    /// Deal with a name that takes over its link group.
+    pub(crate) fn heir(&mut self, node: &Arc<Node>, name: &CStr) {
+        if let Err(fault) = self.try_entry(node, name, None, true) {
+            self.fail(node, name, fault);
+        }
+    }
+
+    fn try_entry(
+        &mut self,
+        node: &Arc<Node>,
+        name: &CStr,
+        listed: Option<Kind>,
+        is_heir: bool,
+    ) -> Result<(), Fault> {
+        const LOOKS: usize = 3;
+        let dirs = node.dirs().during(Op::Open)?;
+        let mut kind = match listed {
+            Some(kind) => kind,
+            None => dirs.source.stat(name).during(Op::Stat)?.kind,
+        };
+        for _ in 0..LOOKS {
+            let handled = match kind {
+                Kind::File => self.regular(node, &dirs, name, is_heir)?,
+                Kind::Directory => self.enter(node, &dirs, name)?,
+                Kind::Symlink => self.symlink(node, &dirs, name, is_heir)?,
+                _ => self.special(node, &dirs, name, is_heir)?,
+            };
+            match handled {
+                Handled::Yes => return Ok(()),
+                Handled::Is(other) => kind = other,
+            }
+        }
+        Err(Fault::refused(Op::Copy, "it changes its type all the time"))
+    }
+
+    /// Whether further names of this entry become hard links.
+    pub(super) fn is_linked(&self, meta: &Meta) -> bool {
+        meta.nlink > 1 && self.context.job.preserve.keeps(Attributes::LINKS)
+    }
+
+    /// Copy an entry that is not a directory, unless a name of the same inode was copied before.
+    pub(super) fn once(
+        &mut self,
+        node: &Arc<Node>,
+        dirs: &Dirs,
+        name: &CStr,
+        meta: &Meta,
+        is_heir: bool,
+        copy: impl FnOnce(&mut Worker) -> Result<First, Fault>,
+    ) -> Result<(), Fault> {
+        if !self.is_linked(meta) {
+            return copy(self).map(drop);
+        }
+        if !is_heir {
+            let claim = self.context.links.claim(meta.id, meta.nlink, node, name);
+            if self.link_up(node, dirs, name, meta, claim)? {
+                return Ok(());
+            }
+        }
+        let first = copy(self);
+        self.conclude(node, name, meta.id, first)
+    }
+
+    /// The first name of a link group is done, or not: see to the names that wait for it.
+    pub(super) fn conclude(
+        &mut self,
+        node: &Arc<Node>,
+        name: &CStr,
+        group: FileId,
+        first: Result<First, Fault>,
+    ) -> Result<(), Fault> {
+        match first {
+            Ok(First::Underway) => {}
+            Ok(First::Copied(id)) => {
+                let target = LinkTarget { place: node.place.clone(), name: name.into(), id };
+                for parked in self.context.links.settle(group, target.clone()) {
+                    self.late_name(parked, &target);
+                }
+            }
+            Ok(First::LeftOut) | Err(_) => {
+                if let Some(heir) = self.context.links.fail(group) {
+                    self.push(Unit::Heir(heir));
+                }
+            }
+        }
+        first.map(drop)
+    }
+
+    /// Follow a claim until the name is linked or waits; `false` when it has to be copied.
+    fn link_up(
+        &mut self,
+        node: &Arc<Node>,
+        dirs: &Dirs,
+        name: &CStr,
+        meta: &Meta,
+        mut claim: Claim,
+    ) -> Result<bool, Fault> {
+        loop {
+            let target = match claim {
+                Claim::Copy => return Ok(false),
+                Claim::Parked => return Ok(true),
+                Claim::Link(target) => target,
+            };
+            match self.link(node, dirs, name, meta, &target) {
+                Err(fault) if fault.op == Op::CreateHardLink && platform::is_no_more_links(&fault.cause) => {
+                    claim = self.context.links.renew(meta.id, target.id, node, name);
+                    if let Claim::Copy = claim {
+                        self.warn(Loss::HardLink, node, name, &fault.cause.to_string());
+                    }
+                }
+                linked => return linked.map(|()| true),
+            }
+        }
+    }
+
+    /// Deal with a name that waited for the first of its group.
+    fn late_name(&mut self, parked: Parked, target: &LinkTarget) {
+        let Parked { node, name } = parked;
+        self.guarded(&node.clone(), &name.clone(), |worker| {
+            let linked = node.dirs().during(Op::Open).and_then(|dirs| {
+                let meta = dirs.source.stat(&name).during(Op::Stat)?;
+                worker.link_up(&node, &dirs, &name, &meta, Claim::Link(target.clone()))
+            });
+            match linked {
+                Ok(true) => {}
+                Ok(false) => worker.heir(&node, &name),
+                Err(fault) => worker.fail(&node, &name, fault),
+            }
+        });
+        self.release(node);
+    }
+
+    /// Give the copy `target` the further name `name`.
+    fn link(
+        &mut self,
+        node: &Arc<Node>,
+        dirs: &Dirs,
+        name: &CStr,
+        meta: &Meta,
+        target: &LinkTarget,
+    ) -> Result<(), Fault> {
+        let target_name = node.place.target_name(name);
+        let found = if node.existed { self.found(&dirs.target, target_name)? } else { None };
+        let mut work_name = None;
+        if let Some(found) = &found {
+            if found.id == target.id {
+                self.record(&node.place, name, meta.kind, Done::Unchanged, 0);
+                return Ok(());
+            }
+            // Whatever its content, it is not a name of the copy yet: `unchanged` is not enough.
+            let replaces = match decide(meta, found, self.context.job.existing, Granularity::Nanos(1)) {
+                Action::Unchanged | Action::Replace => true,
+                Action::Skip => false,
+                Action::Refuse(why) => return Err(Fault::refused(Op::Replace, why)),
+            };
+            if !replaces {
+                self.record(&node.place, name, meta.kind, Done::Skipped, 0);
+                return Ok(());
+            }
+            self.refuse_made(node, found)?;
+            work_name = Some(self.context.temporaries.next());
+        }
+        let work_name = work_name.as_deref().unwrap_or(target_name);
+        let mut cache = std::mem::take(&mut self.link_cache);
+        let linked = cache.directory(node, dirs, target).and_then(|from| {
+            dirs.target.link_from(from, target.place.target_name(&target.name), work_name)
+        });
+        self.link_cache = cache;
+        linked.map_err(|error| self.creation_fault(node, Op::CreateHardLink, error))?;
+        // The name may have been given to something else since it was copied.
+        let is_ours = dirs.target.stat(work_name).during(Op::Stat)?.id == target.id;
+        if !is_ours {
+            dirs.target.remove(work_name).during(Op::Remove)?;
+            return Err(Fault::new(Op::CreateHardLink, io::Error::from(io::ErrorKind::NotFound)));
+        }
+        if found.is_some() {
+            dirs.target.rename(work_name, target_name).during(Op::Rename)?;
+        }
+        self.record(&node.place, name, meta.kind, Done::Linked, 0);
+        Ok(())
+    }
+
+    /// Look up what the copy's directory has under `name`.
+    pub(super) fn found(&self, dir: &Dir, name: &CStr) -> Result<Option<Meta>, Fault> {
+        match dir.stat(name) {
+            Ok(meta) => Ok(Some(meta)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(Fault::new(Op::Replace, error)),
+        }
+    }
+
+    /// Refuse to put an entry where this run has put another.
+    pub(super) fn refuse_made(&self, node: &Node, found: &Meta) -> Result<(), Fault> {
+        match &node.made {
+            Some(made) if made.contains(found.id) => Err(collision()),
+            _ => Ok(()),
+        }
+    }
+
+    /// Remember that this run made `id`, where another entry might meet it.
+    pub(super) fn remember_made(&self, node: &Node, id: impl FnOnce() -> io::Result<FileId>) -> Result<(), Fault> {
+        if let Some(made) = &node.made {
+            made.insert(id().during(Op::Stat)?);
+        }
+        Ok(())
+    }
+
+    /// Say what a failed creation means in a directory where nothing else was.
+    pub(super) fn creation_fault(&self, node: &Node, op: Op, error: io::Error) -> Fault {
+        if error.kind() == io::ErrorKind::AlreadyExists && !node.existed {
+            return collision();
+        }
+        Fault::new(op, error)
+    }
+}
+
+fn collision() -> Fault {
+    Fault::refused(Op::Replace, "another entry of this run was copied to that name")
+}

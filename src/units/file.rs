@@ -1,0 +1,347 @@
+//! Regular files: decide, create, fill, finish.
+
+use std::{
+    ffi::CStr,
+    fs::File,
+    io,
+    sync::Arc,
+};
+
+use super::{
+    Node,
+    attributes::Subject,
+    entry::{First, Handled},
+    node::Dirs,
+    stage::{Appearance, Staged},
+};
+use crate::{
+    entry::{Granularity, Kind, Meta, Stamp},
+    error::{During, Fault, Op},
+    event::Done,
+    method::Method,
+    options::{Attributes, Reflink, Sparse},
+    plan::{self, Action, Ladder, PARALLEL_MIN, decide},
+    platform::{self, Dir, Handle},
+    scheduler::Worker,
+    transfer::{Files, Scratch, Transfer, Zeros, ZeroCopyResult, copy_direct, copy_unsized, try_reflink},
+};
+
+/// What is said of a file whose source did not stand still.
+const CHANGED: &str = "it changed while it was copied; the copy lacks its time, so that the next run copies it again";
+
+/// A file of the copy that is being filled.
+#[derive(Debug)]
+pub(super) struct Filling {
+    pub(super) source: File,
+    pub(super) staged: Staged,
+    pub(super) meta: Meta,
+    pub(super) appearance: Appearance,
+    pub(super) done: Done,
+}
+
+impl Worker {
+    pub(super) fn regular(
+        &mut self,
+        node: &Arc<Node>,
+        dirs: &Dirs,
+        name: &CStr,
+        is_heir: bool,
+    ) -> Result<Handled, Fault> {
+        if node.existed {
+            // Most of what is there is unchanged, and need not be opened.
+            let meta = dirs.source.stat(name).during(Op::Stat)?;
+            if meta.kind != Kind::File {
+                return Ok(Handled::Is(meta.kind));
+            }
+            let found = self.found(&dirs.target, node.place.target_name(name))?;
+            self.once(node, dirs, name, &meta, is_heir, |worker| match &found {
+                Some(found) => worker.meet(node, dirs, name, &meta, found),
+                None => {
+                    let source = dirs.source.open_source(name).during(Op::Open)?;
+                    worker.copy_opened(node, dirs, name, source, None)
+                }
+            })?;
+            return Ok(Handled::Yes);
+        }
+        let source = match dirs.source.open_source(name) {
+            Err(error) if platform::is_other_kind(&error) => {
+                let kind = dirs.source.stat(name).during(Op::Stat)?.kind;
+                return if kind == Kind::File { Err(Fault::new(Op::Open, error)) } else { Ok(Handled::Is(kind)) };
+            }
+            opened => opened.during(Op::Open)?,
+        };
+        let meta = platform::meta(&source).during(Op::Stat)?;
+        if meta.kind != Kind::File {
+            return Ok(Handled::Is(meta.kind));
+        }
+        if self.is_linked(&meta) {
+            self.once(node, dirs, name, &meta, is_heir, |worker| {
+                worker.copy_file(node, dirs, name, source, &meta, None)
+            })?;
+        } else {
+            self.copy_file(node, dirs, name, source, &meta, None)?;
+        }
+        Ok(Handled::Yes)
+    }
+
+    /// Decide about a file whose name the copy's directory already has.
+    fn meet(
+        &mut self,
+        node: &Arc<Node>,
+        dirs: &Dirs,
+        name: &CStr,
+        meta: &Meta,
+        found: &Meta,
+    ) -> Result<First, Fault> {
+        let granularity = self.granularity(node, dirs, meta, found);
+        match decide(meta, found, self.context.job.existing, granularity) {
+            Action::Unchanged => self.keep(node, dirs, name, meta, found),
+            Action::Skip => {
+                self.record(&node.place, name, meta.kind, Done::Skipped, 0);
+                Ok(First::LeftOut)
+            }
+            Action::Refuse(why) => Err(Fault::refused(Op::Replace, why)),
+            Action::Replace => {
+                self.refuse_made(node, found)?;
+                let source = dirs.source.open_source(name).during(Op::Open)?;
+                self.copy_opened(node, dirs, name, source, Some(found))
+            }
+        }
+    }
+
+    fn copy_opened(
+        &mut self,
+        node: &Arc<Node>,
+        dirs: &Dirs,
+        name: &CStr,
+        source: File,
+        found: Option<&Meta>,
+    ) -> Result<First, Fault> {
+        let meta = platform::meta(&source).during(Op::Stat)?;
+        if meta.kind != Kind::File {
+            return Err(Fault::refused(Op::Open, format!("it became {} meanwhile", meta.kind.described())));
+        }
+        self.copy_file(node, dirs, name, source, &meta, found)
+    }
+
+    fn copy_file(
+        &mut self,
+        node: &Arc<Node>,
+        dirs: &Dirs,
+        name: &CStr,
+        source: File,
+        meta: &Meta,
+        found: Option<&Meta>,
+    ) -> Result<First, Fault> {
+        let job = &self.context.job;
+        let (appearance, done) = match found {
+            Some(_) => (Appearance::Instead, Done::Replaced),
+            None if job.existing.trusts_mtime() && job.preserve.keeps(Attributes::TIMESTAMPS) => {
+                (Appearance::AtOnce, Done::Created)
+            }
+            None => (Appearance::WhenFinished, Done::Created),
+        };
+        let ladder = plan::ladder(
+            &job.data,
+            &self.context.capabilities,
+            &node.pair,
+            meta.size,
+            self.context.queue.limit(),
+        );
+        let mode = self.creation_mode(meta);
+        let target_name = node.place.target_name(name);
+        let staged = Staged::create(&dirs.target, target_name, mode, appearance, &self.context.temporaries)
+            .map_err(|error| self.creation_fault(node, Op::CreateFile, error))?;
+        self.outcomes.totals.bytes_found += meta.size;
+        if let Some(declined) = ladder.declined {
+            self.outcomes.declined[declined.index()] += 1;
+        }
+        let filling = Filling { source, staged, meta: *meta, appearance, done };
+        let is_wide = match self.fill(node, &filling, &ladder) {
+            Ok(is_wide) => is_wide,
+            Err(fault) => return Err(self.discard(dirs, target_name, &filling, fault)),
+        };
+        if is_wide {
+            self.widen(node, name, filling, ladder)?;
+            return Ok(First::Underway);
+        }
+        let moved = self.take_moved();
+        self.finish(node, dirs, name, &filling, moved)
+    }
+
+    /// Put the content in place, unless it is so large that it becomes units of its own.
+    fn fill(&mut self, node: &Arc<Node>, filling: &Filling, ladder: &Ladder) -> Result<bool, Fault> {
+        let files = Files { source: &filling.source, destination: &filling.staged.file };
+        let size = filling.meta.size;
+        self.take_moved();
+        if size == 0 {
+            return self.with_scratch(|worker, scratch| copy_unsized(files, &mut scratch.buffer, worker)).map(|_| false);
+        }
+        let mut at = 0;
+        if ladder.reflinks() {
+            if size >= PARALLEL_MIN {
+                self.announce(&node.place, c"");
+            }
+            match try_reflink(files, &node.pair, size, &mut at, self) {
+                ZeroCopyResult::Success(_) => return Ok(false),
+                ZeroCopyResult::Unsupported => {}
+                ZeroCopyResult::Failed(error) => return Err(Fault::new(Op::Clone, error)),
+            }
+        }
+        if self.context.job.data.reflink == Reflink::Always {
+            return Err(Fault::refused(Op::Clone, "these filesystems cannot share the file's blocks"));
+        }
+        if size >= PARALLEL_MIN && at == 0 {
+            return Ok(true);
+        }
+        let transfer = Transfer { files, ladder, pair: &node.pair, zeros: self.zeros() };
+        if self.has_holes(&filling.meta) {
+            platform::set_size(files.destination, size).during(Op::Write)?;
+        }
+        self.copy_span(transfer, &filling.meta, &mut at, size)?;
+        if at < size && self.has_holes(&filling.meta) {
+            platform::set_size(files.destination, at).during(Op::Write)?;
+        }
+        Ok(false)
+    }
+
+    /// Whether the copy gets holes, and therefore its size before its content.
+    pub(super) fn has_holes(&self, meta: &Meta) -> bool {
+        self.zeros() == Zeros::LeaveOut || self.seeks_data(meta)
+    }
+
+    fn seeks_data(&self, meta: &Meta) -> bool {
+        meta.is_sparse()
+            && self.context.job.data.sparse != Sparse::Never
+            && self.keeps(Attributes::SPARSE)
+    }
+
+    pub(super) fn zeros(&self) -> Zeros {
+        match self.context.job.data.sparse {
+            Sparse::Always => Zeros::LeaveOut,
+            Sparse::Auto | Sparse::Never => Zeros::Write,
+        }
+    }
+
+    /// Copy the data from `at` to `end`, passing over holes; `at` stays below where the source ends.
+    pub(super) fn copy_span(
+        &mut self,
+        transfer: Transfer<'_>,
+        meta: &Meta,
+        at: &mut u64,
+        end: u64,
+    ) -> Result<(), Fault> {
+        if !self.seeks_data(meta) {
+            return self.with_scratch(|worker, scratch| copy_direct(transfer, at, end, scratch, worker));
+        }
+        while let Some((data, hole)) = platform::next_data(transfer.files.source, *at, end).during(Op::Read)? {
+            *at = data;
+            self.with_scratch(|worker, scratch| copy_direct(transfer, at, hole, scratch, worker))?;
+            if *at < hole {
+                return Ok(()); // the source ended before
+            }
+        }
+        *at = end;
+        Ok(())
+    }
+
+    fn with_scratch<T>(&mut self, work: impl FnOnce(&mut Worker, &mut Scratch) -> T) -> T {
+        let mut scratch = std::mem::take(&mut self.scratch).ready();
+        let done = work(self, &mut scratch);
+        self.scratch = scratch;
+        done
+    }
+
+    /// The content is in place: see whether the source stood still, and give the copy the rest.
+    pub(super) fn finish(
+        &mut self,
+        node: &Arc<Node>,
+        dirs: &Dirs,
+        name: &CStr,
+        filling: &Filling,
+        moved: [u64; Method::ALL.len()],
+    ) -> Result<First, Fault> {
+        let target_name = node.place.target_name(name);
+        match self.finish_attributes(node, dirs, name, filling) {
+            Ok((has_changed, id)) => {
+                self.count_file(&moved);
+                let bytes = moved.iter().sum();
+                self.record(&node.place, name, Kind::File, filling.done, bytes);
+                if has_changed {
+                    self.outcomes.totals.changed_while_copied += 1;
+                    self.outcomes.totals.files_copied -= 1;
+                    self.fail(node, name, Fault::refused(Op::Copy, CHANGED));
+                }
+                Ok(id.map_or(First::LeftOut, First::Copied))
+            }
+            Err(fault) => Err(self.discard(dirs, target_name, filling, fault)),
+        }
+    }
+
+    fn finish_attributes(
+        &mut self,
+        node: &Arc<Node>,
+        dirs: &Dirs,
+        name: &CStr,
+        filling: &Filling,
+    ) -> Result<(bool, Option<crate::entry::FileId>), Fault> {
+        let Filling { source, staged, meta, appearance, .. } = filling;
+        let has_changed = meta.content_differs(&platform::meta(source).during(Op::Stat)?);
+        self.attributes(&Subject {
+            node,
+            name,
+            from: Handle::Open(source),
+            to: Handle::Open(&staged.file),
+            meta,
+            found: None,
+            times: !has_changed,
+        })?;
+        if node.pair.storage == plan::Storage::Remote {
+            // Some servers report a full disk only now (close(2)); a second descriptor's close
+            // flushes as well, and leaves the first for the rename.
+            let closed = staged.file.try_clone().and_then(platform::close);
+            closed.during(Op::Close)?;
+        }
+        let id = if self.is_linked(meta) || node.made.is_some() {
+            Some(staged.id().during(Op::Stat)?)
+        } else {
+            None
+        };
+        staged.commit(&dirs.target, node.place.target_name(name), *appearance).during(Op::Rename)?;
+        self.remember_made(node, || id.ok_or_else(|| io::Error::other("made without an identity")))?;
+        Ok((has_changed, id))
+    }
+
+    /// Remove what is there of a copy that failed.
+    pub(super) fn discard(&mut self, dirs: &Dirs, target_name: &CStr, filling: &Filling, fault: Fault) -> Fault {
+        match filling.staged.discard(&dirs.target, target_name) {
+            Ok(()) => fault,
+            Err(error) => {
+                let both = format!("{}; and what was copied of it could not be removed: {error}", fault.cause);
+                Fault::refused(fault.op, both)
+            }
+        }
+    }
+
+    /// The step of the destination's times, asked for only when it could explain a difference.
+    fn granularity(&self, node: &Node, dirs: &Dirs, meta: &Meta, found: &Meta) -> Granularity {
+        let could_explain = meta.size == found.size
+            && meta.modified != found.modified
+            && (meta.modified.secs - found.modified.secs).abs() <= 2;
+        if !could_explain {
+            return Granularity::Nanos(1);
+        }
+        *node.pair.granularity.get_or_init(|| self.probe_granularity(&dirs.target).unwrap_or(Granularity::Nanos(1)))
+    }
+
+    /// Set a time on a temporary and read it back.
+    fn probe_granularity(&self, dir: &Dir) -> io::Result<Granularity> {
+        let set = Stamp { secs: 1_600_000_001, nanos: 123_456_789 };
+        let name = self.context.temporaries.next();
+        let probe = Staged::create(dir, &name, 0o600, Appearance::WhenFinished, &self.context.temporaries)?;
+        let file = Handle::Open(&probe.file);
+        let got = file.set_times(set, set).and_then(|()| file.meta());
+        probe.discard(dir, &name)?;
+        Ok(Granularity::learned(set, got?.modified))
+    }
+}

@@ -1,0 +1,169 @@
+//! Files with several names: copied once, linked for every further name.
+
+use std::{
+    collections::HashMap,
+    ffi::CStr,
+    io,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use super::{Node, Place, node::Dirs};
+use crate::{entry::FileId, platform::Dir};
+
+/// The groups of names that share an inode, from the first name seen until the last.
+#[derive(Debug, Default)]
+pub(crate) struct LinkGroups {
+    shards: [Mutex<HashMap<FileId, Group>>; SHARDS],
+}
+
+const SHARDS: usize = 32;
+
+#[derive(Debug)]
+struct Group {
+    /// Names not seen yet, as far as the source's link count tells.
+    unseen: u64,
+    state: State,
+}
+
+#[derive(Debug)]
+enum State {
+    /// A worker copies the first name; names that came meanwhile wait here, blocking nobody.
+    Copying(Vec<Parked>),
+    /// The copy is finished.
+    Copied(LinkTarget),
+}
+
+/// A name that waits for the first of its group; its directory counts it as unfinished.
+#[derive(Debug)]
+pub(crate) struct Parked {
+    pub(crate) node: Arc<Node>,
+    pub(crate) name: Box<CStr>,
+}
+
+/// The copy that further names are linked to.
+#[derive(Clone, Debug)]
+pub(crate) struct LinkTarget {
+    pub(crate) place: Arc<Place>,
+    /// The source's name, which is the copy's but for a root.
+    pub(crate) name: Box<CStr>,
+    pub(crate) id: FileId,
+}
+
+/// The directory of the copy that was last linked from, kept open for the next.
+#[derive(Debug, Default)]
+pub(crate) struct LinkCache(Option<(Arc<Place>, Dir)>);
+
+impl LinkCache {
+    /// The open directory that holds `target`, seen from the directory `node` of the copy.
+    pub(crate) fn directory<'a>(
+        &'a mut self,
+        node: &Node,
+        dirs: &'a Dirs,
+        target: &LinkTarget,
+    ) -> io::Result<&'a Dir> {
+        if Arc::ptr_eq(&node.place, &target.place) {
+            return Ok(&dirs.target);
+        }
+        if !self.0.as_ref().is_some_and(|(place, _)| Arc::ptr_eq(place, &target.place)) {
+            self.0 = Some((target.place.clone(), target.place.open_target()?));
+        }
+        Ok(&self.0.as_ref().expect("it was filled a line above").1)
+    }
+}
+
+/// What to do with a name of a group.
+#[derive(Debug)]
+pub(crate) enum Claim {
+    /// Copy it, then settle or fail the group.
+    Copy,
+    /// It waits; whoever copies the first name will see to it.
+    Parked,
+    /// Link it to this.
+    Link(LinkTarget),
+}
+
+impl LinkGroups {
+    fn shard(&self, id: FileId) -> MutexGuard<'_, HashMap<FileId, Group>> {
+        let index = (id.ino ^ (id.ino >> 17)) as usize % SHARDS;
+        // A panic never happens between two changes of a group.
+        self.shards[index].lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Claim a name of the source inode `id`, which has `nlink` names.
+    pub(crate) fn claim(&self, id: FileId, nlink: u64, node: &Arc<Node>, name: &CStr) -> Claim {
+        let mut shard = self.shard(id);
+        let Some(group) = shard.get_mut(&id) else {
+            shard.insert(id, Group { unseen: nlink - 1, state: State::Copying(Vec::new()) });
+            return Claim::Copy;
+        };
+        group.unseen = group.unseen.saturating_sub(1);
+        match &mut group.state {
+            State::Copying(parked) => {
+                parked.push(Parked { node: node.hold(), name: name.into() });
+                Claim::Parked
+            }
+            State::Copied(target) => {
+                let target = target.clone();
+                if group.unseen == 0 {
+                    shard.remove(&id);
+                }
+                Claim::Link(target)
+            }
+        }
+    }
+
+    /// The first name is copied: the names to link to it now.
+    pub(crate) fn settle(&self, id: FileId, target: LinkTarget) -> Vec<Parked> {
+        let mut shard = self.shard(id);
+        let Some(group) = shard.get_mut(&id) else { return Vec::new() };
+        if group.unseen == 0 {
+            let group = shard.remove(&id).expect("it was there a line above");
+            return group.into_parked();
+        }
+        match std::mem::replace(&mut group.state, State::Copied(target)) {
+            State::Copying(parked) => parked,
+            State::Copied(_) => Vec::new(),
+        }
+    }
+
+    /// The first name could not be copied: the name that takes over, if one waits.
+    pub(crate) fn fail(&self, id: FileId) -> Option<Parked> {
+        let mut shard = self.shard(id);
+        let Some(Group { state: State::Copying(parked), .. }) = shard.get_mut(&id) else { return None };
+        let next = parked.pop();
+        if next.is_none() {
+            shard.remove(&id);
+        }
+        next
+    }
+
+    /// The copy `full` takes no more names: begin a second copy, unless another worker has.
+    pub(crate) fn renew(&self, id: FileId, full: FileId, node: &Arc<Node>, name: &CStr) -> Claim {
+        let mut shard = self.shard(id);
+        let Some(group) = shard.get_mut(&id) else {
+            // The group went when its last name was seen: this is that name, or one beside it.
+            shard.insert(id, Group { unseen: 0, state: State::Copying(Vec::new()) });
+            return Claim::Copy;
+        };
+        match &mut group.state {
+            State::Copied(target) if target.id == full => {
+                group.state = State::Copying(Vec::new());
+                Claim::Copy
+            }
+            State::Copied(target) => Claim::Link(target.clone()),
+            State::Copying(parked) => {
+                parked.push(Parked { node: node.hold(), name: name.into() });
+                Claim::Parked
+            }
+        }
+    }
+}
+
+impl Group {
+    fn into_parked(self) -> Vec<Parked> {
+        match self.state {
+            State::Copying(parked) => parked,
+            State::Copied(_) => Vec::new(),
+        }
+    }
+}

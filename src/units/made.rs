@@ -1,0 +1,23 @@
+//! Which entries of the copy this run has made, where another of its entries might meet them.
+
+use std::{collections::HashSet, sync::Mutex};
+
+use crate::entry::FileId;
+
+/// Inodes of copies that this run made.
+///
+/// Needed where two sources can end at one name: several sources of one base name, or two names
+/// that a case-folding directory holds for equal. In a directory that the run itself created, any
+/// entry that is already there is one of its own, and nothing needs to be remembered.
+#[derive(Debug, Default)]
+pub(crate) struct Made(Mutex<HashSet<FileId>>);
+
+impl Made {
+    pub(crate) fn insert(&self, id: FileId) {
+        self.0.lock().expect("inserting does not panic").insert(id);
+    }
+
+    pub(crate) fn contains(&self, id: FileId) -> bool {
+        self.0.lock().expect("looking does not panic").contains(&id)
+    }
+}

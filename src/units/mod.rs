@@ -1,0 +1,24 @@
+//! What there is to do for each kind of entry.
+
+mod attributes;
+mod descriptors;
+mod directory;
+mod entry;
+mod file;
+mod links;
+mod made;
+mod node;
+mod place;
+mod source;
+mod special;
+mod stage;
+mod symlink;
+mod wide;
+
+pub(crate) use descriptors::Descriptors;
+pub(crate) use links::{LinkCache, LinkGroups, Parked};
+pub(crate) use made::Made;
+pub(crate) use node::Node;
+pub(crate) use place::Place;
+pub(crate) use stage::TemporaryNames;
+pub(crate) use wide::Wide;

@@ -1,0 +1,237 @@
+//! A directory while it is copied.
+
+use std::{
+    ffi::CStr,
+    io, mem,
+    sync::{
+        Arc, Mutex, OnceLock, PoisonError,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+};
+
+use super::{Descriptors, Made, Place};
+use crate::{
+    entry::{FileId, Meta},
+    plan::Pair,
+    platform::{self, Dir, ListCursor},
+};
+
+/// A directory in flight: open on both sides while that is affordable, with the number of things
+/// that must be done before it can be finished.
+#[derive(Debug)]
+pub(crate) struct Node {
+    pub(crate) place: Arc<Place>,
+    pub(crate) parent: Option<Arc<Node>>,
+    /// The source directory's metadata; none for the directory that only holds a source.
+    pub(crate) source: Option<Meta>,
+    pub(crate) source_id: FileId,
+    pub(crate) target_id: FileId,
+    /// Whether the copy's directory was there before this run.
+    pub(crate) existed: bool,
+    /// Whether what is created in the copy's directory inherits an ACL from it.
+    pub(crate) inherits_acl: bool,
+    pub(crate) pair: Arc<Pair>,
+    /// Where to remember what was made in this directory, if anywhere.
+    pub(crate) made: Option<Arc<Made>>,
+    pub(crate) cursor: Mutex<ListCursor>,
+    pub(crate) born: OnceLock<Owner>,
+    dirs: Mutex<Option<Arc<Dirs>>>,
+    pending: AtomicUsize,
+}
+
+/// User and group that own something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Owner {
+    pub(crate) uid: u32,
+    pub(crate) gid: u32,
+}
+
+impl Owner {
+    pub(crate) fn of(meta: &Meta) -> Owner {
+        Owner { uid: meta.uid, gid: meta.gid }
+    }
+}
+
+/// A directory open on both sides.
+#[derive(Debug)]
+pub(crate) struct Dirs {
+    pub(crate) source: Dir,
+    pub(crate) target: Dir,
+    /// Whether a listing has to go to its place first, because the directory was reopened.
+    unsought: AtomicBool,
+    budget: Arc<Descriptors>,
+}
+
+impl Dirs {
+    pub(crate) fn new(source: Dir, target: Dir, budget: &Arc<Descriptors>) -> Dirs {
+        budget.opened();
+        Dirs { source, target, unsought: AtomicBool::new(false), budget: budget.clone() }
+    }
+
+    /// Make sure that a listing goes on at `cursor`.
+    pub(crate) fn seek(&self, cursor: ListCursor) -> io::Result<()> {
+        if self.unsought.swap(false, Ordering::Relaxed) {
+            self.source.seek_list(cursor)?;
+        }
+        Ok(())
+    }
+
+    /// The directories above these, if they are still the ones of `parent`.
+    fn parents(&self, parent: &Node) -> io::Result<Dirs> {
+        let (source, target) = (self.source.open_parent()?, self.target.open_parent()?);
+        parent.reopened(source, target, &self.budget)
+    }
+}
+
+impl Drop for Dirs {
+    fn drop(&mut self) {
+        self.budget.closed();
+    }
+}
+
+/// What a node is made of, beside what it starts with.
+pub(crate) struct NodeParts {
+    pub(crate) place: Arc<Place>,
+    pub(crate) parent: Option<Arc<Node>>,
+    pub(crate) source: Option<Meta>,
+    pub(crate) source_id: FileId,
+    pub(crate) target_id: FileId,
+    pub(crate) existed: bool,
+    pub(crate) inherits_acl: bool,
+    pub(crate) pair: Arc<Pair>,
+    pub(crate) made: Option<Arc<Made>>,
+    pub(crate) dirs: Arc<Dirs>,
+}
+
+impl Node {
+    /// A node with one thing pending: the listing, or the one entry, that the caller starts.
+    pub(crate) fn new(parts: NodeParts) -> Node {
+        let NodeParts {
+            place,
+            parent,
+            source,
+            source_id,
+            target_id,
+            existed,
+            inherits_acl,
+            pair,
+            made,
+            dirs,
+        } = parts;
+        Node {
+            place,
+            parent,
+            source,
+            source_id,
+            target_id,
+            existed,
+            inherits_acl,
+            pair,
+            made,
+            cursor: Mutex::default(),
+            born: OnceLock::new(),
+            dirs: Mutex::new(Some(dirs)),
+            pending: AtomicUsize::new(1),
+        }
+    }
+
+    /// Count one more thing that must be done before this directory is.
+    pub(crate) fn hold(self: &Arc<Self>) -> Arc<Node> {
+        self.pending.fetch_add(1, Ordering::Relaxed);
+        self.clone()
+    }
+
+    /// Count one thing as done; whether it was the last.
+    pub(crate) fn release(&self) -> bool {
+        self.pending.fetch_sub(1, Ordering::AcqRel) == 1
+    }
+
+    /// The open directories, opened again if they had to be closed.
+    pub(crate) fn dirs(&self) -> io::Result<Arc<Dirs>> {
+        let mut slot = self.dirs.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(dirs) = &*slot {
+            return Ok(dirs.clone());
+        }
+        let dirs = Arc::new(self.reopen()?);
+        *slot = Some(dirs.clone());
+        Ok(dirs)
+    }
+
+    /// Close the directories until they are needed again.
+    pub(crate) fn suspend(&self) {
+        if self.parent.is_some() {
+            *self.dirs.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        }
+    }
+
+    /// Open the parent again through this directory, while that is still open.
+    pub(crate) fn resume_parent(&self, dirs: &Dirs) {
+        let Some(parent) = &self.parent else { return };
+        let mut slot = parent.dirs.lock().unwrap_or_else(PoisonError::into_inner);
+        if slot.is_none() {
+            // Where it does not work, whoever needs the parent opens it from above.
+            *slot = dirs.parents(parent).ok().map(Arc::new);
+        }
+    }
+
+    fn opened(&self) -> Option<Arc<Dirs>> {
+        self.dirs.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Walk down from the nearest directory above that is open.
+    fn reopen(&self) -> io::Result<Dirs> {
+        let mut path: Vec<&Node> = vec![self];
+        let mut above = self.parent.as_deref();
+        let start = loop {
+            let node = above.expect("the root of a copy is never closed");
+            if let Some(dirs) = node.opened() {
+                break dirs;
+            }
+            path.push(node);
+            above = node.parent.as_deref();
+        };
+        let mut held: Option<(Dir, Dir)> = None;
+        for node in path.iter().rev() {
+            let (source, target) =
+                held.as_ref().map_or((&start.source, &start.target), |(source, target)| (source, target));
+            let name = node.place.name();
+            let place = &node.parent.as_ref().expect("only the root has none").place;
+            held = Some((source.open_dir(name)?, target.open_dir(place.target_name(name))?));
+        }
+        let (source, target) = held.expect("the path holds at least this node");
+        self.reopened(source, target, &start.budget)
+    }
+
+    fn reopened(&self, source: Dir, target: Dir, budget: &Arc<Descriptors>) -> io::Result<Dirs> {
+        if source.meta()?.id != self.source_id || target.meta()?.id != self.target_id {
+            return Err(io::Error::other("the directory was moved or replaced while it was copied"));
+        }
+        let dirs = Dirs::new(source, target, budget);
+        dirs.unsought.store(true, Ordering::Relaxed);
+        Ok(dirs)
+    }
+
+    /// Who owns what this process creates in the copy's directory, learned from `created`.
+    pub(crate) fn born(&self, created: platform::Handle<'_>) -> io::Result<Owner> {
+        if let Some(owner) = self.born.get() {
+            return Ok(*owner);
+        }
+        let owner = Owner::of(&created.meta()?);
+        Ok(*self.born.get_or_init(|| owner))
+    }
+
+    /// The path of this directory's source, or of an entry in it.
+    pub(crate) fn source_path(&self, name: &CStr) -> std::path::PathBuf {
+        self.place.source_path(name)
+    }
+}
+
+impl Drop for Node {
+    /// Unwinds a chain of any depth in a loop: dropping it by recursion could overflow the stack.
+    fn drop(&mut self) {
+        let mut above = mem::take(&mut self.parent);
+        while let Some(mut node) = above.and_then(Arc::into_inner) {
+            above = mem::take(&mut node.parent);
+        }
+    }
+}

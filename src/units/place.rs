@@ -1,0 +1,134 @@
+//! Where an entry lies, without holding it open.
+
+use std::{
+    ffi::{CStr, CString},
+    io, mem,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use crate::platform::{self, Dir};
+
+/// A directory of the tree that is copied: its name and the one above it.
+///
+/// Places outlive the work on their directory: hard links and events refer to them.
+#[derive(Debug)]
+pub(crate) struct Place {
+    above: Above,
+    name: Box<CStr>,
+}
+
+#[derive(Debug)]
+enum Above {
+    Place(Arc<Place>),
+    /// This is where the copy begins: the directories that hold the source and the copy.
+    Root(Box<Root>),
+    /// It was taken away; only while dropping.
+    Nothing,
+}
+
+/// Where a source and its copy lie; the latter's directory is open for as long as the run needs it.
+#[derive(Debug)]
+pub(crate) struct Root {
+    pub(crate) target: Dir,
+    pub(crate) source_path: PathBuf,
+    pub(crate) target_path: PathBuf,
+    /// The copy's name, where it is not the source's.
+    pub(crate) renamed: Option<CString>,
+}
+
+impl Place {
+    pub(crate) fn root(root: Root) -> Place {
+        Place { above: Above::Root(Box::new(root)), name: c"".into() }
+    }
+
+    pub(crate) fn below(parent: &Arc<Place>, name: &CStr) -> Place {
+        Place { above: Above::Place(parent.clone()), name: name.into() }
+    }
+
+    pub(crate) fn name(&self) -> &CStr {
+        &self.name
+    }
+
+    pub(crate) fn is_root(&self) -> bool {
+        matches!(self.above, Above::Root(_))
+    }
+
+    /// What the copy of this place's entry `name` is called.
+    pub(crate) fn target_name<'a>(&'a self, name: &'a CStr) -> &'a CStr {
+        match &self.above {
+            Above::Root(root) => root.renamed.as_deref().unwrap_or(name),
+            Above::Place(_) | Above::Nothing => name,
+        }
+    }
+
+    /// The root, and the names from there to here.
+    fn from_root(&self) -> (&Root, Vec<&CStr>) {
+        let mut names = Vec::new();
+        let mut at = self;
+        loop {
+            match &at.above {
+                Above::Root(root) => {
+                    names.reverse();
+                    return (root, names);
+                }
+                Above::Place(parent) => {
+                    names.push(&*at.name);
+                    at = parent;
+                }
+                Above::Nothing => unreachable!("places are asked only while they live"),
+            }
+        }
+    }
+
+    /// The path of this place's source entry `name`.
+    pub(crate) fn source_path(&self, name: &CStr) -> PathBuf {
+        let (root, mut names) = self.from_root();
+        names.push(name);
+        joined(&root.source_path, &names)
+    }
+
+    /// The path of the copy of this place's entry `name`.
+    pub(crate) fn target_path(&self, name: &CStr) -> PathBuf {
+        let (root, mut names) = self.from_root();
+        names.push(name);
+        if let Some(renamed) = &root.renamed {
+            names[0] = renamed;
+        }
+        joined(&root.target_path, &names)
+    }
+
+    /// Open this place's directory in the copy again, for naming what is in it.
+    pub(crate) fn open_target(&self) -> io::Result<Dir> {
+        let (root, mut names) = self.from_root();
+        if let (Some(renamed), Some(first)) = (&root.renamed, names.first_mut()) {
+            *first = renamed;
+        }
+        root.target.open_beneath(&names)
+    }
+}
+
+fn joined(base: &Path, names: &[&CStr]) -> PathBuf {
+    let length = names.iter().map(|name| name.count_bytes() + 1).sum();
+    let mut path = base.as_os_str().to_owned();
+    path.reserve(length);
+    let mut path = PathBuf::from(path);
+    for name in names {
+        match name.to_bytes() {
+            b"" | b"." => {} // the place itself
+            _ => path.push(platform::to_os(name)),
+        }
+    }
+    path
+}
+
+impl Drop for Place {
+    /// Unwinds a chain of any depth in a loop: dropping it by recursion could overflow the stack.
+    fn drop(&mut self) {
+        let mut above = mem::replace(&mut self.above, Above::Nothing);
+        while let Above::Place(place) = above {
+            let Some(mut place) = Arc::into_inner(place) else { break };
+            above = mem::replace(&mut place.above, Above::Nothing);
+        }
+    }
+}

@@ -1,0 +1,202 @@
+//! Where a run begins: one of the sources that the caller named.
+
+use std::{
+    ffi::{CString, OsStr},
+    path::{Path, PathBuf, is_separator},
+    sync::Arc,
+    thread,
+};
+
+use super::{
+    Node, Place,
+    directory::has_default_acl,
+    node::{Dirs, NodeParts},
+    place::Root,
+    stage,
+};
+use crate::{
+    entry::{FileId, Kind},
+    error::{Failure, Op},
+    job::Target,
+    plan::default_jobs,
+    platform::{self, Dir, Names},
+    scheduler::{Batch, Unit, Worker},
+};
+
+/// A path as the directory that holds it, and its name there.
+struct Named {
+    /// Empty for the working directory, as the caller wrote it.
+    directory: PathBuf,
+    name: CString,
+    /// What a copy of it is called by default.
+    base: CString,
+}
+
+impl Named {
+    /// Split a path. One that ends in a separator, `.` or `..` names a directory, through links.
+    fn of(path: &Path) -> Result<Named, Failure> {
+        let failed = |error| Failure::new(Op::Open, path, error);
+        let text = path.as_os_str().as_encoded_bytes();
+        let ends_in_separator = text.last().is_some_and(|byte| is_separator(char::from(*byte)));
+        let last = path.as_os_str().to_str().map_or_else(
+            || path.file_name().unwrap_or_default(),
+            |text| OsStr::new(text.trim_end_matches(is_separator).rsplit(is_separator).next().unwrap_or_default()),
+        );
+        let here = c".".to_owned();
+        if last.is_empty() || last == "." || last == ".." {
+            return Ok(Named { directory: path.to_owned(), name: here.clone(), base: here });
+        }
+        let base = platform::to_name(last).map_err(failed)?;
+        if ends_in_separator {
+            return Ok(Named { directory: path.to_owned(), name: here, base });
+        }
+        let directory = path.parent().map(Path::to_owned).unwrap_or_default();
+        Ok(Named { directory, name: base.clone(), base })
+    }
+
+    /// The same for a path that may not exist yet, where a separator at the end says nothing.
+    fn of_target(path: &Path) -> Result<Named, Failure> {
+        let trimmed: PathBuf = path.components().collect();
+        Named::of(&trimmed)
+    }
+
+    fn open(&self) -> Result<Dir, Failure> {
+        let path = if self.directory.as_os_str().is_empty() { Path::new(".") } else { &self.directory };
+        Dir::open(path).map_err(|error| Failure::new(Op::Open, path, error))
+    }
+}
+
+impl Worker {
+    /// Begin the source of number `index`.
+    pub(crate) fn source(&mut self, index: usize) {
+        let path = self.context.job.sources[index].clone();
+        if let Err(failure) = self.begin(&path) {
+            self.outcomes.listings_open -= 1;
+            self.outcomes.totals.entries_found += 1;
+            self.fail_at(failure);
+        }
+    }
+
+    fn begin(&mut self, path: &Path) -> Result<(), Failure> {
+        let from = Named::of(path)?;
+        let to = match &self.context.job.target {
+            Target::Exact(path) => Named::of_target(path)?,
+            Target::Within(directory) => {
+                let base = from.base.clone();
+                Named { directory: directory.clone(), name: base.clone(), base }
+            }
+        };
+        let source = from.open()?;
+        let target = to.open()?;
+        let at = |op| move |error| Failure::new(op, path, error);
+        let meta = source.stat(&from.name).map_err(at(Op::Stat))?;
+        let source_meta = source.meta().map_err(at(Op::Stat))?;
+        let target_meta = target.meta().map_err(at(Op::Stat))?;
+        self.choose_jobs(&source, source_meta.id.dev, &target, target_meta.id.dev);
+        if meta.kind == Kind::Directory {
+            refuse_into_itself(&target, meta.id, path)?;
+        } else {
+            stage::sweep(&target, &mut self.listing).map_err(|error| Failure::new(Op::Remove, &to.directory, error))?;
+        }
+        let pair = self.pair_of(&source, &source_meta, &target, &target_meta);
+        let inherits_acl = has_default_acl(&target);
+        let root = Root {
+            target: target.duplicate().map_err(at(Op::Open))?,
+            source_path: from.directory,
+            target_path: to.directory,
+            renamed: (to.name != from.name).then_some(to.name),
+        };
+        let node = Arc::new(Node::new(NodeParts {
+            place: Arc::new(Place::root(root)),
+            parent: None,
+            source: None,
+            source_id: source_meta.id,
+            target_id: target_meta.id,
+            existed: true,
+            inherits_acl,
+            pair,
+            made: self.context.made.clone(),
+            dirs: Arc::new(Dirs::new(source, target, &self.context.descriptors)),
+        }));
+        self.outcomes.totals.entries_found += 1;
+        if meta.kind != Kind::Directory {
+            self.outcomes.listings_open -= 1;
+        }
+        let names = Arc::new(Names::one(&from.name, meta.kind));
+        self.push(Unit::Batch(Batch { node, names, next: 0, end: 1 }));
+        Ok(())
+    }
+
+    /// Settle how many workers there may be, from the first source on.
+    fn choose_jobs(&self, source: &Dir, source_dev: u64, target: &Dir, target_dev: u64) {
+        let context = &self.context;
+        if context.jobs_reason.get().is_some() {
+            return;
+        }
+        let limits = context.jobs_limit;
+        let (mut jobs, mut reason) = match limits.asked {
+            Some(asked) => (asked, "as asked".to_owned()),
+            None => {
+                let cores = thread::available_parallelism().map_or(1, usize::from);
+                let from = platform::storage(source, source_dev);
+                let to = platform::storage(target, target_dev);
+                let reason = format!("{cores} cores, {} to {} storage", from.name(), to.name());
+                (default_jobs(cores, from, to), reason)
+            }
+        };
+        let workers_max = context.descriptors.workers_max();
+        if workers_max < jobs {
+            jobs = workers_max;
+            reason += ", bounded by the limit of open files";
+        }
+        if limits.engine < jobs {
+            jobs = limits.engine;
+            reason += ", bounded by the engine";
+        }
+        if context.jobs_reason.set(reason).is_ok() {
+            context.queue.set_limit(jobs);
+        }
+    }
+}
+
+/// Refuse a source directory that holds the directory which its copy would go into.
+fn refuse_into_itself(target: &Dir, source: FileId, path: &Path) -> Result<(), Failure> {
+    let failed = |error| Failure::new(Op::Copy, path, error);
+    let mut at = target.duplicate().map_err(failed)?;
+    let mut id = at.meta().map_err(failed)?.id;
+    loop {
+        if id == source {
+            return Err(failed(std::io::Error::other("a directory cannot be copied into itself")));
+        }
+        // A directory above that may not be searched ends the climb: what holds it is not asked.
+        let Ok(above) = at.open_path(c"..") else { return Ok(()) };
+        let above_id = above.meta().map_err(failed)?.id;
+        if above_id == id {
+            return Ok(());
+        }
+        (at, id) = (above, above_id);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_is_split_as_cp_would() {
+        for (path, directory, name, base) in [
+            ("a", "", "a", "a"),
+            ("x/a", "x", "a", "a"),
+            ("/a", "/", "a", "a"),
+            ("x/a/", "x/a/", ".", "a"),
+            (".", ".", ".", "."),
+            ("x/.", "x/.", ".", "."),
+            ("..", "..", ".", "."),
+            ("/", "/", ".", "."),
+        ] {
+            let named = Named::of(Path::new(path)).unwrap();
+            let got = (named.directory.to_str().unwrap(), named.name.to_str().unwrap(), named.base.to_str().unwrap());
+            assert_eq!(got, (directory, name, base), "{path}");
+        }
+    }
+}

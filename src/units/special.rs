@@ -1,0 +1,58 @@
+//! FIFOs, sockets and device nodes, copied as nodes and never opened.
+
+use std::{ffi::CStr, sync::Arc};
+
+use super::{
+    Node,
+    entry::{First, Handled},
+    node::Dirs,
+};
+use crate::{
+    entry::Meta,
+    error::{During, Fault, Op},
+    event::Done,
+    options::Attributes,
+    platform,
+    report::Loss,
+    scheduler::Worker,
+};
+
+impl Worker {
+    pub(super) fn special(
+        &mut self,
+        node: &Arc<Node>,
+        dirs: &Dirs,
+        name: &CStr,
+        is_heir: bool,
+    ) -> Result<Handled, Fault> {
+        let meta = dirs.source.stat(name).during(Op::Stat)?;
+        if !meta.kind.is_special() {
+            return Ok(Handled::Is(meta.kind));
+        }
+        if !self.context.job.preserve.keeps(Attributes::SPECIAL) {
+            self.record(&node.place, name, meta.kind, Done::Skipped, 0);
+            return Ok(Handled::Yes);
+        }
+        self.once(node, dirs, name, &meta, is_heir, |worker| worker.copy_special(node, dirs, name, &meta))?;
+        Ok(Handled::Yes)
+    }
+
+    fn copy_special(&mut self, node: &Arc<Node>, dirs: &Dirs, name: &CStr, meta: &Meta) -> Result<First, Fault> {
+        let target_name = node.place.target_name(name);
+        let found = if node.existed { self.found(&dirs.target, target_name)? } else { None };
+        let mode = self.creation_mode(meta);
+        let placed = self.place_node(node, dirs, name, meta, found.as_ref(), Op::CreateSpecial, |name| {
+            platform::make_special(&dirs.target, name, meta, mode)
+        });
+        match placed {
+            Err(Fault { op: Op::CreateSpecial, cause })
+                if platform::is_not_kept(&cause) && !self.context.job.preserve.requires(Attributes::SPECIAL) =>
+            {
+                self.warn(Loss::Special, node, name, &cause.to_string());
+                self.record(&node.place, name, meta.kind, Done::Skipped, 0);
+                Ok(First::LeftOut)
+            }
+            placed => placed,
+        }
+    }
+}

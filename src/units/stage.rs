@@ -1,0 +1,184 @@
+//! A file of the copy that is not finished yet.
+
+use std::{
+    ffi::{CStr, CString},
+    fs::File,
+    io,
+    mem::MaybeUninit,
+    sync::atomic::{AtomicU64, Ordering},
+};
+
+use crate::{
+    entry::FileId,
+    platform::{self, Dir, ListCursor, Names},
+};
+
+/// How a file of the copy comes into being.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Appearance {
+    /// Under its own name from the start; its time marks it as finished.
+    AtOnce,
+    /// Under its own name only when it is finished; nothing may be there.
+    WhenFinished,
+    /// In place of another, when it is finished.
+    Instead,
+}
+
+/// A file of the copy that is not finished yet.
+#[derive(Debug)]
+pub(crate) struct Staged {
+    pub(crate) file: File,
+    name: Stage,
+}
+
+#[derive(Debug)]
+enum Stage {
+    Final,
+    Temporary(CString),
+    Unnamed,
+}
+
+/// Gives out names for temporaries, all different in one engine and across processes.
+#[derive(Debug)]
+pub(crate) struct TemporaryNames(AtomicU64);
+
+const PREFIX: &[u8] = b".orbit-";
+const SUFFIX: &[u8] = b".tmp";
+const DIGITS: usize = 16;
+
+impl TemporaryNames {
+    pub(crate) fn new() -> TemporaryNames {
+        let nanos = std::time::UNIX_EPOCH.elapsed().map_or(0, |since| since.as_nanos());
+        let seed = (nanos as u64).rotate_left(20) ^ u64::from(std::process::id()).rotate_left(44);
+        TemporaryNames(AtomicU64::new(seed))
+    }
+
+    pub(crate) fn next(&self) -> CString {
+        let number = self.0.fetch_add(1, Ordering::Relaxed);
+        CString::new(format!(".orbit-{number:016x}.tmp")).expect("digits hold no NUL")
+    }
+}
+
+/// Whether `name` is one that only an unfinished copy has.
+pub(crate) fn is_temporary(name: &CStr) -> bool {
+    let name = name.to_bytes();
+    name.len() == PREFIX.len() + DIGITS + SUFFIX.len()
+        && name.strip_prefix(PREFIX).and_then(|rest| rest.strip_suffix(SUFFIX)).is_some_and(|digits| {
+            digits.iter().all(|digit| digit.is_ascii_digit() || (b'a'..=b'f').contains(digit))
+        })
+}
+
+impl Staged {
+    /// Begin the file `name` in `dir`.
+    pub(crate) fn create(
+        dir: &Dir,
+        name: &CStr,
+        mode: u32,
+        appearance: Appearance,
+        names: &TemporaryNames,
+    ) -> io::Result<Staged> {
+        match appearance {
+            Appearance::AtOnce => Ok(Staged { file: dir.create_new(name, mode)?, name: Stage::Final }),
+            Appearance::WhenFinished => match dir.create_unnamed(mode) {
+                Ok(file) => Ok(Staged { file, name: Stage::Unnamed }),
+                Err(error) if platform::lacks_unnamed_files(&error) => Self::temporary(dir, mode, names),
+                Err(error) => Err(error),
+            },
+            Appearance::Instead => Self::temporary(dir, mode, names),
+        }
+    }
+
+    fn temporary(dir: &Dir, mode: u32, names: &TemporaryNames) -> io::Result<Staged> {
+        loop {
+            let name = names.next();
+            let file = match dir.create_new(&name, mode) {
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => continue,
+                created => created?,
+            };
+            // Where locks are not to be had, another run may take this for a leftover of a run
+            // that died, and the rename at the end fails; the old file stays.
+            let _ = file.try_lock();
+            if platform::meta(&file)?.nlink > 0 {
+                return Ok(Staged { file, name: Stage::Temporary(name) });
+            }
+            // Another run swept it away before it was locked.
+        }
+    }
+
+    /// Give the finished file its name.
+    pub(crate) fn commit(&self, dir: &Dir, name: &CStr, appearance: Appearance) -> io::Result<()> {
+        match &self.name {
+            Stage::Final => Ok(()),
+            Stage::Unnamed => dir.link_unnamed(&self.file, name),
+            Stage::Temporary(temporary) if appearance == Appearance::WhenFinished => {
+                dir.rename_new(temporary, name)
+            }
+            Stage::Temporary(temporary) => dir.rename(temporary, name),
+        }
+    }
+
+    /// Remove what is there of a file that will not be finished.
+    pub(crate) fn discard(&self, dir: &Dir, name: &CStr) -> io::Result<()> {
+        let name = match &self.name {
+            Stage::Unnamed => return Ok(()),
+            Stage::Temporary(temporary) => temporary,
+            Stage::Final => name,
+        };
+        let ours = platform::meta(&self.file)?.id;
+        match dir.stat(name) {
+            Ok(there) if there.id == ours => dir.remove(name),
+            Ok(_) => Ok(()), // somebody has put another in its place
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    pub(crate) fn id(&self) -> io::Result<FileId> {
+        Ok(platform::meta(&self.file)?.id)
+    }
+}
+
+/// Remove temporaries that a run which died has left in `dir`.
+pub(crate) fn sweep(dir: &Dir, buffer: &mut [MaybeUninit<u8>]) -> io::Result<()> {
+    let mut cursor = ListCursor::default();
+    loop {
+        let mut names = Names::default();
+        if !dir.list(buffer, &mut cursor, &mut names)? {
+            return Ok(());
+        }
+        for (name, _) in (0..names.len()).map(|index| names.get(index)) {
+            if is_temporary(name) {
+                remove_abandoned(dir, name)?;
+            }
+        }
+    }
+}
+
+fn remove_abandoned(dir: &Dir, name: &CStr) -> io::Result<()> {
+    let file = match dir.open_existing(name) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        opened => opened?,
+    };
+    let opened = platform::meta(&file)?;
+    let is_abandoned = opened.kind == crate::entry::Kind::File && file.try_lock().is_ok();
+    if is_abandoned && dir.stat(name).is_ok_and(|there| there.id == opened.id) {
+        dir.remove(name)?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn temporaries_are_told_by_their_whole_name() {
+        let names = TemporaryNames::new();
+        let (first, second) = (names.next(), names.next());
+        assert_ne!(first, second);
+        assert!(is_temporary(&first));
+        for other in [c".orbit-.tmp", c".orbit-0123456789abcdeg.tmp", c"orbit-0123456789abcdef.tmp", c".orbit-1"] {
+            assert!(!is_temporary(other), "{other:?}");
+        }
+    }
+}

@@ -1,0 +1,111 @@
+//! Symbolic links, copied as links.
+
+use std::{ffi::CStr, sync::Arc};
+
+use super::{
+    Node,
+    attributes::Subject,
+    entry::{First, Handled},
+    node::Dirs,
+};
+use crate::{
+    entry::{Granularity, Kind, Meta},
+    error::{During, Fault, Op},
+    event::Done,
+    options::Existing,
+    plan::{Action, decide},
+    platform::Handle,
+    scheduler::Worker,
+};
+
+impl Worker {
+    pub(super) fn symlink(
+        &mut self,
+        node: &Arc<Node>,
+        dirs: &Dirs,
+        name: &CStr,
+        is_heir: bool,
+    ) -> Result<Handled, Fault> {
+        let meta = dirs.source.stat(name).during(Op::Stat)?;
+        if meta.kind != Kind::Symlink {
+            return Ok(Handled::Is(meta.kind));
+        }
+        self.once(node, dirs, name, &meta, is_heir, |worker| worker.copy_symlink(node, dirs, name, &meta))?;
+        Ok(Handled::Yes)
+    }
+
+    fn copy_symlink(&mut self, node: &Arc<Node>, dirs: &Dirs, name: &CStr, meta: &Meta) -> Result<First, Fault> {
+        let points_to = dirs.source.read_link(name).during(Op::ReadSymlink)?;
+        let target_name = node.place.target_name(name);
+        let found = if node.existed { self.found(&dirs.target, target_name)? } else { None };
+        if let Some(found) = &found {
+            let is_same = found.kind == Kind::Symlink
+                && found.id != meta.id
+                && dirs.target.read_link(target_name).is_ok_and(|there| there == points_to);
+            if is_same && self.context.job.existing == Existing::Update {
+                return self.keep(node, dirs, name, meta, found);
+            }
+        }
+        let created = self.place_node(node, dirs, name, meta, found.as_ref(), Op::CreateSymlink, |name| {
+            dirs.target.make_symlink(&points_to, name)
+        })?;
+        Ok(created)
+    }
+
+    /// Create something that needs no content, under its own name or in place of what is there.
+    pub(super) fn place_node(
+        &mut self,
+        node: &Arc<Node>,
+        dirs: &Dirs,
+        name: &CStr,
+        meta: &Meta,
+        found: Option<&Meta>,
+        op: Op,
+        make: impl Fn(&CStr) -> std::io::Result<()>,
+    ) -> Result<First, Fault> {
+        let target_name = node.place.target_name(name);
+        let (work_name, done) = match found {
+            None => (None, Done::Created),
+            Some(found) => match decide(meta, found, self.context.job.existing, Granularity::Nanos(1)) {
+                Action::Unchanged => return self.keep(node, dirs, name, meta, found),
+                Action::Skip => {
+                    self.record(&node.place, name, meta.kind, Done::Skipped, 0);
+                    return Ok(First::LeftOut);
+                }
+                Action::Refuse(why) => return Err(Fault::refused(Op::Replace, why)),
+                Action::Replace => {
+                    self.refuse_made(node, found)?;
+                    (Some(self.context.temporaries.next()), Done::Replaced)
+                }
+            },
+        };
+        let work_name = work_name.as_deref().unwrap_or(target_name);
+        make(work_name).map_err(|error| self.creation_fault(node, op, error))?;
+        let finished = self
+            .attributes(&Subject {
+                node,
+                name,
+                from: Handle::Entry(&dirs.source, name),
+                to: Handle::Entry(&dirs.target, work_name),
+                meta,
+                found: None,
+                times: true,
+            })
+            .and_then(|()| match done {
+                Done::Replaced => dirs.target.rename(work_name, target_name).during(Op::Rename),
+                _ => Ok(()),
+            })
+            .and_then(|()| dirs.target.stat(target_name).during(Op::Stat));
+        match finished {
+            Ok(there) => {
+                self.remember_made(node, || Ok(there.id))?;
+                self.record(&node.place, name, meta.kind, done, 0);
+                Ok(First::Copied(there.id))
+            }
+            Err(fault) => {
+                dirs.target.remove(work_name).during(Op::Remove)?;
+                Err(fault)
+            }
+        }
+    }
+}

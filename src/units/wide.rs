@@ -1,0 +1,165 @@
+//! Files so large that several workers copy their ranges.
+
+use std::{
+    ffi::{CStr, CString},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
+    },
+};
+
+use super::{Node, file::Filling, node::Dirs};
+use crate::{
+    error::{During, Fault, Op},
+    method::Method,
+    plan::Ladder,
+    platform,
+    scheduler::{RangeOf, Unit, Worker},
+    transfer::{Files, Transfer, Watch, cancelled},
+};
+
+/// A large file in flight: open on both sides, with the number of ranges still to be copied.
+#[derive(Debug)]
+pub(crate) struct Wide {
+    node: Arc<Node>,
+    dirs: Arc<Dirs>,
+    name: CString,
+    ladder: Ladder,
+    ranges: AtomicUsize,
+    /// Where the source turned out to end.
+    end: AtomicU64,
+    moved: [AtomicU64; Method::ALL.len()],
+    has_failed: AtomicBool,
+    fault: Mutex<Option<Fault>>,
+    filling: Filling,
+}
+
+impl Wide {
+    /// Count one more range.
+    pub(crate) fn begin_range(&self) {
+        self.ranges.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Note that a range failed; the others stop.
+    pub(crate) fn failed(&self, fault: Fault) {
+        self.has_failed.store(true, Ordering::Relaxed);
+        self.fault.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(fault);
+    }
+}
+
+impl Worker {
+    /// How much of a range is copied between looks at who else wants work.
+    const STEP: u64 = 32 << 20;
+
+    /// Make a large file's content units of their own.
+    pub(super) fn widen(
+        &mut self,
+        node: &Arc<Node>,
+        name: &CStr,
+        filling: Filling,
+        ladder: Ladder,
+    ) -> Result<(), Fault> {
+        let dirs = node.dirs().during(Op::Open)?;
+        let size = filling.meta.size;
+        let destination = &filling.staged.file;
+        let prepared = if self.has_holes(&filling.meta) {
+            platform::set_size(destination, size).during(Op::Write)
+        } else {
+            // Sized by its writes; a filesystem that cannot reserve will allocate as they come.
+            let _ = platform::reserve(destination, size);
+            Ok(())
+        };
+        if let Err(fault) = prepared {
+            let target_name = node.place.target_name(name);
+            return Err(self.discard(&dirs, target_name, &filling, fault));
+        }
+        let file = Arc::new(Wide {
+            node: node.hold(),
+            dirs,
+            name: name.to_owned(),
+            // It moves the file position, which all workers share.
+            ladder: ladder.without(Method::Sendfile),
+            ranges: AtomicUsize::new(1),
+            end: AtomicU64::new(size),
+            moved: Default::default(),
+            has_failed: AtomicBool::new(false),
+            fault: Mutex::default(),
+            filling,
+        });
+        self.push(Unit::Range(RangeOf { file, at: 0, end: size }));
+        Ok(())
+    }
+
+    /// Copy a range, giving half of what is left away whenever someone has nothing to do.
+    pub(crate) fn range(&mut self, mut range: RangeOf) {
+        let file = range.file.clone();
+        self.announce(&file.node.place, &file.name);
+        self.take_moved();
+        while range.at < range.end && !file.has_failed.load(Ordering::Relaxed) {
+            if self.context.queue.is_hungry() {
+                if let Some(half) = range.split() {
+                    self.context.queue.give([Unit::Range(half)]);
+                }
+            }
+            let step = range.end.min(range.at + Self::STEP);
+            if let Err(fault) = self.copy_step(&file, &mut range.at, step) {
+                file.failed(fault);
+            } else if range.at < step {
+                file.end.fetch_min(range.at, Ordering::Relaxed); // the source ends here
+                break;
+            }
+        }
+        for (total, moved) in file.moved.iter().zip(self.take_moved()) {
+            total.fetch_add(moved, Ordering::Relaxed);
+        }
+    }
+
+    fn copy_step(&mut self, file: &Wide, at: &mut u64, end: u64) -> Result<(), Fault> {
+        let Filling { source, staged, meta, .. } = &file.filling;
+        let files = Files { source, destination: &staged.file };
+        let transfer =
+            Transfer { files, ladder: &file.ladder, pair: &file.node.pair, zeros: self.zeros() };
+        self.copy_span(transfer, meta, at, end)
+    }
+
+    /// A range is done with; the last one finishes the file.
+    pub(crate) fn end_range(&mut self, file: Arc<Wide>) {
+        if self.is_cancelled() {
+            file.failed(Fault::new(Op::Copy, cancelled()));
+        }
+        if file.ranges.fetch_sub(1, Ordering::AcqRel) != 1 {
+            return;
+        }
+        let node = file.node.clone();
+        let name = file.name.clone();
+        self.guarded(&node, &name, |worker| worker.finish_wide(&file));
+        drop(file);
+        self.release(node);
+    }
+
+    fn finish_wide(&mut self, file: &Wide) {
+        let Wide { node, dirs, name, .. } = file;
+        let filling = &file.filling;
+        let fault = file.fault.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let end = file.end.load(Ordering::Relaxed);
+        let fault = match fault {
+            None if end < filling.meta.size => {
+                platform::set_size(&filling.staged.file, end).during(Op::Write).err()
+            }
+            fault => fault,
+        };
+        let moved = file.moved.each_ref().map(|bytes| bytes.load(Ordering::Relaxed));
+        let first = match fault {
+            Some(fault) => Err(self.discard(dirs, node.place.target_name(name), filling, fault)),
+            None => self.finish(node, dirs, name, filling, moved),
+        };
+        let done = if self.is_linked(&filling.meta) {
+            self.conclude(node, name, filling.meta.id, first)
+        } else {
+            first.map(drop)
+        };
+        if let Err(fault) = done {
+            self.fail(node, name, fault);
+        }
+    }
+}
