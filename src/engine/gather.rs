@@ -71,7 +71,8 @@ impl Gather {
 
     /// Take in what a worker did; waits for a reader of events who is behind.
     pub(super) async fn absorb(&mut self, outcomes: Outcomes, workers: usize) {
-        let Outcomes { totals, moved, declined, failures, warnings, records, listings_open, current } = outcomes;
+        let Outcomes { totals, moved, declined, failures, warnings, records, listings_open, current } =
+            outcomes;
         self.report.totals.add(&totals);
         for (sum, part) in self.report.moved.iter_mut().zip(moved) {
             sum.files += part.files;

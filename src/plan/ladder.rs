@@ -30,7 +30,13 @@ pub(crate) struct Pair {
 
 impl Pair {
     pub(crate) fn new(same_filesystem: bool, storage: Storage) -> Pair {
-        Pair { same_filesystem, storage, refused: AtomicU8::new(0), source_lacks_xattrs: AtomicBool::new(false), granularity: OnceLock::new() }
+        Pair {
+            same_filesystem,
+            storage,
+            refused: AtomicU8::new(0),
+            source_lacks_xattrs: AtomicBool::new(false),
+            granularity: OnceLock::new(),
+        }
     }
 
     /// Never try `method` between these two again.
@@ -102,17 +108,17 @@ pub(crate) fn ladder(
         compression: false,
         throttled: false,
     };
-    let ranges_faster =
-        data.zero_copy == ZeroCopy::Auto && size >= PARALLEL_MIN && jobs > 1 && pair.storage != Storage::Remote;
+    let ranges_faster = data.zero_copy == ZeroCopy::Auto
+        && size >= PARALLEL_MIN
+        && jobs > 1
+        && pair.storage != Storage::Remote;
     ladder.declined = should_use_zero_copy(capabilities, &request).err();
     if ladder.declined.is_none() && ranges_faster {
         ladder.declined = Some(Declined::RangesFaster);
     }
     if ladder.declined.is_none() && data.sparse != Sparse::Always {
-        let allowed = |method: &&Method| {
-            !pair.refuses(**method)
-                && (may_share || **method != Method::CopyFileRange)
-        };
+        let allowed =
+            |method: &&Method| !pair.refuses(**method) && (may_share || **method != Method::CopyFileRange);
         capabilities.methods.iter().filter(allowed).for_each(|method| ladder.push(*method));
     }
     ladder.push(Method::Buffered);

@@ -6,7 +6,7 @@ mod ladder;
 mod zero_copy;
 
 pub(crate) use existing::{Action, decide};
-pub(crate) use jobs::default_jobs;
 pub use jobs::Storage;
+pub(crate) use jobs::default_jobs;
 pub(crate) use ladder::{Ladder, PARALLEL_MIN, Pair, ladder};
 pub use zero_copy::{Declined, ZeroCopyRequest, should_use_zero_copy};

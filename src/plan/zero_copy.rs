@@ -82,7 +82,10 @@ impl Declined {
 ///
 /// # Errors
 /// The first condition that speaks against it. [`ZeroCopy::Force`] lifts the size condition only.
-pub fn should_use_zero_copy(capabilities: &ZeroCopyCapabilities, request: &ZeroCopyRequest) -> Result<(), Declined> {
+pub fn should_use_zero_copy(
+    capabilities: &ZeroCopyCapabilities,
+    request: &ZeroCopyRequest,
+) -> Result<(), Declined> {
     if !capabilities.available {
         return Err(Declined::Platform);
     }
@@ -142,7 +145,11 @@ mod tests {
             (able, ZeroCopyRequest { compression: true, ..good }, Err(Declined::Compression)),
             (able, ZeroCopyRequest { throttled: true, ..good }, Err(Declined::Throttling)),
         ] {
-            assert_eq!(should_use_zero_copy(&capabilities, &request), expected, "{capabilities:?} {request:?}");
+            assert_eq!(
+                should_use_zero_copy(&capabilities, &request),
+                expected,
+                "{capabilities:?} {request:?}"
+            );
         }
     }
 }

@@ -86,10 +86,7 @@ mod tests {
         names.push(c"-x", None);
         names.finish();
         let listed: Vec<_> = (0..names.len()).map(|index| names.get(index)).collect();
-        assert_eq!(
-            listed,
-            [(c"\xff\n", Some(Kind::File)), (c"-x", None), (c"d", Some(Kind::Directory))]
-        );
+        assert_eq!(listed, [(c"\xff\n", Some(Kind::File)), (c"-x", None), (c"d", Some(Kind::Directory))]);
         assert_eq!(names.directories(), 1);
     }
 }

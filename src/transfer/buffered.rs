@@ -56,7 +56,8 @@ fn write(destination: &File, chunk: &[u8], at: u64, zeros: Zeros) -> io::Result<
         Zeros::Write => platform::write_all_at(destination, chunk, at),
         Zeros::LeaveOut => {
             let blocks = chunk.chunks(HOLE);
-            for (index, block) in blocks.enumerate().filter(|(_, block)| block.iter().any(|byte| *byte != 0)) {
+            for (index, block) in blocks.enumerate().filter(|(_, block)| block.iter().any(|byte| *byte != 0))
+            {
                 platform::write_all_at(destination, block, at + (index * HOLE) as u64)?;
             }
             Ok(())

@@ -5,7 +5,11 @@ use std::{
     sync::{Arc, atomic::Ordering},
 };
 
-use super::{Node, entry::First, node::{Dirs, Owner}};
+use super::{
+    Node,
+    entry::First,
+    node::{Dirs, Owner},
+};
 use crate::{
     entry::{Kind, Meta},
     error::{During, Fault, Op},
@@ -96,16 +100,14 @@ impl Worker {
         let Subject { meta, found, .. } = *subject;
         let Some(found) = found else { return true };
         let may_own = self.context.is_privileged || !self.context.owner_refused.load(Ordering::Relaxed);
-        let owner = self.keeps(Attributes::OWNERSHIP)
-            && (found.gid != meta.gid || found.uid != meta.uid)
-            && may_own;
+        let owner =
+            self.keeps(Attributes::OWNERSHIP) && (found.gid != meta.gid || found.uid != meta.uid) && may_own;
         let mode = self.keeps(Attributes::MODE)
             && meta.kind != Kind::Symlink
             && found.mode != self.mode_for(subject, Owner::of(found));
         // A file's time is what told that its content is the same.
-        let times = self.keeps(Attributes::TIMESTAMPS)
-            && meta.kind != Kind::File
-            && found.modified != meta.modified;
+        let times =
+            self.keeps(Attributes::TIMESTAMPS) && meta.kind != Kind::File && found.modified != meta.modified;
         // An extended attribute that was changed since the copy was made has moved the ctime.
         let xattrs = self.keeps(Attributes::XATTR) && meta.changed > found.changed;
         owner || mode || times || xattrs
@@ -191,9 +193,14 @@ impl Worker {
             }
         }
         let names = || {
-            listed[..length].split_inclusive(|byte| *byte == 0).filter_map(|name| CStr::from_bytes_with_nul(name).ok())
+            listed[..length]
+                .split_inclusive(|byte| *byte == 0)
+                .filter_map(|name| CStr::from_bytes_with_nul(name).ok())
         };
-        if meta.kind != Kind::Symlink && self.keeps(Attributes::MODE) && (node.inherits_acl || found.is_some()) {
+        if meta.kind != Kind::Symlink
+            && self.keeps(Attributes::MODE)
+            && (node.inherits_acl || found.is_some())
+        {
             // An inherited ACL would let others in through the group bits of the mode (acl(5)).
             let inheritable = [ACCESS_ACL, DEFAULT_ACL];
             let count = if meta.kind == Kind::Directory { 2 } else { 1 };
@@ -243,7 +250,9 @@ impl Worker {
         let others: Vec<CString> = buffer[..length]
             .split_inclusive(|byte| *byte == 0)
             .filter_map(|name| CStr::from_bytes_with_nul(name).ok())
-            .filter(|name| name.to_bytes().starts_with(b"user.") && !kept.iter().any(|kept| kept.as_c_str() == *name))
+            .filter(|name| {
+                name.to_bytes().starts_with(b"user.") && !kept.iter().any(|kept| kept.as_c_str() == *name)
+            })
             .map(CStr::to_owned)
             .collect();
         for name in others {

@@ -43,7 +43,10 @@ impl Worker {
         let meta = source.meta().during(Op::Stat)?;
         let is_copy = |copies: &Vec<_>| copies.contains(&meta.id);
         if is_copy(&self.context.copies.read().unwrap_or_else(PoisonError::into_inner)) {
-            return Err(Fault::refused(Op::Copy, "it is the copy itself: a directory cannot be copied into itself"));
+            return Err(Fault::refused(
+                Op::Copy,
+                "it is the copy itself: a directory cannot be copied into itself",
+            ));
         }
         let target_name = parent.place.target_name(name);
         let existed = self.make_directory(parent, dirs, target_name, &meta)?;
@@ -104,7 +107,10 @@ impl Worker {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists && parent.existed => {
                 match dirs.target.stat(name).during(Op::Stat)?.kind {
                     Kind::Directory => Ok(true),
-                    kind => Err(Fault::refused(Op::CreateDirectory, format!("{} is in the way", kind.described()))),
+                    kind => Err(Fault::refused(
+                        Op::CreateDirectory,
+                        format!("{} is in the way", kind.described()),
+                    )),
                 }
             }
             Err(error) => Err(self.creation_fault(parent, Op::CreateDirectory, error)),
@@ -207,9 +213,7 @@ impl Worker {
         target_meta: &Meta,
     ) -> Arc<crate::plan::Pair> {
         let (from, to) = (source_meta.id.dev, target_meta.id.dev);
-        self.context.pair(from, to, || {
-            platform::storage(source, from).slower(platform::storage(target, to))
-        })
+        self.context.pair(from, to, || platform::storage(source, from).slower(platform::storage(target, to)))
     }
 }
 

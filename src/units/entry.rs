@@ -217,9 +217,9 @@ impl Worker {
         }
         let work_name = work_name.as_deref().unwrap_or(target_name);
         let mut cache = std::mem::take(&mut self.link_cache);
-        let linked = cache.directory(node, dirs, target).and_then(|from| {
-            dirs.target.link_from(from, target.place.target_name(&target.name), work_name)
-        });
+        let linked = cache
+            .directory(node, dirs, target)
+            .and_then(|from| dirs.target.link_from(from, target.place.target_name(&target.name), work_name));
         self.link_cache = cache;
         linked.map_err(|error| self.creation_fault(node, Op::CreateHardLink, error))?;
         // The name may have been given to something else since it was copied.
@@ -253,7 +253,11 @@ impl Worker {
     }
 
     /// Remember that this run made `id`, where another entry might meet it.
-    pub(super) fn remember_made(&self, node: &Node, id: impl FnOnce() -> io::Result<FileId>) -> Result<(), Fault> {
+    pub(super) fn remember_made(
+        &self,
+        node: &Node,
+        id: impl FnOnce() -> io::Result<FileId>,
+    ) -> Result<(), Fault> {
         if let Some(made) = &node.made {
             made.insert(id().during(Op::Stat)?);
         }

@@ -1,11 +1,6 @@
 //! Regular files: decide, create, fill, finish.
 
-use std::{
-    ffi::CStr,
-    fs::File,
-    io,
-    sync::Arc,
-};
+use std::{ffi::CStr, fs::File, io, sync::Arc};
 
 use super::{
     Node,
@@ -23,11 +18,12 @@ use crate::{
     plan::{self, Action, Ladder, PARALLEL_MIN, decide},
     platform::{self, Dir, Handle},
     scheduler::Worker,
-    transfer::{Files, Scratch, Transfer, Zeros, ZeroCopyResult, copy_direct, copy_unsized, try_reflink},
+    transfer::{Files, Scratch, Transfer, ZeroCopyResult, Zeros, copy_direct, copy_unsized, try_reflink},
 };
 
 /// What is said of a file whose source did not stand still.
-const CHANGED: &str = "it changed while it was copied; the copy lacks its time, so that the next run copies it again";
+const CHANGED: &str =
+    "it changed while it was copied; the copy lacks its time, so that the next run copies it again";
 
 /// A file of the copy that is being filled.
 #[derive(Debug)]
@@ -66,7 +62,11 @@ impl Worker {
         let source = match dirs.source.open_source(name) {
             Err(error) if platform::is_other_kind(&error) => {
                 let kind = dirs.source.stat(name).during(Op::Stat)?.kind;
-                return if kind == Kind::File { Err(Fault::new(Op::Open, error)) } else { Ok(Handled::Is(kind)) };
+                return if kind == Kind::File {
+                    Err(Fault::new(Op::Open, error))
+                } else {
+                    Ok(Handled::Is(kind))
+                };
             }
             opened => opened.during(Op::Open)?,
         };
@@ -175,7 +175,9 @@ impl Worker {
         let size = filling.meta.size;
         self.take_moved();
         if size == 0 {
-            return self.with_scratch(|worker, scratch| copy_unsized(files, &mut scratch.buffer, worker)).map(|_| false);
+            return self
+                .with_scratch(|worker, scratch| copy_unsized(files, &mut scratch.buffer, worker))
+                .map(|_| false);
         }
         let mut at = 0;
         if ladder.reflinks() {
@@ -211,9 +213,7 @@ impl Worker {
     }
 
     fn seeks_data(&self, meta: &Meta) -> bool {
-        meta.is_sparse()
-            && self.context.job.data.sparse != Sparse::Never
-            && self.keeps(Attributes::SPARSE)
+        meta.is_sparse() && self.context.job.data.sparse != Sparse::Never && self.keeps(Attributes::SPARSE)
     }
 
     pub(super) fn zeros(&self) -> Zeros {
@@ -234,7 +234,9 @@ impl Worker {
         if !self.seeks_data(meta) {
             return self.with_scratch(|worker, scratch| copy_direct(transfer, at, end, scratch, worker));
         }
-        while let Some((data, hole)) = platform::next_data(transfer.files.source, *at, end).during(Op::Read)? {
+        while let Some((data, hole)) =
+            platform::next_data(transfer.files.source, *at, end).during(Op::Read)?
+        {
             *at = data;
             self.with_scratch(|worker, scratch| copy_direct(transfer, at, hole, scratch, worker))?;
             if *at < hole {
@@ -313,11 +315,18 @@ impl Worker {
     }
 
     /// Remove what is there of a copy that failed.
-    pub(super) fn discard(&mut self, dirs: &Dirs, target_name: &CStr, filling: &Filling, fault: Fault) -> Fault {
+    pub(super) fn discard(
+        &mut self,
+        dirs: &Dirs,
+        target_name: &CStr,
+        filling: &Filling,
+        fault: Fault,
+    ) -> Fault {
         match filling.staged.discard(&dirs.target, target_name) {
             Ok(()) => fault,
             Err(error) => {
-                let both = format!("{}; and what was copied of it could not be removed: {error}", fault.cause);
+                let both =
+                    format!("{}; and what was copied of it could not be removed: {error}", fault.cause);
                 Fault::refused(fault.op, both)
             }
         }
@@ -331,7 +340,10 @@ impl Worker {
         if !could_explain {
             return Granularity::Nanos(1);
         }
-        *node.pair.granularity.get_or_init(|| self.probe_granularity(&dirs.target).unwrap_or(Granularity::Nanos(1)))
+        *node
+            .pair
+            .granularity
+            .get_or_init(|| self.probe_granularity(&dirs.target).unwrap_or(Granularity::Nanos(1)))
     }
 
     /// Set a time on a temporary and read it back.

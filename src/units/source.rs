@@ -40,7 +40,11 @@ impl Named {
         let ends_in_separator = text.last().is_some_and(|byte| is_separator(char::from(*byte)));
         let last = path.as_os_str().to_str().map_or_else(
             || path.file_name().unwrap_or_default(),
-            |text| OsStr::new(text.trim_end_matches(is_separator).rsplit(is_separator).next().unwrap_or_default()),
+            |text| {
+                OsStr::new(
+                    text.trim_end_matches(is_separator).rsplit(is_separator).next().unwrap_or_default(),
+                )
+            },
         );
         let here = c".".to_owned();
         if last.is_empty() || last == "." || last == ".." {
@@ -96,7 +100,8 @@ impl Worker {
         if meta.kind == Kind::Directory {
             refuse_into_itself(&target, meta.id, path)?;
         } else {
-            stage::sweep(&target, &mut self.listing).map_err(|error| Failure::new(Op::Remove, &to.directory, error))?;
+            stage::sweep(&target, &mut self.listing)
+                .map_err(|error| Failure::new(Op::Remove, &to.directory, error))?;
         }
         let pair = self.pair_of(&source, &source_meta, &target, &target_meta);
         let inherits_acl = has_default_acl(&target);
@@ -195,7 +200,11 @@ mod tests {
             ("/", "/", ".", "."),
         ] {
             let named = Named::of(Path::new(path)).unwrap();
-            let got = (named.directory.to_str().unwrap(), named.name.to_str().unwrap(), named.base.to_str().unwrap());
+            let got = (
+                named.directory.to_str().unwrap(),
+                named.name.to_str().unwrap(),
+                named.base.to_str().unwrap(),
+            );
             assert_eq!(got, (directory, name, base), "{path}");
         }
     }

@@ -37,7 +37,13 @@ impl Worker {
         Ok(Handled::Yes)
     }
 
-    fn copy_special(&mut self, node: &Arc<Node>, dirs: &Dirs, name: &CStr, meta: &Meta) -> Result<First, Fault> {
+    fn copy_special(
+        &mut self,
+        node: &Arc<Node>,
+        dirs: &Dirs,
+        name: &CStr,
+        meta: &Meta,
+    ) -> Result<First, Fault> {
         let target_name = node.place.target_name(name);
         let found = if node.existed { self.found(&dirs.target, target_name)? } else { None };
         let mode = self.creation_mode(meta);
@@ -46,7 +52,8 @@ impl Worker {
         });
         match placed {
             Err(Fault { op: Op::CreateSpecial, cause })
-                if platform::is_not_kept(&cause) && !self.context.job.preserve.requires(Attributes::SPECIAL) =>
+                if platform::is_not_kept(&cause)
+                    && !self.context.job.preserve.requires(Attributes::SPECIAL) =>
             {
                 self.warn(Loss::Special, node, name, &cause.to_string());
                 self.record(&node.place, name, meta.kind, Done::Skipped, 0);

@@ -177,7 +177,9 @@ mod tests {
         let (first, second) = (names.next(), names.next());
         assert_ne!(first, second);
         assert!(is_temporary(&first));
-        for other in [c".orbit-.tmp", c".orbit-0123456789abcdeg.tmp", c"orbit-0123456789abcdef.tmp", c".orbit-1"] {
+        for other in
+            [c".orbit-.tmp", c".orbit-0123456789abcdeg.tmp", c"orbit-0123456789abcdef.tmp", c".orbit-1"]
+        {
             assert!(!is_temporary(other), "{other:?}");
         }
     }

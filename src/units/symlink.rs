@@ -34,7 +34,13 @@ impl Worker {
         Ok(Handled::Yes)
     }
 
-    fn copy_symlink(&mut self, node: &Arc<Node>, dirs: &Dirs, name: &CStr, meta: &Meta) -> Result<First, Fault> {
+    fn copy_symlink(
+        &mut self,
+        node: &Arc<Node>,
+        dirs: &Dirs,
+        name: &CStr,
+        meta: &Meta,
+    ) -> Result<First, Fault> {
         let points_to = dirs.source.read_link(name).during(Op::ReadSymlink)?;
         let target_name = node.place.target_name(name);
         let found = if node.existed { self.found(&dirs.target, target_name)? } else { None };

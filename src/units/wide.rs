@@ -117,8 +117,7 @@ impl Worker {
     fn copy_step(&mut self, file: &Wide, at: &mut u64, end: u64) -> Result<(), Fault> {
         let Filling { source, staged, meta, .. } = &file.filling;
         let files = Files { source, destination: &staged.file };
-        let transfer =
-            Transfer { files, ladder: &file.ladder, pair: &file.node.pair, zeros: self.zeros() };
+        let transfer = Transfer { files, ladder: &file.ladder, pair: &file.node.pair, zeros: self.zeros() };
         self.copy_span(transfer, meta, at, end)
     }
 

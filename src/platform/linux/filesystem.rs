@@ -18,7 +18,11 @@ fn is_remote(magic: statfs::FsType) -> bool {
     const V9FS: i64 = 0x0102_1997;
     const AFS: i64 = 0x5346_414f;
     const LUSTRE: i64 = 0x0bd0_0bd0;
-    #[allow(clippy::useless_conversion, clippy::unnecessary_cast, reason = "the width differs between C libraries")]
+    #[allow(
+        clippy::useless_conversion,
+        clippy::unnecessary_cast,
+        reason = "the width differs between C libraries"
+    )]
     let number = magic.0 as i64 & 0xffff_ffff;
     magic == statfs::NFS_SUPER_MAGIC
         || magic == statfs::FUSE_SUPER_MAGIC

@@ -94,8 +94,7 @@ impl Dir {
 
     /// Create the file `name`, which must not exist, less what the umask takes from `mode`.
     pub(crate) fn create_new(&self, name: &CStr, mode: u32) -> io::Result<File> {
-        let flags =
-            OFlag::O_RDWR | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+        let flags = OFlag::O_RDWR | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
         Ok(openat(&self.0, name, flags, mode_bits(mode))?.into())
     }
 

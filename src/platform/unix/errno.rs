@@ -66,7 +66,13 @@ pub(crate) fn is_no_xattr(error: &io::Error) -> bool {
 pub(crate) fn is_no_more_links(error: &io::Error) -> bool {
     matches!(
         errno(error),
-        Errno::EMLINK | Errno::EPERM | Errno::EACCES | Errno::EXDEV | Errno::EOPNOTSUPP | Errno::ENOSYS | Errno::ENOENT
+        Errno::EMLINK
+            | Errno::EPERM
+            | Errno::EACCES
+            | Errno::EXDEV
+            | Errno::EOPNOTSUPP
+            | Errno::ENOSYS
+            | Errno::ENOENT
     )
 }
 

@@ -1,9 +1,9 @@
 //! Metadata by descriptor, and its translation from and to the system's structures.
 
 use std::{
+    ffi::{CStr, CString, OsStr},
     fs::File,
     io,
-    ffi::{CStr, CString, OsStr},
     os::{
         fd::{AsFd, BorrowedFd},
         unix::{ffi::OsStrExt, fs::FileExt},
@@ -14,7 +14,7 @@ use nix::{
     libc,
     sys::{
         resource::{Resource, getrlimit},
-        stat::{FileStat, Mode, fchmod, fstat, futimens, mknodat, SFlag},
+        stat::{FileStat, Mode, SFlag, fchmod, fstat, futimens, mknodat},
         time::TimeSpec,
     },
     unistd::{Gid, Uid, fchown, geteuid},
@@ -145,7 +145,11 @@ pub(super) fn kind_of(mode: libc::mode_t) -> Kind {
     }
 }
 
-#[allow(clippy::unnecessary_cast, clippy::cast_lossless, reason = "the fields' widths differ between systems")]
+#[allow(
+    clippy::unnecessary_cast,
+    clippy::cast_lossless,
+    reason = "the fields' widths differ between systems"
+)]
 pub(super) fn to_meta(stat: &FileStat) -> Meta {
     let stamp = |secs: libc::time_t, nanos: i64| Stamp { secs: secs as i64, nanos: nanos as u32 };
     Meta {

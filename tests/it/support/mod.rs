@@ -1,0 +1,116 @@
+//! What the tests stand on: scratch trees, mounted filesystems, and the command.
+
+#![allow(dead_code, reason = "not every system runs every test")]
+
+mod mount;
+
+use std::{
+    fs,
+    os::unix::ffi::OsStrExt,
+    path::{Path, PathBuf},
+    process::{Command, Output},
+};
+
+pub use mount::{Filesystem, Mount};
+use orbit::{CopyJob, Engine, Report};
+use tempfile::TempDir;
+
+/// A directory for one test, removed at its end.
+pub struct Sandbox {
+    root: TempDir,
+}
+
+impl Sandbox {
+    pub fn new() -> Sandbox {
+        Sandbox { root: TempDir::new().expect("a temporary directory") }
+    }
+
+    /// A sandbox on a mounted filesystem.
+    pub fn on(mount: &Mount) -> Sandbox {
+        Sandbox { root: TempDir::new_in(mount.path()).expect("a temporary directory on the mount") }
+    }
+
+    pub fn path(&self, name: impl AsRef<Path>) -> PathBuf {
+        self.root.path().join(name)
+    }
+
+    /// Make a file, and the directories above it.
+    pub fn file(self, name: impl AsRef<Path>, content: &[u8]) -> Sandbox {
+        let path = self.path(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, content).unwrap();
+        self
+    }
+
+    pub fn dir(self, name: impl AsRef<Path>) -> Sandbox {
+        fs::create_dir_all(self.path(name)).unwrap();
+        self
+    }
+
+    pub fn symlink(self, target: impl AsRef<Path>, name: impl AsRef<Path>) -> Sandbox {
+        std::os::unix::fs::symlink(target, self.path(name)).unwrap();
+        self
+    }
+
+    pub fn read(&self, name: impl AsRef<Path>) -> Vec<u8> {
+        fs::read(self.path(name)).unwrap()
+    }
+
+    /// Copy `src` to `dst` with default options.
+    pub fn copy(&self) -> Report {
+        self.run(CopyJob::new(self.path("src"), self.path("dst")))
+    }
+
+    pub fn run(&self, job: CopyJob) -> Report {
+        run(job)
+    }
+}
+
+/// Run a job to its end on a runtime of its own.
+pub fn run(job: CopyJob) -> Report {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let engine = Engine::new().unwrap();
+        engine.start(job).finish().await.unwrap()
+    })
+}
+
+/// Assert that everything was copied, and show what was not.
+#[track_caller]
+pub fn assert_complete(report: &Report) {
+    let failures: Vec<_> =
+        report.failures.iter().map(|failure| format!("{failure}: {}", failure.cause())).collect();
+    assert!(report.is_complete(), "{failures:?}");
+}
+
+/// The command under test.
+pub fn orbit() -> Command {
+    Command::new(env!("CARGO_BIN_EXE_orbit"))
+}
+
+/// What a command wrote to its standard error.
+pub fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+pub fn is_root() -> bool {
+    fs::metadata("/proc/self").is_ok_and(|meta| std::os::unix::fs::MetadataExt::uid(&meta) == 0)
+}
+
+/// Say why a test does not run here. In CI, where everything is there, that is a failure.
+pub fn skip(why: &str) {
+    assert!(std::env::var_os("ORBIT_TESTS_MUST_RUN").is_none(), "skipped, but must run here: {why}");
+    eprintln!("skipped: {why}");
+}
+
+/// Whether a program can be started.
+pub fn has_program(name: &str) -> bool {
+    std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default())
+        .chain(["/sbin".into(), "/usr/sbin".into()])
+        .any(|dir| dir.join(name).exists())
+}
+
+/// A name that is not UTF-8.
+pub fn odd_name() -> &'static Path {
+    Path::new(std::ffi::OsStr::from_bytes(b"odd\xff\nname"))
+}
