@@ -9,8 +9,8 @@ use std::{
 use super::{
     Node, Place,
     attributes::Subject,
-    entry::Handled,
-    node::{Dirs, NodeParts},
+    entry::{Handled, Item},
+    node::{Dirs, NodeParts, Owner},
     stage,
 };
 use crate::{
@@ -28,7 +28,8 @@ impl Worker {
     const BATCH: usize = 64 * 1024;
 
     /// Open a directory on both sides, creating its copy, and go on with what it holds.
-    pub(super) fn enter(&mut self, parent: &Arc<Node>, dirs: &Dirs, name: &CStr) -> Result<Handled, Fault> {
+    pub(super) fn enter(&mut self, at: Item<'_>) -> Result<Handled, Fault> {
+        let Item { node: parent, dirs, name } = at;
         let source = match dirs.source.open_dir(name) {
             Err(error) if platform::is_other_kind(&error) => {
                 let kind = dirs.source.stat(name).during(Op::Stat)?.kind;
@@ -62,7 +63,7 @@ impl Worker {
         if existed {
             stage::sweep(&target, &mut self.listing).during(Op::Remove)?;
         }
-        let pair = if parent.source_id.dev == meta.id.dev && parent.target_id.dev == found.id.dev {
+        let pair = if parent.source_id.dev == meta.id.dev && parent.target.id.dev == found.id.dev {
             parent.pair.clone()
         } else {
             self.pair_of(&source, &meta, &target, &found)
@@ -76,17 +77,16 @@ impl Worker {
             parent: Some(parent.hold()),
             source: Some(meta),
             source_id: meta.id,
-            target_id: found.id,
+            target: found,
             existed,
             inherits_acl,
             pair,
             made,
             dirs: Arc::new(Dirs::new(source, target, &self.context.descriptors)),
         });
+        // Without setgid, what is created there belongs to whom the directory itself does.
         if !existed && found.mode & 0o2000 == 0 {
-            if let Some(owner) = parent.born.get() {
-                let _ = child.born.set(*owner);
-            }
+            let _ = child.born.set(Owner::of(&found));
         }
         if self.context.descriptors.are_scarce() {
             parent.suspend();
@@ -192,16 +192,25 @@ impl Worker {
         let Some(meta) = &node.source else { return Ok(()) };
         let dirs = node.dirs().during(Op::Open)?;
         node.resume_parent(&dirs);
-        let to = Handle::Open(&dirs.target);
-        let found = to.meta().during(Op::Stat)?;
         let meta = if self.keeps(Attributes::MODE) {
             *meta
         } else {
             // What the umask left of the mode, without what was added to be able to work in it.
-            Meta { mode: found.mode & meta.mode, ..*meta }
+            Meta { mode: node.target.mode & meta.mode, ..*meta }
         };
-        let (from, name) = (Handle::Open(&dirs.source), c"");
-        self.attributes(&Subject { node, name, from, to, meta: &meta, found: Some(&found), times: true })
+        let (from, to) = (Handle::Open(&dirs.source), Handle::Open(&dirs.target));
+        let now = if node.existed { to.meta().during(Op::Stat)? } else { node.target };
+        let subject = Subject {
+            node,
+            name: c"",
+            from,
+            to,
+            meta: &meta,
+            found: Some(&now),
+            is_new: !node.existed,
+            times: true,
+        };
+        if self.differs(&subject) { self.attributes(&subject) } else { Ok(()) }
     }
 
     /// What is known of the filesystems of two open directories.

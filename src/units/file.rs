@@ -5,7 +5,7 @@ use std::{ffi::CStr, fs::File, io, sync::Arc};
 use super::{
     Node,
     attributes::Subject,
-    entry::{First, Handled},
+    entry::{First, Handled, Item},
     node::Dirs,
     stage::{Appearance, Staged},
 };
@@ -36,13 +36,8 @@ pub(super) struct Filling {
 }
 
 impl Worker {
-    pub(super) fn regular(
-        &mut self,
-        node: &Arc<Node>,
-        dirs: &Dirs,
-        name: &CStr,
-        is_heir: bool,
-    ) -> Result<Handled, Fault> {
+    pub(super) fn regular(&mut self, at: Item<'_>, is_heir: bool) -> Result<Handled, Fault> {
+        let Item { node, dirs, name } = at;
         if node.existed {
             // Most of what is there is unchanged, and need not be opened.
             let meta = dirs.source.stat(name).during(Op::Stat)?;
@@ -50,11 +45,11 @@ impl Worker {
                 return Ok(Handled::Is(meta.kind));
             }
             let found = self.found(&dirs.target, node.place.target_name(name))?;
-            self.once(node, dirs, name, &meta, is_heir, |worker| match &found {
-                Some(found) => worker.meet(node, dirs, name, &meta, found),
+            self.once(at, &meta, is_heir, |worker| match &found {
+                Some(found) => worker.meet(at, &meta, found),
                 None => {
                     let source = dirs.source.open_source(name).during(Op::Open)?;
-                    worker.copy_opened(node, dirs, name, source, None)
+                    worker.copy_opened(at, source, None)
                 }
             })?;
             return Ok(Handled::Yes);
@@ -75,27 +70,19 @@ impl Worker {
             return Ok(Handled::Is(meta.kind));
         }
         if self.is_linked(&meta) {
-            self.once(node, dirs, name, &meta, is_heir, |worker| {
-                worker.copy_file(node, dirs, name, source, &meta, None)
-            })?;
+            self.once(at, &meta, is_heir, |worker| worker.copy_file(at, source, &meta, None))?;
         } else {
-            self.copy_file(node, dirs, name, source, &meta, None)?;
+            self.copy_file(at, source, &meta, None)?;
         }
         Ok(Handled::Yes)
     }
 
     /// Decide about a file whose name the copy's directory already has.
-    fn meet(
-        &mut self,
-        node: &Arc<Node>,
-        dirs: &Dirs,
-        name: &CStr,
-        meta: &Meta,
-        found: &Meta,
-    ) -> Result<First, Fault> {
+    fn meet(&mut self, at: Item<'_>, meta: &Meta, found: &Meta) -> Result<First, Fault> {
+        let Item { node, dirs, name } = at;
         let granularity = self.granularity(node, dirs, meta, found);
         match decide(meta, found, self.context.job.existing, granularity) {
-            Action::Unchanged => self.keep(node, dirs, name, meta, found),
+            Action::Unchanged => self.keep(at, meta, found),
             Action::Skip => {
                 self.record(&node.place, name, meta.kind, Done::Skipped, 0);
                 Ok(First::LeftOut)
@@ -104,35 +91,27 @@ impl Worker {
             Action::Replace => {
                 self.refuse_made(node, found)?;
                 let source = dirs.source.open_source(name).during(Op::Open)?;
-                self.copy_opened(node, dirs, name, source, Some(found))
+                self.copy_opened(at, source, Some(found))
             }
         }
     }
 
-    fn copy_opened(
-        &mut self,
-        node: &Arc<Node>,
-        dirs: &Dirs,
-        name: &CStr,
-        source: File,
-        found: Option<&Meta>,
-    ) -> Result<First, Fault> {
+    fn copy_opened(&mut self, at: Item<'_>, source: File, found: Option<&Meta>) -> Result<First, Fault> {
         let meta = platform::meta(&source).during(Op::Stat)?;
         if meta.kind != Kind::File {
             return Err(Fault::refused(Op::Open, format!("it became {} meanwhile", meta.kind.described())));
         }
-        self.copy_file(node, dirs, name, source, &meta, found)
+        self.copy_file(at, source, &meta, found)
     }
 
     fn copy_file(
         &mut self,
-        node: &Arc<Node>,
-        dirs: &Dirs,
-        name: &CStr,
+        at: Item<'_>,
         source: File,
         meta: &Meta,
         found: Option<&Meta>,
     ) -> Result<First, Fault> {
+        let Item { node, dirs, name } = at;
         let job = &self.context.job;
         let (appearance, done) = match found {
             Some(_) => (Appearance::Instead, Done::Replaced),
@@ -166,7 +145,7 @@ impl Worker {
             return Ok(First::Underway);
         }
         let moved = self.take_moved();
-        self.finish(node, dirs, name, &filling, moved)
+        self.finish(at, &filling, moved)
     }
 
     /// Put the content in place, unless it is so large that it becomes units of its own.
@@ -257,14 +236,13 @@ impl Worker {
     /// The content is in place: see whether the source stood still, and give the copy the rest.
     pub(super) fn finish(
         &mut self,
-        node: &Arc<Node>,
-        dirs: &Dirs,
-        name: &CStr,
+        at: Item<'_>,
         filling: &Filling,
         moved: [u64; Method::ALL.len()],
     ) -> Result<First, Fault> {
+        let Item { node, dirs, name } = at;
         let target_name = node.place.target_name(name);
-        match self.finish_attributes(node, dirs, name, filling) {
+        match self.finish_attributes(at, filling) {
             Ok((has_changed, id)) => {
                 self.count_file(&moved);
                 let bytes = moved.iter().sum();
@@ -282,11 +260,10 @@ impl Worker {
 
     fn finish_attributes(
         &mut self,
-        node: &Arc<Node>,
-        dirs: &Dirs,
-        name: &CStr,
+        at: Item<'_>,
         filling: &Filling,
     ) -> Result<(bool, Option<crate::entry::FileId>), Fault> {
+        let Item { node, dirs, name } = at;
         let Filling { source, staged, meta, appearance, .. } = filling;
         let has_changed = meta.content_differs(&platform::meta(source).during(Op::Stat)?);
         self.attributes(&Subject {
@@ -296,6 +273,7 @@ impl Worker {
             to: Handle::Open(&staged.file),
             meta,
             found: None,
+            is_new: true,
             times: !has_changed,
         })?;
         if node.pair.storage == plan::Storage::Remote {

@@ -25,7 +25,8 @@ pub(crate) struct Node {
     /// The source directory's metadata; none for the directory that only holds a source.
     pub(crate) source: Option<Meta>,
     pub(crate) source_id: FileId,
-    pub(crate) target_id: FileId,
+    /// The copy's directory as it was when it was entered.
+    pub(crate) target: Meta,
     /// Whether the copy's directory was there before this run.
     pub(crate) existed: bool,
     /// Whether what is created in the copy's directory inherits an ACL from it.
@@ -95,7 +96,7 @@ pub(crate) struct NodeParts {
     pub(crate) parent: Option<Arc<Node>>,
     pub(crate) source: Option<Meta>,
     pub(crate) source_id: FileId,
-    pub(crate) target_id: FileId,
+    pub(crate) target: Meta,
     pub(crate) existed: bool,
     pub(crate) inherits_acl: bool,
     pub(crate) pair: Arc<Pair>,
@@ -106,24 +107,14 @@ pub(crate) struct NodeParts {
 impl Node {
     /// A node with one thing pending: the listing, or the one entry, that the caller starts.
     pub(crate) fn new(parts: NodeParts) -> Node {
-        let NodeParts {
-            place,
-            parent,
-            source,
-            source_id,
-            target_id,
-            existed,
-            inherits_acl,
-            pair,
-            made,
-            dirs,
-        } = parts;
+        let NodeParts { place, parent, source, source_id, target, existed, inherits_acl, pair, made, dirs } =
+            parts;
         Node {
             place,
             parent,
             source,
             source_id,
-            target_id,
+            target,
             existed,
             inherits_acl,
             pair,
@@ -203,7 +194,7 @@ impl Node {
     }
 
     fn reopened(&self, source: Dir, target: Dir, budget: &Arc<Descriptors>) -> io::Result<Dirs> {
-        if source.meta()?.id != self.source_id || target.meta()?.id != self.target_id {
+        if source.meta()?.id != self.source_id || target.meta()?.id != self.target.id {
             return Err(io::Error::other("the directory was moved or replaced while it was copied"));
         }
         let dirs = Dirs::new(source, target, budget);

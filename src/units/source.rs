@@ -1,7 +1,7 @@
 //! Where a run begins: one of the sources that the caller named.
 
 use std::{
-    ffi::{CString, OsStr},
+    ffi::CString,
     path::{Path, PathBuf, is_separator},
     sync::Arc,
     thread,
@@ -37,19 +37,15 @@ impl Named {
     fn of(path: &Path) -> Result<Named, Failure> {
         let failed = |error| Failure::new(Op::Open, path, error);
         let text = path.as_os_str().as_encoded_bytes();
-        let ends_in_separator = text.last().is_some_and(|byte| is_separator(char::from(*byte)));
-        let last = path.as_os_str().to_str().map_or_else(
-            || path.file_name().unwrap_or_default(),
-            |text| {
-                OsStr::new(
-                    text.trim_end_matches(is_separator).rsplit(is_separator).next().unwrap_or_default(),
-                )
-            },
-        );
+        let is_separator = |byte: &u8| is_separator(char::from(*byte));
+        let end = text.iter().rposition(|byte| !is_separator(byte)).map_or(0, |last| last + 1);
+        let ends_in_separator = end < text.len();
+        let last = text[..end].rsplit(is_separator).next().unwrap_or_default();
         let here = c".".to_owned();
-        if last.is_empty() || last == "." || last == ".." {
+        if matches!(last, b"" | b"." | b"..") {
             return Ok(Named { directory: path.to_owned(), name: here.clone(), base: here });
         }
+        let last = path.file_name().expect("a last component that is not `..` is a name");
         let base = platform::to_name(last).map_err(failed)?;
         if ends_in_separator {
             return Ok(Named { directory: path.to_owned(), name: here, base });
@@ -116,7 +112,7 @@ impl Worker {
             parent: None,
             source: None,
             source_id: source_meta.id,
-            target_id: target_meta.id,
+            target: target_meta,
             existed: true,
             inherits_acl,
             pair,

@@ -8,7 +8,7 @@ use std::{
     },
 };
 
-use super::{Node, file::Filling, node::Dirs};
+use super::{Node, entry::Item, file::Filling, node::Dirs};
 use crate::{
     error::{During, Fault, Op},
     method::Method,
@@ -96,10 +96,9 @@ impl Worker {
         self.announce(&file.node.place, &file.name);
         self.take_moved();
         while range.at < range.end && !file.has_failed.load(Ordering::Relaxed) {
-            if self.context.queue.is_hungry() {
-                if let Some(half) = range.split() {
-                    self.context.queue.give([Unit::Range(half)]);
-                }
+            let half = if self.context.queue.is_hungry() { range.split() } else { None };
+            if let Some(half) = half {
+                self.context.queue.give([Unit::Range(half)]);
             }
             let step = range.end.min(range.at + Self::STEP);
             if let Err(fault) = self.copy_step(&file, &mut range.at, step) {
@@ -150,7 +149,7 @@ impl Worker {
         let moved = file.moved.each_ref().map(|bytes| bytes.load(Ordering::Relaxed));
         let first = match fault {
             Some(fault) => Err(self.discard(dirs, node.place.target_name(name), filling, fault)),
-            None => self.finish(node, dirs, name, filling, moved),
+            None => self.finish(Item { node, dirs, name }, filling, moved),
         };
         let done = if self.is_linked(&filling.meta) {
             self.conclude(node, name, filling.meta.id, first)
