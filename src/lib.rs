@@ -48,3 +48,8 @@ pub use method::Method;
 pub use options::{Attributes, DataOptions, Existing, Preserve, Reflink, Sparse, ZeroCopy};
 pub use plan::{Declined, Storage, ZeroCopyRequest, should_use_zero_copy};
 pub use report::{Jobs, Loss, Moved, Report, Totals, Warning};
+
+/// The README's example, compiled with the tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
