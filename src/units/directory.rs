@@ -1,20 +1,22 @@
 //! Directories: enter, list, finish.
 
 use std::{
+    collections::HashSet,
     ffi::CStr,
     io,
+    path::Path,
     sync::{Arc, PoisonError},
 };
 
 use super::{
-    Node, Place,
+    Made, Node, Place,
     attributes::Subject,
     entry::{Handled, Item},
     node::{Dirs, NodeParts, Owner},
     stage,
 };
 use crate::{
-    entry::{Kind, Meta},
+    entry::{FileId, Kind, Meta},
     error::{During, Fault, Op},
     event::Done,
     options::Attributes,
@@ -42,7 +44,7 @@ impl Worker {
             opened => opened.during(Op::Open)?,
         };
         let meta = source.meta().during(Op::Stat)?;
-        let is_copy = |copies: &Vec<_>| copies.contains(&meta.id);
+        let is_copy = |copies: &HashSet<_>| copies.contains(&meta.id);
         if is_copy(&self.context.copies.read().unwrap_or_else(PoisonError::into_inner)) {
             return Err(Fault::refused(
                 Op::Copy,
@@ -57,21 +59,18 @@ impl Worker {
             return Err(Fault::refused(Op::Copy, "source and destination are the same directory"));
         }
         if parent.place.is_root() {
-            self.context.copies.write().unwrap_or_else(PoisonError::into_inner).push(found.id);
+            self.context.copies.write().unwrap_or_else(PoisonError::into_inner).insert(found.id);
         }
         let inherits_acl = if existed { has_default_acl(&target) } else { parent.inherits_acl };
         if existed {
-            stage::sweep(&target, &mut self.listing).during(Op::Remove)?;
+            self.sweep(&target, &parent.place.target_path(name));
         }
         let pair = if parent.source_id.dev == meta.id.dev && parent.target.id.dev == found.id.dev {
             parent.pair.clone()
         } else {
             self.pair_of(&source, &meta, &target, &found)
         };
-        let made = match &self.context.made {
-            Some(of_run) => Some(of_run.clone()),
-            None => existed.then(Arc::default),
-        };
+        let (made, is_ours) = self.made_in(found.id, existed);
         let child = Node::new(NodeParts {
             place: Arc::new(Place::below(&parent.place, name)),
             parent: Some(parent.hold()),
@@ -82,6 +81,7 @@ impl Worker {
             inherits_acl,
             pair,
             made,
+            is_ours,
             dirs: Arc::new(Dirs::new(source, target, &self.context.descriptors)),
         });
         // Without setgid, what is created there belongs to whom the directory itself does.
@@ -97,6 +97,27 @@ impl Worker {
         tracing::debug!(path = %child.source_path(c"").display(), "directory entered");
         self.push(Unit::List(Arc::new(child)));
         Ok(Handled::Yes)
+    }
+
+    /// Where to remember what is made in a directory, and whether this run made the directory itself
+    /// for another source.
+    fn made_in(&self, directory: FileId, existed: bool) -> (Option<Arc<Made>>, bool) {
+        match (&self.context.made, existed) {
+            (Some(of_run), true) => (Some(of_run.clone()), of_run.contains(directory)),
+            (Some(of_run), false) => {
+                of_run.insert(directory);
+                (None, false)
+            }
+            (None, true) => (Some(Arc::default()), false),
+            (None, false) => (None, false),
+        }
+    }
+
+    /// Remove what runs that died have left in a directory of the copy, as far as that works.
+    pub(super) fn sweep(&mut self, target: &Dir, path: &Path) {
+        if let Err(error) = stage::sweep(target, &mut self.listing) {
+            tracing::debug!(path = %path.display(), %error, "leftovers not removed");
+        }
     }
 
     /// Create the copy's directory; whether it was there already.

@@ -246,10 +246,8 @@ impl Worker {
 
     /// Refuse to put an entry where this run has put another.
     pub(super) fn refuse_made(&self, node: &Node, found: &Meta) -> Result<(), Fault> {
-        match &node.made {
-            Some(made) if made.contains(found.id) => Err(collision()),
-            _ => Ok(()),
-        }
+        let is_made = node.is_ours || node.made.as_ref().is_some_and(|made| made.contains(found.id));
+        if is_made { Err(collision()) } else { Ok(()) }
     }
 
     /// Remember that this run made `id`, where another entry might meet it.

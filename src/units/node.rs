@@ -34,6 +34,8 @@ pub(crate) struct Node {
     pub(crate) pair: Arc<Pair>,
     /// Where to remember what was made in this directory, if anywhere.
     pub(crate) made: Option<Arc<Made>>,
+    /// Whether this run made the copy's directory for another source, and so all that is in it.
+    pub(crate) is_ours: bool,
     pub(crate) cursor: Mutex<ListCursor>,
     pub(crate) born: OnceLock<Owner>,
     dirs: Mutex<Option<Arc<Dirs>>>,
@@ -101,14 +103,26 @@ pub(crate) struct NodeParts {
     pub(crate) inherits_acl: bool,
     pub(crate) pair: Arc<Pair>,
     pub(crate) made: Option<Arc<Made>>,
+    pub(crate) is_ours: bool,
     pub(crate) dirs: Arc<Dirs>,
 }
 
 impl Node {
     /// A node with one thing pending: the listing, or the one entry, that the caller starts.
     pub(crate) fn new(parts: NodeParts) -> Node {
-        let NodeParts { place, parent, source, source_id, target, existed, inherits_acl, pair, made, dirs } =
-            parts;
+        let NodeParts {
+            place,
+            parent,
+            source,
+            source_id,
+            target,
+            existed,
+            inherits_acl,
+            pair,
+            made,
+            is_ours,
+            dirs,
+        } = parts;
         Node {
             place,
             parent,
@@ -119,6 +133,7 @@ impl Node {
             inherits_acl,
             pair,
             made,
+            is_ours,
             cursor: Mutex::default(),
             born: OnceLock::new(),
             dirs: Mutex::new(Some(dirs)),

@@ -30,7 +30,7 @@ enum Above {
 /// Where a source and its copy lie; the latter's directory is open for as long as the run needs it.
 #[derive(Debug)]
 pub(crate) struct Root {
-    pub(crate) target: Dir,
+    pub(crate) target: Arc<Dir>,
     pub(crate) source_path: PathBuf,
     pub(crate) target_path: PathBuf,
     /// The copy's name, where it is not the source's.

@@ -12,7 +12,6 @@ use super::{
     directory::has_default_acl,
     node::{Dirs, NodeParts},
     place::Root,
-    stage,
 };
 use crate::{
     entry::{FileId, Kind},
@@ -95,14 +94,14 @@ impl Worker {
         self.choose_jobs(&source, source_meta.id.dev, &target, target_meta.id.dev);
         if meta.kind == Kind::Directory {
             refuse_into_itself(&target, meta.id, path)?;
-        } else {
-            stage::sweep(&target, &mut self.listing)
-                .map_err(|error| Failure::new(Op::Remove, &to.directory, error))?;
+        } else if target.stat(&to.name).is_ok() {
+            self.sweep(&target, &to.directory);
         }
         let pair = self.pair_of(&source, &source_meta, &target, &target_meta);
         let inherits_acl = has_default_acl(&target);
+        let copies = target.duplicate().map_err(at(Op::Open))?;
         let root = Root {
-            target: target.duplicate().map_err(at(Op::Open))?,
+            target: self.context.target.get_or_init(|| Arc::new(copies)).clone(),
             source_path: from.directory,
             target_path: to.directory,
             renamed: (to.name != from.name).then_some(to.name),
@@ -117,6 +116,7 @@ impl Worker {
             inherits_acl,
             pair,
             made: self.context.made.clone(),
+            is_ours: false,
             dirs: Arc::new(Dirs::new(source, target, &self.context.descriptors)),
         }));
         self.outcomes.totals.entries_found += 1;

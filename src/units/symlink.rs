@@ -18,7 +18,7 @@ use crate::{
 
 impl Worker {
     pub(super) fn symlink(&mut self, at: Item<'_>, is_heir: bool) -> Result<Handled, Fault> {
-        let Item { node, dirs, name } = at;
+        let Item { dirs, name, .. } = at;
         let meta = dirs.source.stat(name).during(Op::Stat)?;
         if meta.kind != Kind::Symlink {
             return Ok(Handled::Is(meta.kind));
