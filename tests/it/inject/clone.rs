@@ -15,12 +15,8 @@ use super::{
 use crate::support::{Filesystem, Mount, Sandbox, has_program, skip};
 
 /// Failures of the file; trying another method has corrupted files of other copiers.
-const FATAL: [(&str, Errno); 4] = [
-    ("EIO", Errno::EIO),
-    ("ENOMEM", Errno::ENOMEM),
-    ("ENOSPC", Errno::ENOSPC),
-    ("EDQUOT", Errno::EDQUOT),
-];
+const FATAL: [(&str, Errno); 4] =
+    [("EIO", Errno::EIO), ("ENOMEM", Errno::ENOMEM), ("ENOSPC", Errno::ENOSPC), ("EDQUOT", Errno::EDQUOT)];
 
 fn copy_of(sandbox: &Sandbox) -> Traced {
     Traced::copy(sandbox.path("src"), sandbox.path("dst"))

@@ -7,7 +7,9 @@ use std::{
     process,
 };
 
-use orbit::{Attributes, CopyJob, DataOptions, Engine, Existing, Preserve, Reflink, Report, Sparse, ZeroCopy};
+use orbit::{
+    Attributes, CopyJob, DataOptions, Engine, Existing, Preserve, Reflink, Report, Sparse, ZeroCopy,
+};
 
 /// The variable that tells this program to be the driver: lines of `key=value`.
 pub(super) const TOLD: &str = "ORBIT_DRIVER";

@@ -8,6 +8,10 @@ mod errnos;
 mod traced;
 mod tree;
 
+mod buffered;
 mod clone;
 mod copy_file_range;
+mod failures;
+mod metadata;
+mod platform_probes;
 mod sendfile_splice;

@@ -65,6 +65,17 @@ impl Traced {
         self.fault("ioctl", "error=EOPNOTSUPP")
     }
 
+    /// Tamper with the one call of this name whose record has all of `parts`.
+    ///
+    /// Which one that is, a first run without the fault tells; `afresh` undoes what that run did.
+    #[track_caller]
+    pub(super) fn fault_at(self, call: &str, parts: &[&str], how: &str, afresh: impl FnOnce()) -> Traced {
+        let rehearsal = self.clone().recording(call).run();
+        let number = rehearsal.find(call, parts).number;
+        afresh();
+        self.fault(call, &format!("{how}:when={number}"))
+    }
+
     /// Run it to its end.
     pub(super) fn run(&self) -> Outcome {
         let logs = TempDir::new().unwrap();

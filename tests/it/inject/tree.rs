@@ -41,9 +41,10 @@ pub(super) fn three_files() -> Sandbox {
 }
 
 pub(super) fn three_files_in(sandbox: Sandbox) -> Sandbox {
-    ["a", "b", "c"].iter().zip(1..).fold(sandbox, |sandbox, (name, seed)| {
-        sandbox.file(format!("src/{name}"), &noise(seed, 100 * KIB))
-    })
+    ["a", "b", "c"]
+        .iter()
+        .zip(1..)
+        .fold(sandbox, |sandbox, (name, seed)| sandbox.file(format!("src/{name}"), &noise(seed, 100 * KIB)))
 }
 
 /// The names of what is in the copy, which is as in the source, as far as it goes.
