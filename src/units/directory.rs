@@ -152,45 +152,42 @@ impl Worker {
 
     /// List a directory's next entries, and make units of them.
     pub(crate) fn list(&mut self, node: Arc<Node>) {
-        match self.listed(&node) {
-            Ok((names, is_complete)) => {
-                self.outcomes.totals.entries_found += names.len() as u64;
-                self.outcomes.listings_open += names.directories() as i64 - i64::from(is_complete);
-                let batch = (!names.is_empty()).then(|| Batch {
-                    node: node.hold(),
-                    next: 0,
-                    end: names.len(),
-                    names: Arc::new(names),
-                });
-                if is_complete {
-                    batch.into_iter().for_each(|batch| self.push(Unit::Batch(batch)));
-                    self.release(node);
-                } else {
-                    self.push(Unit::List(node));
-                    batch.into_iter().for_each(|batch| self.push(Unit::Batch(batch)));
-                }
-            }
-            Err(fault) => {
-                self.outcomes.listings_open -= 1;
-                self.fail(&node, c"", fault);
-                self.release(node);
-            }
+        let mut names = Names::default();
+        let listed = self.list_into(&node, &mut names);
+        names.finish(); // also where the listing broke off: what it gave is copied
+        let is_last = *listed.as_ref().unwrap_or(&true);
+        self.outcomes.totals.entries_found += names.len() as u64;
+        self.outcomes.listings_open += names.directories() as i64 - i64::from(is_last);
+        let batch = (!names.is_empty()).then(|| Batch {
+            node: node.hold(),
+            next: 0,
+            end: names.len(),
+            names: Arc::new(names),
+        });
+        if let Err(fault) = listed {
+            self.fail(&node, c"", fault);
+        }
+        if is_last {
+            batch.into_iter().for_each(|batch| self.push(Unit::Batch(batch)));
+            self.release(node);
+        } else {
+            self.push(Unit::List(node));
+            batch.into_iter().for_each(|batch| self.push(Unit::Batch(batch)));
         }
         self.share_if_wanted();
     }
 
-    /// The next entries, and whether they are the last.
-    fn listed(&mut self, node: &Node) -> Result<(Names, bool), Fault> {
+    /// Add the next entries to `names`; whether they are the last.
+    fn list_into(&mut self, node: &Node, names: &mut Names) -> Result<bool, Fault> {
         let dirs = node.dirs().during(Op::Open)?;
         let mut cursor = node.cursor.lock().unwrap_or_else(PoisonError::into_inner);
         dirs.seek(*cursor).during(Op::List)?;
-        let mut names = Names::default();
-        let mut is_complete = false;
-        while !is_complete && names.bytes() < Self::BATCH / 2 {
-            is_complete = !dirs.source.list(&mut self.listing, &mut cursor, &mut names).during(Op::List)?;
+        while names.bytes() < Self::BATCH / 2 {
+            if !dirs.source.list(&mut self.listing, &mut cursor, names).during(Op::List)? {
+                return Ok(true);
+            }
         }
-        names.finish();
-        Ok((names, is_complete))
+        Ok(false)
     }
 
     /// Something of a directory is done; the last thing finishes it, and perhaps those above.

@@ -35,6 +35,17 @@ pub(super) struct Filling {
     pub(super) done: Done,
 }
 
+/// How far the content of a file has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Filled {
+    /// All of it is in place.
+    Whole,
+    /// The source ended before its size.
+    Short,
+    /// It is so large that its ranges become units of their own.
+    InRanges,
+}
+
 impl Worker {
     pub(super) fn regular(&mut self, at: Item<'_>, is_heir: bool) -> Result<Handled, Fault> {
         let Item { node, dirs, name } = at;
@@ -136,27 +147,27 @@ impl Worker {
             self.outcomes.declined[declined.index()] += 1;
         }
         let filling = Filling { source, staged, meta: *meta, appearance, done };
-        let is_wide = match self.fill(node, &filling, &ladder) {
-            Ok(is_wide) => is_wide,
+        let filled = match self.fill(node, &filling, &ladder) {
+            Ok(filled) => filled,
             Err(fault) => return Err(self.discard(dirs, target_name, &filling, fault)),
         };
-        if is_wide {
+        if filled == Filled::InRanges {
             self.widen(node, name, filling, ladder)?;
             return Ok(First::Underway);
         }
         let moved = self.take_moved();
-        self.finish(at, &filling, moved)
+        self.finish(at, &filling, filled, moved)
     }
 
     /// Put the content in place, unless it is so large that it becomes units of its own.
-    fn fill(&mut self, node: &Arc<Node>, filling: &Filling, ladder: &Ladder) -> Result<bool, Fault> {
+    fn fill(&mut self, node: &Arc<Node>, filling: &Filling, ladder: &Ladder) -> Result<Filled, Fault> {
         let files = Files { source: &filling.source, destination: &filling.staged.file };
         let size = filling.meta.size;
         self.take_moved();
         if size == 0 {
             return self
                 .with_scratch(|worker, scratch| copy_unsized(files, &mut scratch.buffer, worker))
-                .map(|_| false);
+                .map(|_| Filled::Whole);
         }
         let mut at = 0;
         if ladder.reflinks() {
@@ -164,7 +175,7 @@ impl Worker {
                 self.announce(&node.place, c"");
             }
             match try_reflink(files, &node.pair, size, &mut at, self) {
-                ZeroCopyResult::Success(_) => return Ok(false),
+                ZeroCopyResult::Success(_) => return Ok(Filled::Whole),
                 ZeroCopyResult::Unsupported => {}
                 ZeroCopyResult::Failed(error) => return Err(Fault::new(Op::Clone, error)),
             }
@@ -173,17 +184,20 @@ impl Worker {
             return Err(Fault::refused(Op::Clone, "these filesystems cannot share the file's blocks"));
         }
         if size >= PARALLEL_MIN && at == 0 {
-            return Ok(true);
+            return Ok(Filled::InRanges);
         }
         let transfer = Transfer { files, ladder, pair: &node.pair, zeros: self.zeros() };
         if self.has_holes(&filling.meta) {
             platform::set_size(files.destination, size).during(Op::Write)?;
         }
         self.copy_span(transfer, &filling.meta, &mut at, size)?;
-        if at < size && self.has_holes(&filling.meta) {
+        if at == size {
+            return Ok(Filled::Whole);
+        }
+        if self.has_holes(&filling.meta) {
             platform::set_size(files.destination, at).during(Op::Write)?;
         }
-        Ok(false)
+        Ok(Filled::Short)
     }
 
     /// Whether the copy gets holes, and therefore its size before its content.
@@ -238,11 +252,12 @@ impl Worker {
         &mut self,
         at: Item<'_>,
         filling: &Filling,
+        filled: Filled,
         moved: [u64; Method::ALL.len()],
     ) -> Result<First, Fault> {
         let Item { node, dirs, name } = at;
         let target_name = node.place.target_name(name);
-        match self.finish_attributes(at, filling) {
+        match self.finish_attributes(at, filling, filled) {
             Ok((has_changed, id)) => {
                 self.count_file(&moved);
                 let bytes = moved.iter().sum();
@@ -262,10 +277,14 @@ impl Worker {
         &mut self,
         at: Item<'_>,
         filling: &Filling,
+        filled: Filled,
     ) -> Result<(bool, Option<crate::entry::FileId>), Fault> {
         let Item { node, dirs, name } = at;
         let Filling { source, staged, meta, appearance, .. } = filling;
-        let has_changed = meta.content_differs(&platform::meta(source).during(Op::Stat)?);
+        // Files of sysfs say 4096 bytes whatever they hold, and have no blocks; where there are
+        // blocks, an early end is a change even if a server has not told of it yet.
+        let ended_early = filled == Filled::Short && meta.allocated > 0;
+        let has_changed = ended_early || meta.content_differs(&platform::meta(source).during(Op::Stat)?);
         self.attributes(&Subject {
             node,
             name,
