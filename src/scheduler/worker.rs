@@ -142,6 +142,9 @@ impl Worker {
                 }
                 return;
             }
+            if self.entries_since_look == 0 {
+                self.announce(&node.place, name);
+            }
             self.guarded(&node, name, |worker| worker.entry(&node, name, kind));
             self.look();
             if self.context.queue.is_hungry() {
@@ -237,7 +240,7 @@ impl Worker {
         }
     }
 
-    /// Say which entry is being worked on, if it is a large one.
+    /// Say which entry is being worked on: each large one, and now and then a small one.
     pub(crate) fn announce(&mut self, place: &Arc<Place>, name: &CStr) {
         self.outcomes.current = Some(Current { place: place.clone(), name: name.to_owned() });
     }

@@ -157,7 +157,7 @@ impl Worker {
             self.outcomes.declined[declined.index()] += 1;
         }
         let filling = Filling { source, staged, meta: *meta, appearance, done };
-        let is_wide = match self.fill(node, &filling, &ladder) {
+        let is_wide = match self.fill(node, name, &filling, &ladder) {
             Ok(is_wide) => is_wide,
             Err(fault) => return Err(self.discard(dirs, target_name, &filling, fault)),
         };
@@ -170,7 +170,13 @@ impl Worker {
     }
 
     /// Put the content in place, unless it is so large that it becomes units of its own.
-    fn fill(&mut self, node: &Arc<Node>, filling: &Filling, ladder: &Ladder) -> Result<bool, Fault> {
+    fn fill(
+        &mut self,
+        node: &Arc<Node>,
+        name: &CStr,
+        filling: &Filling,
+        ladder: &Ladder,
+    ) -> Result<bool, Fault> {
         let files = Files { source: &filling.source, destination: &filling.staged.file };
         let size = filling.meta.size;
         self.take_moved();
@@ -182,7 +188,7 @@ impl Worker {
         let mut at = 0;
         if ladder.reflinks() {
             if size >= PARALLEL_MIN {
-                self.announce(&node.place, c"");
+                self.announce(&node.place, name);
             }
             match try_reflink(files, &node.pair, size, &mut at, self) {
                 ZeroCopyResult::Success(_) => return Ok(false),
