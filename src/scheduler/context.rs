@@ -92,12 +92,12 @@ impl Context {
     ) -> Context {
         let several = job.sources.len() > 1;
         Context {
+            records_wanted: AtomicBool::new(job.entry_events),
             job,
             capabilities: ZeroCopyCapabilities::detect(),
             queue,
             outcomes,
             cancel,
-            records_wanted: AtomicBool::new(true),
             links: LinkGroups::default(),
             descriptors: shares.descriptors,
             temporaries: TemporaryNames::new(),

@@ -140,6 +140,9 @@ impl Worker {
             batch.next += 1;
             let node = batch.node.clone();
             let below = self.stack.len();
+            if self.entries_since_look == 0 {
+                self.announce(&node.place, name);
+            }
             self.guarded(&node, name, |worker| worker.entry(&node, name, kind));
             self.look();
             if self.stack.len() > below {
@@ -248,7 +251,7 @@ impl Worker {
         }
     }
 
-    /// Say which entry is being worked on, if it is a large one.
+    /// Say which entry is being worked on: each large one, and now and then a small one.
     pub(crate) fn announce(&mut self, place: &Arc<Place>, name: &CStr) {
         self.outcomes.current = Some(Current { place: place.clone(), name: name.to_owned() });
     }

@@ -1,6 +1,6 @@
 //! Regular files: decide, create, fill, finish.
 
-use std::{ffi::CStr, fs::File, io, sync::Arc};
+use std::{ffi::CStr, fs::File, io};
 
 use super::{
     Node,
@@ -147,7 +147,7 @@ impl Worker {
             self.outcomes.declined[declined.index()] += 1;
         }
         let filling = Filling { source, staged, meta: *meta, appearance, done };
-        let filled = match self.fill(node, &filling, &ladder) {
+        let filled = match self.fill(at, &filling, &ladder) {
             Ok(filled) => filled,
             Err(fault) => return Err(self.discard(dirs, target_name, &filling, fault)),
         };
@@ -160,7 +160,8 @@ impl Worker {
     }
 
     /// Put the content in place, unless it is so large that it becomes units of its own.
-    fn fill(&mut self, node: &Arc<Node>, filling: &Filling, ladder: &Ladder) -> Result<Filled, Fault> {
+    fn fill(&mut self, at: Item<'_>, filling: &Filling, ladder: &Ladder) -> Result<Filled, Fault> {
+        let Item { node, name, .. } = at;
         let files = Files { source: &filling.source, destination: &filling.staged.file };
         let size = filling.meta.size;
         self.take_moved();
@@ -172,7 +173,7 @@ impl Worker {
         let mut at = 0;
         if ladder.reflinks() {
             if size >= PARALLEL_MIN {
-                self.announce(&node.place, c"");
+                self.announce(&node.place, name);
             }
             match try_reflink(files, &node.pair, size, &mut at, self) {
                 ZeroCopyResult::Success(_) => return Ok(Filled::Whole),

@@ -1,7 +1,8 @@
 //! Where a run begins: one of the sources that the caller named.
 
 use std::{
-    ffi::CString,
+    ffi::{CStr, CString},
+    io,
     path::{Path, PathBuf, is_separator},
     sync::Arc,
     thread,
@@ -17,9 +18,11 @@ use crate::{
     entry::{FileId, Kind},
     error::{Failure, Op},
     job::Target,
-    plan::default_jobs,
+    method::Method,
+    options::ZeroCopy,
+    plan::{self, Pair, default_jobs, default_jobs_reason},
     platform::{self, Dir, Names},
-    scheduler::{Batch, Unit, Worker},
+    scheduler::{Batch, Context, Unit, Worker},
 };
 
 /// A path as the directory that holds it, and its name there.
@@ -35,6 +38,10 @@ impl Named {
     /// Split a path. One that ends in a separator, `.` or `..` names a directory, through links.
     fn of(path: &Path) -> Result<Named, Failure> {
         let failed = |error| Failure::new(Op::Open, path, error);
+        if path.as_os_str().is_empty() {
+            // As every system call says of it; not the working directory.
+            return Err(failed(io::ErrorKind::NotFound.into()));
+        }
         let text = path.as_os_str().as_encoded_bytes();
         let is_separator = |byte: &u8| is_separator(char::from(*byte));
         let end = text.iter().rposition(|byte| !is_separator(byte)).map_or(0, |last| last + 1);
@@ -65,6 +72,11 @@ impl Named {
     }
 }
 
+fn ends_in_separator(path: &Path) -> bool {
+    let text = path.as_os_str().as_encoded_bytes();
+    text.last().is_some_and(|byte| is_separator(char::from(*byte)))
+}
+
 impl Worker {
     /// Begin the source of number `index`.
     pub(crate) fn source(&mut self, index: usize) {
@@ -89,6 +101,9 @@ impl Worker {
         let target = to.open()?;
         let at = |op| move |error| Failure::new(op, path, error);
         let meta = source.stat(&from.name).map_err(at(Op::Stat))?;
+        if let Target::Exact(exact) = &self.context.job.target {
+            refuse_directory_name(exact, &target, &to.name, meta.kind)?;
+        }
         let source_meta = source.meta().map_err(at(Op::Stat))?;
         let target_meta = target.meta().map_err(at(Op::Stat))?;
         self.choose_jobs(&source, source_meta.id.dev, &target, target_meta.id.dev);
@@ -98,6 +113,7 @@ impl Worker {
             self.sweep(&target, &to.directory);
         }
         let pair = self.pair_of(&source, &source_meta, &target, &target_meta);
+        self.tell_zero_copy(&pair);
         let inherits_acl = has_default_acl(&target);
         let copies = target.duplicate().map_err(at(Op::Open))?;
         let root = Root {
@@ -128,6 +144,26 @@ impl Worker {
         Ok(())
     }
 
+    /// Say whether the kernel will move the bytes of files that are large enough for it.
+    fn tell_zero_copy(&self, pair: &Pair) {
+        let Context { job, capabilities, .. } = &*self.context;
+        let threshold = if job.data.zero_copy == ZeroCopy::Force { 1 } else { job.data.threshold.max(1) };
+        // As for one worker: whether several share a huge file is another question.
+        let ladder = plan::ladder(&job.data, capabilities, pair, threshold, 1);
+        let methods: Vec<_> =
+            ladder.methods().filter(|method| *method != Method::Buffered).map(Method::name).collect();
+        match ladder.declined {
+            Some(declined) => tracing::info!("Zero-copy disabled: {}", declined.reason()),
+            None if methods.is_empty() => {
+                tracing::info!("Zero-copy disabled: holes are searched in every file")
+            }
+            None => {
+                let methods = methods.join(", ");
+                tracing::info!("Zero-copy enabled: {methods}, for files of at least {threshold} bytes");
+            }
+        }
+    }
+
     /// Settle how many workers there may be, from the first source on.
     fn choose_jobs(&self, source: &Dir, source_dev: u64, target: &Dir, target_dev: u64) {
         let context = &self.context;
@@ -141,8 +177,7 @@ impl Worker {
                 let cores = thread::available_parallelism().map_or(1, usize::from);
                 let from = platform::storage(source, source_dev);
                 let to = platform::storage(target, target_dev);
-                let reason = format!("{cores} cores, {} to {} storage", from.name(), to.name());
-                (default_jobs(cores, from, to), reason)
+                (default_jobs(cores, from, to), default_jobs_reason(cores, from, to))
             }
         };
         let workers_max = context.descriptors.workers_max();
@@ -160,6 +195,20 @@ impl Worker {
     }
 }
 
+/// Refuse to make anything but a directory under a name that a separator marks as one.
+fn refuse_directory_name(path: &Path, target: &Dir, name: &CStr, kind: Kind) -> Result<(), Failure> {
+    let is_directory = || target.stat(name).is_ok_and(|there| there.kind == Kind::Directory);
+    if kind == Kind::Directory || !ends_in_separator(path) || is_directory() {
+        return Ok(());
+    }
+    let op = match kind {
+        Kind::Symlink => Op::CreateSymlink,
+        kind if kind.is_special() => Op::CreateSpecial,
+        _ => Op::CreateFile,
+    };
+    Err(Failure::new(op, path, io::ErrorKind::NotADirectory))
+}
+
 /// Refuse a source directory that holds the directory which its copy would go into.
 fn refuse_into_itself(target: &Dir, source: FileId, path: &Path) -> Result<(), Failure> {
     let failed = |error| Failure::new(Op::Copy, path, error);
@@ -167,7 +216,7 @@ fn refuse_into_itself(target: &Dir, source: FileId, path: &Path) -> Result<(), F
     let mut id = at.meta().map_err(failed)?.id;
     loop {
         if id == source {
-            return Err(failed(std::io::Error::other("a directory cannot be copied into itself")));
+            return Err(failed(io::Error::other("a directory cannot be copied into itself")));
         }
         // A directory above that may not be searched ends the climb: what holds it is not asked.
         let Ok(above) = at.open_path(c"..") else { return Ok(()) };
@@ -182,6 +231,12 @@ fn refuse_into_itself(target: &Dir, source: FileId, path: &Path) -> Result<(), F
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_empty_path_is_not_the_working_directory() {
+        let failure = Named::of(Path::new("")).err().unwrap();
+        assert_eq!(failure.cause().kind(), io::ErrorKind::NotFound);
+    }
 
     #[test]
     fn a_path_is_split_as_cp_would() {
