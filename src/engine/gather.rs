@@ -92,7 +92,9 @@ impl Gather {
         });
         // A reader who comes after events were let go gets those from here on.
         let is_read = self.listening.has_begun();
-        if is_read && !self.context.records_wanted.swap(true, Ordering::Relaxed) {
+        if !self.context.job.entry_events {
+            // There are no records of entries, and nobody misses them.
+        } else if is_read && !self.context.records_wanted.swap(true, Ordering::Relaxed) {
             let told = totals.entries_done() - records.len() as u64;
             self.missed += told;
         } else if !is_read && !self.context.records_wanted.load(Ordering::Relaxed) {

@@ -71,12 +71,23 @@ impl Worker {
             entries_since_look: 0,
             moved_of_file: [0; Method::ALL.len()],
         };
-        while let Some(unit) = worker.next() {
-            worker.perform(unit);
-            if worker.should_yield() {
-                worker.tell();
-                let stack = std::mem::take(&mut worker.stack);
-                return worker.context.queue.leave(stack);
+        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| worker.work())) {
+            // Outside of any entry: whatever it was, the run must not wait for this worker.
+            let source = worker.context.job.sources.first().cloned().unwrap_or_default();
+            worker.fail_at(panicked(&*panic).at(source));
+            worker.tell();
+            let stack = std::mem::take(&mut worker.stack);
+            worker.context.queue.leave(stack);
+        }
+    }
+
+    fn work(&mut self) {
+        while let Some(unit) = self.next() {
+            self.perform(unit);
+            if self.should_yield() {
+                self.tell();
+                let stack = std::mem::take(&mut self.stack);
+                return self.context.queue.leave(stack);
             }
         }
     }
@@ -128,22 +139,25 @@ impl Worker {
             let (name, kind) = names.get(batch.next);
             batch.next += 1;
             let node = batch.node.clone();
-            if kind == Some(Kind::Directory) {
-                // Depth first: the rest waits below whatever the directory holds.
+            let below = self.stack.len();
+            if self.entries_since_look == 0 {
+                self.announce(&node.place, name);
+            }
+            self.guarded(&node, name, |worker| worker.entry(&node, name, kind));
+            self.look();
+            if self.stack.len() > below {
+                // Depth first, and one large file at a time: what the entry holds comes before
+                // the entries beside it.
                 let is_last = batch.next == batch.end;
                 if !is_last {
-                    self.push(Unit::Batch(batch));
+                    self.stack.insert(below, Unit::Batch(batch));
                 }
-                self.guarded(&node, name, |worker| worker.entry(&node, name, kind));
-                self.look();
                 self.share_if_wanted();
                 if is_last {
                     self.release(node);
                 }
                 return;
             }
-            self.guarded(&node, name, |worker| worker.entry(&node, name, kind));
-            self.look();
             if self.context.queue.is_hungry() {
                 self.share(Some(&mut batch));
             }
@@ -237,7 +251,7 @@ impl Worker {
         }
     }
 
-    /// Say which entry is being worked on, if it is a large one.
+    /// Say which entry is being worked on: each large one, and now and then a small one.
     pub(crate) fn announce(&mut self, place: &Arc<Place>, name: &CStr) {
         self.outcomes.current = Some(Current { place: place.clone(), name: name.to_owned() });
     }

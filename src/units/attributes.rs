@@ -2,13 +2,13 @@
 
 use std::{
     ffi::{CStr, CString},
-    sync::{Arc, atomic::Ordering},
+    sync::atomic::Ordering,
 };
 
 use super::{
     Node,
-    entry::First,
-    node::{Dirs, Owner},
+    entry::{First, Item},
+    node::Owner,
 };
 use crate::{
     entry::{Kind, Meta},
@@ -30,8 +30,10 @@ pub(super) struct Subject<'a> {
     pub(super) from: Handle<'a>,
     pub(super) to: Handle<'a>,
     pub(super) meta: &'a Meta,
-    /// What the copy has now; nothing where this run has just created it.
+    /// What the copy has now, where that is known.
     pub(super) found: Option<&'a Meta>,
+    /// Whether this run created it, so that it has nothing but what it inherited.
+    pub(super) is_new: bool,
     /// Whether to set the times, which say that the copy is finished.
     pub(super) times: bool,
 }
@@ -73,17 +75,11 @@ impl Worker {
     }
 
     /// Leave an entry's content alone, and correct its metadata where that differs.
-    pub(super) fn keep(
-        &mut self,
-        node: &Arc<Node>,
-        dirs: &Dirs,
-        name: &CStr,
-        meta: &Meta,
-        found: &Meta,
-    ) -> Result<First, Fault> {
+    pub(super) fn keep(&mut self, at: Item<'_>, meta: &Meta, found: &Meta) -> Result<First, Fault> {
+        let Item { node, dirs, name } = at;
         let target_name = node.place.target_name(name);
         let (from, to) = (Handle::Entry(&dirs.source, name), Handle::Entry(&dirs.target, target_name));
-        let subject = Subject { node, name, from, to, meta, found: Some(found), times: true };
+        let subject = Subject { node, name, from, to, meta, found: Some(found), is_new: false, times: true };
         let done = if self.differs(&subject) {
             self.attributes(&subject)?;
             Done::Corrected
@@ -96,9 +92,9 @@ impl Worker {
 
     /// Whether a copy of the right content has other metadata than it should, as far as that can
     /// be changed.
-    fn differs(&self, subject: &Subject<'_>) -> bool {
-        let Subject { meta, found, .. } = *subject;
-        let Some(found) = found else { return true };
+    pub(super) fn differs(&self, subject: &Subject<'_>) -> bool {
+        let Subject { meta, found, is_new, .. } = *subject;
+        let Some(found) = found.filter(|_| !is_new) else { return true };
         let may_own = self.context.is_privileged || !self.context.owner_refused.load(Ordering::Relaxed);
         let owner =
             self.keeps(Attributes::OWNERSHIP) && (found.gid != meta.gid || found.uid != meta.uid) && may_own;
@@ -178,7 +174,7 @@ impl Worker {
         listed: &mut Vec<u8>,
         value: &mut Vec<u8>,
     ) -> Result<(), Fault> {
-        let Subject { node, from, to, meta, found, .. } = *subject;
+        let Subject { node, from, to, meta, is_new, .. } = *subject;
         let mut length = 0;
         let asks = self.keeps(Attributes::XATTR) || self.keeps(Attributes::ACL);
         if asks && !node.pair.source_lacks_xattrs.load(Ordering::Relaxed) {
@@ -197,10 +193,7 @@ impl Worker {
                 .split_inclusive(|byte| *byte == 0)
                 .filter_map(|name| CStr::from_bytes_with_nul(name).ok())
         };
-        if meta.kind != Kind::Symlink
-            && self.keeps(Attributes::MODE)
-            && (node.inherits_acl || found.is_some())
-        {
+        if meta.kind != Kind::Symlink && self.keeps(Attributes::MODE) && (node.inherits_acl || !is_new) {
             // An inherited ACL would let others in through the group bits of the mode (acl(5)).
             let inheritable = [ACCESS_ACL, DEFAULT_ACL];
             let count = if meta.kind == Kind::Directory { 2 } else { 1 };
@@ -215,7 +208,7 @@ impl Worker {
                 }
             }
         }
-        if found.is_some() && self.keeps(Attributes::XATTR) {
+        if !is_new && self.keeps(Attributes::XATTR) {
             self.remove_other_xattrs(subject, &names().map(CStr::to_owned).collect::<Vec<_>>(), value)?;
         }
         for name in names() {

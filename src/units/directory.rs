@@ -1,20 +1,22 @@
 //! Directories: enter, list, finish.
 
 use std::{
+    collections::HashSet,
     ffi::CStr,
     io,
+    path::Path,
     sync::{Arc, PoisonError},
 };
 
 use super::{
-    Node, Place,
+    Made, Node, Place,
     attributes::Subject,
-    entry::Handled,
-    node::{Dirs, NodeParts},
+    entry::{Handled, Item},
+    node::{Dirs, NodeParts, Owner},
     stage,
 };
 use crate::{
-    entry::{Kind, Meta},
+    entry::{FileId, Kind, Meta},
     error::{During, Fault, Op},
     event::Done,
     options::Attributes,
@@ -28,7 +30,8 @@ impl Worker {
     const BATCH: usize = 64 * 1024;
 
     /// Open a directory on both sides, creating its copy, and go on with what it holds.
-    pub(super) fn enter(&mut self, parent: &Arc<Node>, dirs: &Dirs, name: &CStr) -> Result<Handled, Fault> {
+    pub(super) fn enter(&mut self, at: Item<'_>) -> Result<Handled, Fault> {
+        let Item { node: parent, dirs, name } = at;
         let source = match dirs.source.open_dir(name) {
             Err(error) if platform::is_other_kind(&error) => {
                 let kind = dirs.source.stat(name).during(Op::Stat)?.kind;
@@ -41,7 +44,7 @@ impl Worker {
             opened => opened.during(Op::Open)?,
         };
         let meta = source.meta().during(Op::Stat)?;
-        let is_copy = |copies: &Vec<_>| copies.contains(&meta.id);
+        let is_copy = |copies: &HashSet<_>| copies.contains(&meta.id);
         if is_copy(&self.context.copies.read().unwrap_or_else(PoisonError::into_inner)) {
             return Err(Fault::refused(
                 Op::Copy,
@@ -56,37 +59,34 @@ impl Worker {
             return Err(Fault::refused(Op::Copy, "source and destination are the same directory"));
         }
         if parent.place.is_root() {
-            self.context.copies.write().unwrap_or_else(PoisonError::into_inner).push(found.id);
+            self.context.copies.write().unwrap_or_else(PoisonError::into_inner).insert(found.id);
         }
         let inherits_acl = if existed { has_default_acl(&target) } else { parent.inherits_acl };
         if existed {
-            stage::sweep(&target, &mut self.listing).during(Op::Remove)?;
+            self.sweep(&target, &parent.place.target_path(name));
         }
-        let pair = if parent.source_id.dev == meta.id.dev && parent.target_id.dev == found.id.dev {
+        let pair = if parent.source_id.dev == meta.id.dev && parent.target.id.dev == found.id.dev {
             parent.pair.clone()
         } else {
             self.pair_of(&source, &meta, &target, &found)
         };
-        let made = match &self.context.made {
-            Some(of_run) => Some(of_run.clone()),
-            None => existed.then(Arc::default),
-        };
+        let (made, is_ours) = self.made_in(found.id, existed);
         let child = Node::new(NodeParts {
             place: Arc::new(Place::below(&parent.place, name)),
             parent: Some(parent.hold()),
             source: Some(meta),
             source_id: meta.id,
-            target_id: found.id,
+            target: found,
             existed,
             inherits_acl,
             pair,
             made,
+            is_ours,
             dirs: Arc::new(Dirs::new(source, target, &self.context.descriptors)),
         });
+        // Without setgid, what is created there belongs to whom the directory itself does.
         if !existed && found.mode & 0o2000 == 0 {
-            if let Some(owner) = parent.born.get() {
-                let _ = child.born.set(*owner);
-            }
+            let _ = child.born.set(Owner::of(&found));
         }
         if self.context.descriptors.are_scarce() {
             parent.suspend();
@@ -97,6 +97,27 @@ impl Worker {
         tracing::debug!(path = %child.source_path(c"").display(), "directory entered");
         self.push(Unit::List(Arc::new(child)));
         Ok(Handled::Yes)
+    }
+
+    /// Where to remember what is made in a directory, and whether this run made the directory itself
+    /// for another source.
+    fn made_in(&self, directory: FileId, existed: bool) -> (Option<Arc<Made>>, bool) {
+        match (&self.context.made, existed) {
+            (Some(of_run), true) => (Some(of_run.clone()), of_run.contains(directory)),
+            (Some(of_run), false) => {
+                of_run.insert(directory);
+                (None, false)
+            }
+            (None, true) => (Some(Arc::default()), false),
+            (None, false) => (None, false),
+        }
+    }
+
+    /// Remove what runs that died have left in a directory of the copy, as far as that works.
+    pub(super) fn sweep(&mut self, target: &Dir, path: &Path) {
+        if let Err(error) = stage::sweep(target, &mut self.listing) {
+            tracing::debug!(path = %path.display(), %error, "leftovers not removed");
+        }
     }
 
     /// Create the copy's directory; whether it was there already.
@@ -131,45 +152,42 @@ impl Worker {
 
     /// List a directory's next entries, and make units of them.
     pub(crate) fn list(&mut self, node: Arc<Node>) {
-        match self.listed(&node) {
-            Ok((names, is_complete)) => {
-                self.outcomes.totals.entries_found += names.len() as u64;
-                self.outcomes.listings_open += names.directories() as i64 - i64::from(is_complete);
-                let batch = (!names.is_empty()).then(|| Batch {
-                    node: node.hold(),
-                    next: 0,
-                    end: names.len(),
-                    names: Arc::new(names),
-                });
-                if is_complete {
-                    batch.into_iter().for_each(|batch| self.push(Unit::Batch(batch)));
-                    self.release(node);
-                } else {
-                    self.push(Unit::List(node));
-                    batch.into_iter().for_each(|batch| self.push(Unit::Batch(batch)));
-                }
-            }
-            Err(fault) => {
-                self.outcomes.listings_open -= 1;
-                self.fail(&node, c"", fault);
-                self.release(node);
-            }
+        let mut names = Names::default();
+        let listed = self.list_into(&node, &mut names);
+        names.finish(); // also where the listing broke off: what it gave is copied
+        let is_last = *listed.as_ref().unwrap_or(&true);
+        self.outcomes.totals.entries_found += names.len() as u64;
+        self.outcomes.listings_open += names.directories() as i64 - i64::from(is_last);
+        let batch = (!names.is_empty()).then(|| Batch {
+            node: node.hold(),
+            next: 0,
+            end: names.len(),
+            names: Arc::new(names),
+        });
+        if let Err(fault) = listed {
+            self.fail(&node, c"", fault);
+        }
+        if is_last {
+            batch.into_iter().for_each(|batch| self.push(Unit::Batch(batch)));
+            self.release(node);
+        } else {
+            self.push(Unit::List(node));
+            batch.into_iter().for_each(|batch| self.push(Unit::Batch(batch)));
         }
         self.share_if_wanted();
     }
 
-    /// The next entries, and whether they are the last.
-    fn listed(&mut self, node: &Node) -> Result<(Names, bool), Fault> {
+    /// Add the next entries to `names`; whether they are the last.
+    fn list_into(&mut self, node: &Node, names: &mut Names) -> Result<bool, Fault> {
         let dirs = node.dirs().during(Op::Open)?;
         let mut cursor = node.cursor.lock().unwrap_or_else(PoisonError::into_inner);
         dirs.seek(*cursor).during(Op::List)?;
-        let mut names = Names::default();
-        let mut is_complete = false;
-        while !is_complete && names.bytes() < Self::BATCH / 2 {
-            is_complete = !dirs.source.list(&mut self.listing, &mut cursor, &mut names).during(Op::List)?;
+        while names.bytes() < Self::BATCH / 2 {
+            if !dirs.source.list(&mut self.listing, &mut cursor, names).during(Op::List)? {
+                return Ok(true);
+            }
         }
-        names.finish();
-        Ok((names, is_complete))
+        Ok(false)
     }
 
     /// Something of a directory is done; the last thing finishes it, and perhaps those above.
@@ -192,16 +210,25 @@ impl Worker {
         let Some(meta) = &node.source else { return Ok(()) };
         let dirs = node.dirs().during(Op::Open)?;
         node.resume_parent(&dirs);
-        let to = Handle::Open(&dirs.target);
-        let found = to.meta().during(Op::Stat)?;
         let meta = if self.keeps(Attributes::MODE) {
             *meta
         } else {
             // What the umask left of the mode, without what was added to be able to work in it.
-            Meta { mode: found.mode & meta.mode, ..*meta }
+            Meta { mode: node.target.mode & meta.mode, ..*meta }
         };
-        let (from, name) = (Handle::Open(&dirs.source), c"");
-        self.attributes(&Subject { node, name, from, to, meta: &meta, found: Some(&found), times: true })
+        let (from, to) = (Handle::Open(&dirs.source), Handle::Open(&dirs.target));
+        let now = if node.existed { to.meta().during(Op::Stat)? } else { node.target };
+        let subject = Subject {
+            node,
+            name: c"",
+            from,
+            to,
+            meta: &meta,
+            found: Some(&now),
+            is_new: !node.existed,
+            times: true,
+        };
+        if self.differs(&subject) { self.attributes(&subject) } else { Ok(()) }
     }
 
     /// What is known of the filesystems of two open directories.

@@ -1,11 +1,11 @@
 //! Regular files: decide, create, fill, finish.
 
-use std::{ffi::CStr, fs::File, io, sync::Arc};
+use std::{ffi::CStr, fs::File, io};
 
 use super::{
     Node,
     attributes::Subject,
-    entry::{First, Handled},
+    entry::{First, Handled, Item},
     node::Dirs,
     stage::{Appearance, Staged},
 };
@@ -35,14 +35,20 @@ pub(super) struct Filling {
     pub(super) done: Done,
 }
 
+/// How far the content of a file has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Filled {
+    /// All of it is in place.
+    Whole,
+    /// The source ended before its size.
+    Short,
+    /// It is so large that its ranges become units of their own.
+    InRanges,
+}
+
 impl Worker {
-    pub(super) fn regular(
-        &mut self,
-        node: &Arc<Node>,
-        dirs: &Dirs,
-        name: &CStr,
-        is_heir: bool,
-    ) -> Result<Handled, Fault> {
+    pub(super) fn regular(&mut self, at: Item<'_>, is_heir: bool) -> Result<Handled, Fault> {
+        let Item { node, dirs, name } = at;
         if node.existed {
             // Most of what is there is unchanged, and need not be opened.
             let meta = dirs.source.stat(name).during(Op::Stat)?;
@@ -50,11 +56,11 @@ impl Worker {
                 return Ok(Handled::Is(meta.kind));
             }
             let found = self.found(&dirs.target, node.place.target_name(name))?;
-            self.once(node, dirs, name, &meta, is_heir, |worker| match &found {
-                Some(found) => worker.meet(node, dirs, name, &meta, found),
+            self.once(at, &meta, is_heir, |worker| match &found {
+                Some(found) => worker.meet(at, &meta, found),
                 None => {
                     let source = dirs.source.open_source(name).during(Op::Open)?;
-                    worker.copy_opened(node, dirs, name, source, None)
+                    worker.copy_opened(at, source, None)
                 }
             })?;
             return Ok(Handled::Yes);
@@ -75,27 +81,19 @@ impl Worker {
             return Ok(Handled::Is(meta.kind));
         }
         if self.is_linked(&meta) {
-            self.once(node, dirs, name, &meta, is_heir, |worker| {
-                worker.copy_file(node, dirs, name, source, &meta, None)
-            })?;
+            self.once(at, &meta, is_heir, |worker| worker.copy_file(at, source, &meta, None))?;
         } else {
-            self.copy_file(node, dirs, name, source, &meta, None)?;
+            self.copy_file(at, source, &meta, None)?;
         }
         Ok(Handled::Yes)
     }
 
     /// Decide about a file whose name the copy's directory already has.
-    fn meet(
-        &mut self,
-        node: &Arc<Node>,
-        dirs: &Dirs,
-        name: &CStr,
-        meta: &Meta,
-        found: &Meta,
-    ) -> Result<First, Fault> {
+    fn meet(&mut self, at: Item<'_>, meta: &Meta, found: &Meta) -> Result<First, Fault> {
+        let Item { node, dirs, name } = at;
         let granularity = self.granularity(node, dirs, meta, found);
         match decide(meta, found, self.context.job.existing, granularity) {
-            Action::Unchanged => self.keep(node, dirs, name, meta, found),
+            Action::Unchanged => self.keep(at, meta, found),
             Action::Skip => {
                 self.record(&node.place, name, meta.kind, Done::Skipped, 0);
                 Ok(First::LeftOut)
@@ -104,35 +102,27 @@ impl Worker {
             Action::Replace => {
                 self.refuse_made(node, found)?;
                 let source = dirs.source.open_source(name).during(Op::Open)?;
-                self.copy_opened(node, dirs, name, source, Some(found))
+                self.copy_opened(at, source, Some(found))
             }
         }
     }
 
-    fn copy_opened(
-        &mut self,
-        node: &Arc<Node>,
-        dirs: &Dirs,
-        name: &CStr,
-        source: File,
-        found: Option<&Meta>,
-    ) -> Result<First, Fault> {
+    fn copy_opened(&mut self, at: Item<'_>, source: File, found: Option<&Meta>) -> Result<First, Fault> {
         let meta = platform::meta(&source).during(Op::Stat)?;
         if meta.kind != Kind::File {
             return Err(Fault::refused(Op::Open, format!("it became {} meanwhile", meta.kind.described())));
         }
-        self.copy_file(node, dirs, name, source, &meta, found)
+        self.copy_file(at, source, &meta, found)
     }
 
     fn copy_file(
         &mut self,
-        node: &Arc<Node>,
-        dirs: &Dirs,
-        name: &CStr,
+        at: Item<'_>,
         source: File,
         meta: &Meta,
         found: Option<&Meta>,
     ) -> Result<First, Fault> {
+        let Item { node, dirs, name } = at;
         let job = &self.context.job;
         let (appearance, done) = match found {
             Some(_) => (Appearance::Instead, Done::Replaced),
@@ -165,35 +155,36 @@ impl Worker {
         let staged = Staged::create(&dirs.target, target_name, mode, appearance, &self.context.temporaries)
             .map_err(|error| self.creation_fault(node, Op::CreateFile, error))?;
         let filling = Filling { source, staged, meta: *meta, appearance, done };
-        let is_wide = match self.fill(node, &filling, &ladder) {
-            Ok(is_wide) => is_wide,
+        let filled = match self.fill(at, &filling, &ladder) {
+            Ok(filled) => filled,
             Err(fault) => return Err(self.discard(dirs, target_name, &filling, fault)),
         };
-        if is_wide {
+        if filled == Filled::InRanges {
             self.widen(node, name, filling, ladder)?;
             return Ok(First::Underway);
         }
         let moved = self.take_moved();
-        self.finish(node, dirs, name, &filling, moved)
+        self.finish(at, &filling, filled, moved)
     }
 
     /// Put the content in place, unless it is so large that it becomes units of its own.
-    fn fill(&mut self, node: &Arc<Node>, filling: &Filling, ladder: &Ladder) -> Result<bool, Fault> {
+    fn fill(&mut self, at: Item<'_>, filling: &Filling, ladder: &Ladder) -> Result<Filled, Fault> {
+        let Item { node, name, .. } = at;
         let files = Files { source: &filling.source, destination: &filling.staged.file };
         let size = filling.meta.size;
         self.take_moved();
         if size == 0 {
             return self
                 .with_scratch(|worker, scratch| copy_unsized(files, &mut scratch.buffer, worker))
-                .map(|_| false);
+                .map(|_| Filled::Whole);
         }
         let mut at = 0;
         if ladder.reflinks() {
             if size >= PARALLEL_MIN {
-                self.announce(&node.place, c"");
+                self.announce(&node.place, name);
             }
             match try_reflink(files, &node.pair, size, &mut at, self) {
-                ZeroCopyResult::Success(_) => return Ok(false),
+                ZeroCopyResult::Success(_) => return Ok(Filled::Whole),
                 ZeroCopyResult::Unsupported => {}
                 ZeroCopyResult::Failed(error) => return Err(Fault::new(Op::Clone, error)),
             }
@@ -202,17 +193,20 @@ impl Worker {
             return Err(Fault::refused(Op::Clone, "these filesystems cannot share the file's blocks"));
         }
         if size >= PARALLEL_MIN && at == 0 {
-            return Ok(true);
+            return Ok(Filled::InRanges);
         }
         let transfer = Transfer { files, ladder, pair: &node.pair, zeros: self.zeros() };
         if self.has_holes(&filling.meta) {
             platform::set_size(files.destination, size).during(Op::Write)?;
         }
         self.copy_span(transfer, &filling.meta, &mut at, size)?;
-        if at < size && self.has_holes(&filling.meta) {
+        if at == size {
+            return Ok(Filled::Whole);
+        }
+        if self.has_holes(&filling.meta) {
             platform::set_size(files.destination, at).during(Op::Write)?;
         }
-        Ok(false)
+        Ok(Filled::Short)
     }
 
     /// Whether the copy gets holes, and therefore its size before its content.
@@ -265,14 +259,14 @@ impl Worker {
     /// The content is in place: see whether the source stood still, and give the copy the rest.
     pub(super) fn finish(
         &mut self,
-        node: &Arc<Node>,
-        dirs: &Dirs,
-        name: &CStr,
+        at: Item<'_>,
         filling: &Filling,
+        filled: Filled,
         moved: [u64; Method::ALL.len()],
     ) -> Result<First, Fault> {
+        let Item { node, dirs, name } = at;
         let target_name = node.place.target_name(name);
-        match self.finish_attributes(node, dirs, name, filling) {
+        match self.finish_attributes(at, filling, filled) {
             Ok((has_changed, id)) => {
                 self.count_file(&moved);
                 let bytes = moved.iter().sum();
@@ -290,13 +284,16 @@ impl Worker {
 
     fn finish_attributes(
         &mut self,
-        node: &Arc<Node>,
-        dirs: &Dirs,
-        name: &CStr,
+        at: Item<'_>,
         filling: &Filling,
+        filled: Filled,
     ) -> Result<(bool, Option<crate::entry::FileId>), Fault> {
+        let Item { node, dirs, name } = at;
         let Filling { source, staged, meta, appearance, .. } = filling;
-        let has_changed = meta.content_differs(&platform::meta(source).during(Op::Stat)?);
+        // Files of sysfs say 4096 bytes whatever they hold, and have no blocks; where there are
+        // blocks, an early end is a change even if a server has not told of it yet.
+        let ended_early = filled == Filled::Short && meta.allocated > 0;
+        let has_changed = ended_early || meta.content_differs(&platform::meta(source).during(Op::Stat)?);
         self.attributes(&Subject {
             node,
             name,
@@ -304,6 +301,7 @@ impl Worker {
             to: Handle::Open(&staged.file),
             meta,
             found: None,
+            is_new: true,
             times: !has_changed,
         })?;
         if node.pair.storage == plan::Storage::Remote {

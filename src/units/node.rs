@@ -25,7 +25,8 @@ pub(crate) struct Node {
     /// The source directory's metadata; none for the directory that only holds a source.
     pub(crate) source: Option<Meta>,
     pub(crate) source_id: FileId,
-    pub(crate) target_id: FileId,
+    /// The copy's directory as it was when it was entered.
+    pub(crate) target: Meta,
     /// Whether the copy's directory was there before this run.
     pub(crate) existed: bool,
     /// Whether what is created in the copy's directory inherits an ACL from it.
@@ -33,6 +34,8 @@ pub(crate) struct Node {
     pub(crate) pair: Arc<Pair>,
     /// Where to remember what was made in this directory, if anywhere.
     pub(crate) made: Option<Arc<Made>>,
+    /// Whether this run made the copy's directory for another source, and so all that is in it.
+    pub(crate) is_ours: bool,
     pub(crate) cursor: Mutex<ListCursor>,
     pub(crate) born: OnceLock<Owner>,
     dirs: Mutex<Option<Arc<Dirs>>>,
@@ -95,11 +98,12 @@ pub(crate) struct NodeParts {
     pub(crate) parent: Option<Arc<Node>>,
     pub(crate) source: Option<Meta>,
     pub(crate) source_id: FileId,
-    pub(crate) target_id: FileId,
+    pub(crate) target: Meta,
     pub(crate) existed: bool,
     pub(crate) inherits_acl: bool,
     pub(crate) pair: Arc<Pair>,
     pub(crate) made: Option<Arc<Made>>,
+    pub(crate) is_ours: bool,
     pub(crate) dirs: Arc<Dirs>,
 }
 
@@ -111,11 +115,12 @@ impl Node {
             parent,
             source,
             source_id,
-            target_id,
+            target,
             existed,
             inherits_acl,
             pair,
             made,
+            is_ours,
             dirs,
         } = parts;
         Node {
@@ -123,11 +128,12 @@ impl Node {
             parent,
             source,
             source_id,
-            target_id,
+            target,
             existed,
             inherits_acl,
             pair,
             made,
+            is_ours,
             cursor: Mutex::default(),
             born: OnceLock::new(),
             dirs: Mutex::new(Some(dirs)),
@@ -203,7 +209,7 @@ impl Node {
     }
 
     fn reopened(&self, source: Dir, target: Dir, budget: &Arc<Descriptors>) -> io::Result<Dirs> {
-        if source.meta()?.id != self.source_id || target.meta()?.id != self.target_id {
+        if source.meta()?.id != self.source_id || target.meta()?.id != self.target.id {
             return Err(io::Error::other("the directory was moved or replaced while it was copied"));
         }
         let dirs = Dirs::new(source, target, budget);

@@ -8,7 +8,12 @@ use std::{
     },
 };
 
-use super::{Node, file::Filling, node::Dirs};
+use super::{
+    Node,
+    entry::Item,
+    file::{Filled, Filling},
+    node::Dirs,
+};
 use crate::{
     error::{During, Fault, Op},
     method::Method,
@@ -96,10 +101,9 @@ impl Worker {
         self.announce(&file.node.place, &file.name);
         self.take_moved();
         while range.at < range.end && !file.has_failed.load(Ordering::Relaxed) {
-            if self.context.queue.is_hungry() {
-                if let Some(half) = range.split() {
-                    self.context.queue.give([Unit::Range(half)]);
-                }
+            let half = if self.context.queue.is_hungry() { range.split() } else { None };
+            if let Some(half) = half {
+                self.context.queue.give([Unit::Range(half)]);
             }
             let step = range.end.min(range.at + Self::STEP);
             if let Err(fault) = self.copy_step(&file, &mut range.at, step) {
@@ -141,8 +145,9 @@ impl Worker {
         let filling = &file.filling;
         let fault = file.fault.lock().unwrap_or_else(PoisonError::into_inner).take();
         let end = file.end.load(Ordering::Relaxed);
+        let filled = if end < filling.meta.size { Filled::Short } else { Filled::Whole };
         let fault = match fault {
-            None if end < filling.meta.size => {
+            None if filled == Filled::Short => {
                 platform::set_size(&filling.staged.file, end).during(Op::Write).err()
             }
             fault => fault,
@@ -150,7 +155,7 @@ impl Worker {
         let moved = file.moved.each_ref().map(|bytes| bytes.load(Ordering::Relaxed));
         let first = match fault {
             Some(fault) => Err(self.discard(dirs, node.place.target_name(name), filling, fault)),
-            None => self.finish(node, dirs, name, filling, moved),
+            None => self.finish(Item { node, dirs, name }, filling, filled, moved),
         };
         let done = if self.is_linked(&filling.meta) {
             self.conclude(node, name, filling.meta.id, first)

@@ -1,3 +1,5 @@
 //! Behaviour, through the public API and the command, on real filesystems.
 
+#[cfg(target_os = "linux")]
+mod inject;
 mod support;

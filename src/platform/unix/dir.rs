@@ -53,7 +53,18 @@ impl Dir {
 
     /// Open the directory `name`, never through a symbolic link.
     pub(crate) fn open_dir(&self, name: &CStr) -> io::Result<Dir> {
-        Ok(Dir(openat(&self.0, name, Self::LISTABLE | OFlag::O_NOFOLLOW, Mode::empty())?))
+        Ok(Dir(self.open_quietly(name, Self::LISTABLE | OFlag::O_NOFOLLOW)?))
+    }
+
+    /// Open for reading, leaving the access time alone where the system lets us.
+    fn open_quietly(&self, name: &CStr, flags: OFlag) -> io::Result<OwnedFd> {
+        if let Some(quiet) = imp::O_QUIET {
+            match openat(&self.0, name, flags | quiet, Mode::empty()) {
+                Err(nix::Error::EPERM) => {} // only an owner may leave no trace
+                opened => return Ok(opened?),
+            }
+        }
+        Ok(openat(&self.0, name, flags, Mode::empty())?)
     }
 
     /// Open the directory `name` for naming things below it, which needs no read permission.
@@ -82,18 +93,10 @@ impl Dir {
     }
 
     /// Open a source file for reading: never a link, never waiting for a FIFO's writer.
-    ///
-    /// The access time is left alone where the system lets us.
     pub(crate) fn open_source(&self, name: &CStr) -> io::Result<File> {
         let flags =
             OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_NOCTTY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
-        if let Some(quiet) = imp::O_QUIET {
-            match openat(&self.0, name, flags | quiet, Mode::empty()) {
-                Err(nix::Error::EPERM) => {} // only an owner may leave no trace
-                opened => return Ok(opened?.into()),
-            }
-        }
-        Ok(openat(&self.0, name, flags, Mode::empty())?.into())
+        Ok(self.open_quietly(name, flags)?.into())
     }
 
     /// Create the file `name`, which must not exist, less what the umask takes from `mode`.

@@ -1,0 +1,91 @@
+//! The process whose calls are made to fail: this test program, told to run one copy.
+
+use std::{
+    env,
+    io::{self, BufRead},
+    path::Path,
+    process,
+};
+
+use orbit::{
+    Attributes, CopyJob, DataOptions, Engine, Existing, Preserve, Reflink, Report, Sparse, ZeroCopy,
+};
+
+/// The variable that tells this program to be the driver: lines of `key=value`.
+pub(super) const TOLD: &str = "ORBIT_DRIVER";
+/// The name under which the test program runs [`runs_the_copy_it_was_told`] alone.
+pub(super) const NAME: &str = "inject::driver::runs_the_copy_it_was_told";
+/// What the driver says when a tracer may attach.
+pub(super) const READY: &str = "ready";
+
+/// Does nothing in an ordinary test run; as the driver, copies and never returns.
+///
+/// All that is not the copy happens before it waits for a line, or after the report: a tracer that
+/// attaches meanwhile sees the calls of the copy and hardly any others.
+#[test]
+fn runs_the_copy_it_was_told() {
+    let Ok(told) = env::var(TOLD) else { return };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let engine = Engine::new().unwrap();
+    let job = job(&told);
+    println!("\n{READY}");
+    io::stdin().lock().read_line(&mut String::new()).unwrap();
+    let report = runtime.block_on(async { engine.start(job).finish().await }).unwrap();
+    print!("{}", summary(&report));
+    process::exit(i32::from(!report.is_complete()));
+}
+
+fn job(told: &str) -> CopyJob {
+    let mut paths = ["", ""];
+    let mut data = DataOptions::default();
+    let mut preserve = Preserve::default();
+    let mut existing = Existing::default();
+    let mut jobs = 1;
+    for (key, value) in told.lines().map(|line| line.split_once('=').unwrap()) {
+        match (key, value) {
+            ("from", path) => paths[0] = path,
+            ("to", path) => paths[1] = path,
+            ("jobs", number) => jobs = number.parse().unwrap(),
+            ("reflink", "always") => data = data.reflink(Reflink::Always),
+            ("reflink", "never") => data = data.reflink(Reflink::Never),
+            ("zero-copy", "force") => data = data.zero_copy(ZeroCopy::Force),
+            ("zero-copy", "forbid") => data = data.zero_copy(ZeroCopy::Forbid),
+            ("sparse", "always") => data = data.sparse(Sparse::Always),
+            ("sparse", "never") => data = data.sparse(Sparse::Never),
+            ("existing", "replace") => existing = Existing::Replace,
+            ("existing", "newer") => existing = Existing::Newer,
+            ("requiring", name) => preserve = Preserve::all_requiring(Attributes::from_name(name).unwrap()),
+            told => panic!("told what nobody understands: {told:?}"),
+        }
+    }
+    CopyJob::new(Path::new(paths[0]), Path::new(paths[1]))
+        .data(data)
+        .preserve(preserve)
+        .existing(existing)
+        .jobs(jobs)
+}
+
+/// The report in lines, as [`super::traced::Summary`] reads them.
+fn summary(report: &Report) -> String {
+    let totals = &report.totals;
+    let mut lines = vec![
+        format!("total files_copied {}", totals.files_copied),
+        format!("total hard_links_created {}", totals.hard_links_created),
+        format!("total unchanged {}", totals.unchanged),
+        format!("total skipped {}", totals.skipped),
+        format!("total failed {}", totals.failed),
+        format!("total changed_while_copied {}", totals.changed_while_copied),
+    ];
+    for (method, moved) in report.methods() {
+        lines.push(format!("moved {} {}", method.name(), moved.bytes));
+    }
+    for warning in &report.warnings {
+        lines.push(format!("warning {:?} {}", warning.loss, warning.count));
+    }
+    for failure in &report.failures {
+        let (op, errno) = (failure.op(), failure.errno().unwrap_or(0));
+        lines.push(format!("failure {op:?} {errno} {}: {}", failure.path().display(), failure.cause()));
+    }
+    lines.push("end".to_owned());
+    lines.join("\n") + "\n"
+}

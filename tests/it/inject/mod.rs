@@ -1,0 +1,17 @@
+//! Copies under fault: calls that the kernel refuses, processes that die, runs that are cancelled.
+//!
+//! Calls are made to fail by strace(1), in a process of their own (see [`traced`]). Every such test
+//! asserts that the fault happened, and what the copy is worth afterwards.
+
+mod driver;
+mod errnos;
+mod traced;
+mod tree;
+
+mod buffered;
+mod clone;
+mod copy_file_range;
+mod failures;
+mod metadata;
+mod platform_probes;
+mod sendfile_splice;

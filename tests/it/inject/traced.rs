@@ -1,0 +1,250 @@
+//! A copy in a process of its own, whose calls are recorded and made to fail by strace(1).
+
+use std::{
+    collections::BTreeMap,
+    env, fs,
+    io::{BufRead, BufReader, Read, Write},
+    os::unix::process::ExitStatusExt,
+    path::Path,
+    process::{Child, Command, ExitStatus, Stdio},
+    sync::OnceLock,
+};
+
+use tempfile::TempDir;
+
+use super::driver;
+use crate::support::skip;
+
+/// Whether a process can be traced here; says why not.
+pub(super) fn can_trace() -> bool {
+    static CAN: OnceLock<bool> = OnceLock::new();
+    let tries = || Command::new("strace").args(["-qq", "-o", "/dev/null", "true"]).output();
+    let can = *CAN.get_or_init(|| tries().is_ok_and(|output| output.status.success()));
+    if !can {
+        skip("strace is not installed, or may not trace");
+    }
+    can
+}
+
+/// A copy that is to be run by the driver under strace.
+#[derive(Clone)]
+pub(super) struct Traced {
+    told: String,
+    calls: Vec<String>,
+    faults: Vec<String>,
+    files_max: Option<u32>,
+}
+
+impl Traced {
+    /// Copy `from` to `to` with one worker, whose calls therefore have a fixed order.
+    pub(super) fn copy(from: impl AsRef<Path>, to: impl AsRef<Path>) -> Traced {
+        let told = format!("from={}\nto={}", from.as_ref().display(), to.as_ref().display());
+        Traced { told, calls: Vec::new(), faults: Vec::new(), files_max: None }
+    }
+
+    /// Set an option of the copy; see the driver for what it understands.
+    pub(super) fn told(mut self, key: &str, value: &str) -> Traced {
+        self.told += &format!("\n{key}={value}");
+        self
+    }
+
+    /// Record these calls, separated by commas.
+    pub(super) fn recording(mut self, calls: &str) -> Traced {
+        self.calls.push(calls.to_owned());
+        self
+    }
+
+    /// Tamper with a call as strace's `inject=` does; `when=` counts in each thread on its own.
+    pub(super) fn fault(mut self, call: &str, how: &str) -> Traced {
+        self.faults.push(format!("inject={call}:{how}"));
+        self.recording(call)
+    }
+
+    /// Make every attempt to share blocks fail, so that bytes are moved on any filesystem.
+    pub(super) fn without_reflink(self) -> Traced {
+        self.fault("ioctl", "error=EOPNOTSUPP")
+    }
+
+    /// Tamper with the one call of this name whose record has all of `parts`.
+    ///
+    /// Which one that is, a first run without the fault tells; `afresh` undoes what that run did.
+    #[track_caller]
+    pub(super) fn fault_at(self, call: &str, parts: &[&str], how: &str, afresh: impl FnOnce()) -> Traced {
+        let rehearsal = self.clone().recording(call).run();
+        let number = rehearsal.find(call, parts).number;
+        afresh();
+        self.fault(call, &format!("{how}:when={number}"))
+    }
+
+    /// Run it to its end.
+    pub(super) fn run(&self) -> Outcome {
+        let logs = TempDir::new().unwrap();
+        let mut driver = self.start();
+        let mut stdout = BufReader::new(driver.stdout.take().unwrap());
+        let said_ready = stdout.by_ref().lines().any(|line| line.unwrap() == driver::READY);
+        assert!(said_ready, "the driver ended before it was ready");
+        let mut strace = Command::new("strace")
+            .args(["-ff", "-y", "-s", "300", "-o"])
+            .arg(logs.path().join("log"))
+            .args(["-e", &format!("trace={}", self.calls.join(","))])
+            .args(self.faults.iter().flat_map(|fault| ["-e", fault]))
+            .args(["-p", &driver.id().to_string()])
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        // It says so once all threads are attached; an error is said instead.
+        let mut said = String::new();
+        BufReader::new(strace.stderr.as_mut().unwrap()).read_line(&mut said).unwrap();
+        assert!(said.contains("attached"), "strace: {said}");
+        driver.stdin.take().unwrap().write_all(b"go\n").unwrap();
+        let mut told = String::new();
+        stdout.read_to_string(&mut told).unwrap();
+        let status = driver.wait().unwrap();
+        strace.wait().unwrap();
+        Outcome { status, summary: Summary::read(&told), calls: calls_in(logs.path()) }
+    }
+
+    fn start(&self) -> Child {
+        let program = env::current_exe().unwrap();
+        let mut command = match self.files_max {
+            None => Command::new(program),
+            Some(limit) => {
+                let mut shell = Command::new("sh");
+                shell.args(["-c", &format!("ulimit -n {limit}; exec \"$0\" \"$@\"")]).arg(program);
+                shell
+            }
+        };
+        command
+            .args(["--exact", driver::NAME, "--nocapture", "--test-threads=1"])
+            .env(driver::TOLD, &self.told)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap()
+    }
+}
+
+/// One call of the copy, as strace wrote it down.
+#[derive(Clone, Debug)]
+pub(super) struct Call {
+    pub(super) name: String,
+    /// The whole line.
+    pub(super) line: String,
+    /// How many calls of that name its thread had made with it: what `when=` counts.
+    pub(super) number: usize,
+}
+
+impl Call {
+    pub(super) fn is_injected(&self) -> bool {
+        self.line.ends_with("(INJECTED)")
+    }
+}
+
+/// How a traced copy ended.
+pub(super) struct Outcome {
+    pub(super) status: ExitStatus,
+    pub(super) summary: Summary,
+    /// The recorded calls, those of one thread together and in their order.
+    pub(super) calls: Vec<Call>,
+}
+
+impl Outcome {
+    /// How many calls of this name there were.
+    pub(super) fn count(&self, name: &str) -> usize {
+        self.calls.iter().filter(|call| call.name == name).count()
+    }
+
+    /// How many calls of this name were tampered with.
+    pub(super) fn injected(&self, name: &str) -> usize {
+        self.calls.iter().filter(|call| call.name == name && call.is_injected()).count()
+    }
+
+    /// The first recorded call of this name whose line has all of `parts`.
+    #[track_caller]
+    pub(super) fn find(&self, name: &str, parts: &[&str]) -> &Call {
+        let fits = |call: &&Call| call.name == name && parts.iter().all(|part| call.line.contains(part));
+        self.calls.iter().find(fits).unwrap_or_else(|| panic!("no {name} with {parts:?}: {:#?}", self.calls))
+    }
+
+    pub(super) fn was_killed(&self) -> bool {
+        self.status.signal() == Some(9)
+    }
+
+    /// Assert that all was copied although the calls were tampered with.
+    #[track_caller]
+    pub(super) fn assert_complete_despite(&self, name: &str) {
+        assert!(self.injected(name) > 0, "{name} was never tampered with: {:#?}", self.calls);
+        assert!(self.status.success(), "{:?} {:#?}", self.status, self.summary);
+        assert!(self.summary.failures.is_empty(), "{:#?}", self.summary);
+    }
+
+    /// Assert that exactly one entry failed, with this error, because the calls were tampered with.
+    #[track_caller]
+    pub(super) fn assert_one_failure_by(&self, name: &str, errno: nix::errno::Errno) {
+        assert!(self.injected(name) > 0, "{name} was never tampered with: {:#?}", self.calls);
+        assert_eq!(self.status.code(), Some(1), "{:#?}", self.summary);
+        assert_eq!(self.summary.total("failed"), 1, "{:#?}", self.summary);
+        let failure = &self.summary.failures[0];
+        assert!(failure.contains(&format!(" {} ", errno as i32)), "{errno}: {failure}");
+    }
+}
+
+/// The driver's report.
+#[derive(Debug, Default)]
+pub(super) struct Summary {
+    counts: BTreeMap<String, u64>,
+    /// Operation, error number, path and cause of each failure.
+    pub(super) failures: Vec<String>,
+}
+
+impl Summary {
+    fn read(text: &str) -> Summary {
+        let mut summary = Summary::default();
+        for line in text.lines() {
+            if let Some(failure) = line.strip_prefix("failure ") {
+                summary.failures.push(failure.to_owned());
+            } else if let Some((what, number)) = line.rsplit_once(' ') {
+                if let Ok(number) = number.parse() {
+                    summary.counts.insert(what.to_owned(), number);
+                }
+            }
+        }
+        summary
+    }
+
+    pub(super) fn total(&self, name: &str) -> u64 {
+        self.counts.get(&format!("total {name}")).copied().unwrap_or(0)
+    }
+
+    /// Bytes that a method moved.
+    pub(super) fn moved(&self, method: &str) -> u64 {
+        self.counts.get(&format!("moved {method}")).copied().unwrap_or(0)
+    }
+
+    /// How many entries lost this.
+    pub(super) fn warned(&self, loss: &str) -> u64 {
+        self.counts.get(&format!("warning {loss}")).copied().unwrap_or(0)
+    }
+
+    /// How many kinds of warnings there are.
+    pub(super) fn warnings(&self) -> usize {
+        self.counts.keys().filter(|key| key.starts_with("warning ")).count()
+    }
+}
+
+fn calls_in(logs: &Path) -> Vec<Call> {
+    let mut calls = Vec::new();
+    for log in fs::read_dir(logs).unwrap() {
+        let mut numbers: BTreeMap<String, usize> = BTreeMap::new();
+        let text = fs::read(log.unwrap().path()).unwrap();
+        for line in String::from_utf8_lossy(&text).lines() {
+            let Some((name, _)) = line.split_once('(') else { continue };
+            if !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_') {
+                let number = numbers.entry(name.to_owned()).or_default();
+                *number += 1;
+                calls.push(Call { name: name.to_owned(), line: line.to_owned(), number: *number });
+            }
+        }
+    }
+    calls
+}
