@@ -15,7 +15,7 @@ use crate::{
     error::{During, Fault, Op},
     event::Done,
     options::Attributes,
-    platform::{self, ACCESS_ACL, DEFAULT_ACL, Handle},
+    platform::{self, ACCESS_ACL, ACL_ALIASES, DEFAULT_ACL, Handle},
     report::Loss,
     scheduler::Worker,
 };
@@ -196,6 +196,7 @@ impl Worker {
             listed[..length]
                 .split_inclusive(|byte| *byte == 0)
                 .filter_map(|name| CStr::from_bytes_with_nul(name).ok())
+                .filter(|name| !ACL_ALIASES.contains(name))
         };
         if meta.kind != Kind::Symlink
             && self.keeps(Attributes::MODE)

@@ -29,7 +29,7 @@ impl Worker {
 
     /// Open a directory on both sides, creating its copy, and go on with what it holds.
     pub(super) fn enter(&mut self, parent: &Arc<Node>, dirs: &Dirs, name: &CStr) -> Result<Handled, Fault> {
-        let source = match dirs.source.open_dir(name) {
+        let source = match dirs.source.open_source_dir(name) {
             Err(error) if platform::is_other_kind(&error) => {
                 let kind = dirs.source.stat(name).during(Op::Stat)?.kind;
                 return if kind == Kind::Directory {

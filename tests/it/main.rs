@@ -1,3 +1,6 @@
 //! Behaviour, through the public API and the command, on real filesystems.
 
 mod support;
+
+#[cfg(target_os = "linux")]
+mod fidelity;

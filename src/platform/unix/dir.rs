@@ -52,6 +52,18 @@ impl Dir {
         Ok(Dir(openat(&self.0, name, Self::LISTABLE | OFlag::O_NOFOLLOW, Mode::empty())?))
     }
 
+    /// Open a source directory: the access time is left alone where the system lets us.
+    pub(crate) fn open_source_dir(&self, name: &CStr) -> io::Result<Dir> {
+        if let Some(quiet) = imp::O_QUIET {
+            let flags = Self::LISTABLE | OFlag::O_NOFOLLOW | quiet;
+            match openat(&self.0, name, flags, Mode::empty()) {
+                Err(nix::Error::EPERM) => {} // only an owner may leave no trace
+                opened => return Ok(Dir(opened?)),
+            }
+        }
+        self.open_dir(name)
+    }
+
     /// Open the directory `name` for naming things below it, which needs no read permission.
     pub(crate) fn open_path(&self, name: &CStr) -> io::Result<Dir> {
         let flags = imp::O_NAMING | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
@@ -61,11 +73,6 @@ impl Dir {
     /// A second descriptor of this directory.
     pub(crate) fn duplicate(&self) -> io::Result<Dir> {
         Ok(Dir(self.0.try_clone()?))
-    }
-
-    /// Open the directory above this one.
-    pub(crate) fn open_parent(&self) -> io::Result<Dir> {
-        self.open_dir(c"..")
     }
 
     pub(crate) fn meta(&self) -> io::Result<Meta> {
