@@ -28,6 +28,9 @@ pub(crate) struct Node {
     pub(crate) target_id: FileId,
     /// Whether the copy's directory was there before this run.
     pub(crate) existed: bool,
+    /// The mode the copy's directory gets back in the end, where it was opened up to work in it and
+    /// the source's is not kept.
+    pub(crate) closes_to: Option<u32>,
     /// Whether what is created in the copy's directory inherits an ACL from it.
     pub(crate) inherits_acl: bool,
     pub(crate) pair: Arc<Pair>,
@@ -97,6 +100,7 @@ pub(crate) struct NodeParts {
     pub(crate) source_id: FileId,
     pub(crate) target_id: FileId,
     pub(crate) existed: bool,
+    pub(crate) closes_to: Option<u32>,
     pub(crate) inherits_acl: bool,
     pub(crate) pair: Arc<Pair>,
     pub(crate) made: Option<Arc<Made>>,
@@ -113,6 +117,7 @@ impl Node {
             source_id,
             target_id,
             existed,
+            closes_to,
             inherits_acl,
             pair,
             made,
@@ -125,6 +130,7 @@ impl Node {
             source_id,
             target_id,
             existed,
+            closes_to,
             inherits_acl,
             pair,
             made,

@@ -1,7 +1,7 @@
 //! Where a run begins: one of the sources that the caller named.
 
 use std::{
-    ffi::{CString, OsStr},
+    ffi::CString,
     path::{Path, PathBuf, is_separator},
     sync::Arc,
     thread,
@@ -38,19 +38,13 @@ impl Named {
         let failed = |error| Failure::new(Op::Open, path, error);
         let text = path.as_os_str().as_encoded_bytes();
         let ends_in_separator = text.last().is_some_and(|byte| is_separator(char::from(*byte)));
-        let last = path.as_os_str().to_str().map_or_else(
-            || path.file_name().unwrap_or_default(),
-            |text| {
-                OsStr::new(
-                    text.trim_end_matches(is_separator).rsplit(is_separator).next().unwrap_or_default(),
-                )
-            },
-        );
+        let mut parts = text.rsplit(|byte| is_separator(char::from(*byte)));
+        let last = parts.find(|part| !part.is_empty()).unwrap_or_default();
         let here = c".".to_owned();
-        if last.is_empty() || last == "." || last == ".." {
+        let Some(base) = path.file_name().filter(|_| !matches!(last, b"." | b"..")) else {
             return Ok(Named { directory: path.to_owned(), name: here.clone(), base: here });
-        }
-        let base = platform::to_name(last).map_err(failed)?;
+        };
+        let base = platform::to_name(base).map_err(failed)?;
         if ends_in_separator {
             return Ok(Named { directory: path.to_owned(), name: here, base });
         }
@@ -100,6 +94,12 @@ impl Worker {
         if meta.kind == Kind::Directory {
             refuse_into_itself(&target, meta.id, path)?;
         } else {
+            // A link that is met in a tree is replaced; one that the caller names to be written to
+            // must not turn out to be the source.
+            if target.stat_through(&to.name).is_ok_and(|there| there.id == meta.id) {
+                let why = std::io::Error::other("source and destination are the same file");
+                return Err(Failure::new(Op::Replace, to.directory.join(platform::to_os(&to.name)), why));
+            }
             stage::sweep(&target, &mut self.listing)
                 .map_err(|error| Failure::new(Op::Remove, &to.directory, error))?;
         }
@@ -118,6 +118,7 @@ impl Worker {
             source_id: source_meta.id,
             target_id: target_meta.id,
             existed: true,
+            closes_to: None,
             inherits_acl,
             pair,
             made: self.context.made.clone(),
@@ -207,5 +208,15 @@ mod tests {
             );
             assert_eq!(got, (directory, name, base), "{path}");
         }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn names_that_are_not_text_are_split_alike() {
+        use std::{ffi::OsStr, os::unix::ffi::OsStrExt};
+        let name = |path| Named::of(Path::new(OsStr::from_bytes(path))).unwrap().name;
+        assert_eq!(name(b"x/\xff"), c"\xff".to_owned());
+        assert_eq!(name(b"x/\xff/."), c".".to_owned());
+        assert_eq!(name(b"x/\xff//"), c".".to_owned());
     }
 }

@@ -84,6 +84,11 @@ impl Dir {
         Ok(to_meta(&fstatat(&self.0, name, AtFlags::AT_SYMLINK_NOFOLLOW)?))
     }
 
+    /// Metadata of what the entry `name` leads to, through symbolic links.
+    pub(crate) fn stat_through(&self, name: &CStr) -> io::Result<Meta> {
+        Ok(to_meta(&fstatat(&self.0, name, AtFlags::empty())?))
+    }
+
     /// Open a source file for reading: never a link, never waiting for a FIFO's writer.
     ///
     /// The access time is left alone where the system lets us.
