@@ -19,9 +19,12 @@ use crate::{
     event::Done,
     options::Attributes,
     platform::{self, DEFAULT_ACL, Dir, Handle, Names},
-    scheduler::{Batch, Unit, Worker},
+    scheduler::{Batch, Unit, Worker, caught},
     transfer::Watch,
 };
+
+/// What the owner of a directory needs to work in it.
+const OWNERS: u32 = 0o700;
 
 impl Worker {
     /// Names of one directory that are copied as one batch, at most, in bytes.
@@ -50,10 +53,15 @@ impl Worker {
         }
         let target_name = parent.place.target_name(name);
         let existed = self.make_directory(parent, dirs, target_name, &meta)?;
-        let target = self.open_target(dirs, target_name, existed)?;
+        let (target, opened_up) = self.open_target(dirs, target_name, existed)?;
         let found = target.meta().during(Op::Stat)?;
         if found.id == meta.id {
             return Err(Fault::refused(Op::Copy, "source and destination are the same directory"));
+        }
+        // Directories of several sources are merged, whichever of them made theirs first.
+        if self.context.made.is_none() {
+            self.refuse_made(parent, &found)?;
+            self.remember_made(parent, || Ok(found.id))?;
         }
         if parent.place.is_root() {
             self.context.copies.write().unwrap_or_else(PoisonError::into_inner).push(found.id);
@@ -78,6 +86,11 @@ impl Worker {
             source_id: meta.id,
             target_id: found.id,
             existed,
+            closes_to: match existed {
+                _ if self.keeps(Attributes::MODE) => None,
+                true => opened_up,
+                false => Some(found.mode & !(OWNERS & !meta.mode)),
+            },
             inherits_acl,
             pair,
             made,
@@ -101,7 +114,7 @@ impl Worker {
 
     /// Create the copy's directory; whether it was there already.
     fn make_directory(&self, parent: &Node, dirs: &Dirs, name: &CStr, meta: &Meta) -> Result<bool, Fault> {
-        let mode = if self.keeps(Attributes::MODE) { 0o700 } else { meta.mode & 0o777 | 0o700 };
+        let mode = if self.keeps(Attributes::MODE) { 0o700 } else { meta.mode & 0o777 | OWNERS };
         match dirs.target.make_dir(name, mode) {
             Ok(()) => Ok(false),
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists && parent.existed => {
@@ -117,21 +130,23 @@ impl Worker {
         }
     }
 
-    /// Open the copy's directory; one that its mode closes to its owner is opened up until the end.
-    fn open_target(&self, dirs: &Dirs, name: &CStr, existed: bool) -> Result<Dir, Fault> {
-        const OWNERS: u32 = 0o700;
+    /// Open the copy's directory; one that its mode closes to its owner is opened up until the end,
+    /// and the mode it had comes with it.
+    fn open_target(&self, dirs: &Dirs, name: &CStr, existed: bool) -> Result<(Dir, Option<u32>), Fault> {
+        let mut opened_up = None;
         if existed && !self.context.is_privileged {
             let there = dirs.target.stat(name).during(Op::Stat)?;
             if there.mode & OWNERS != OWNERS && there.uid == self.context.user {
                 dirs.target.set_mode_of(name, there.mode | OWNERS).during(Op::SetMode)?;
+                opened_up = Some(there.mode);
             }
         }
-        dirs.target.open_dir(name).during(Op::CreateDirectory)
+        Ok((dirs.target.open_dir(name).during(Op::CreateDirectory)?, opened_up))
     }
 
     /// List a directory's next entries, and make units of them.
     pub(crate) fn list(&mut self, node: Arc<Node>) {
-        match self.listed(&node) {
+        match caught(|| self.listed(&node)) {
             Ok((names, is_complete)) => {
                 self.outcomes.totals.entries_found += names.len() as u64;
                 self.outcomes.listings_open += names.directories() as i64 - i64::from(is_complete);
@@ -160,6 +175,8 @@ impl Worker {
 
     /// The next entries, and whether they are the last.
     fn listed(&mut self, node: &Node) -> Result<(Names, bool), Fault> {
+        #[cfg(test)]
+        crate::scheduler::break_down(c"breaks-down-listed", node.place.name());
         let dirs = node.dirs().during(Op::Open)?;
         let mut cursor = node.cursor.lock().unwrap_or_else(PoisonError::into_inner);
         dirs.seek(*cursor).during(Op::List)?;
@@ -192,16 +209,13 @@ impl Worker {
         let Some(meta) = &node.source else { return Ok(()) };
         let dirs = node.dirs().during(Op::Open)?;
         node.resume_parent(&dirs);
-        let to = Handle::Open(&dirs.target);
+        let (from, to, name) = (Handle::Open(&dirs.source), Handle::Open(&dirs.target), c"");
         let found = to.meta().during(Op::Stat)?;
-        let meta = if self.keeps(Attributes::MODE) {
-            *meta
-        } else {
-            // What the umask left of the mode, without what was added to be able to work in it.
-            Meta { mode: found.mode & meta.mode, ..*meta }
-        };
-        let (from, name) = (Handle::Open(&dirs.source), c"");
-        self.attributes(&Subject { node, name, from, to, meta: &meta, found: Some(&found), times: true })
+        self.attributes(&Subject { node, name, from, to, meta, found: Some(&found), times: true })?;
+        match node.closes_to {
+            Some(mode) if mode != found.mode => to.set_mode(mode).during(Op::SetMode),
+            _ => Ok(()),
+        }
     }
 
     /// What is known of the filesystems of two open directories.

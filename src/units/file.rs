@@ -17,7 +17,7 @@ use crate::{
     options::{Attributes, Reflink, Sparse},
     plan::{self, Action, Ladder, PARALLEL_MIN, decide},
     platform::{self, Dir, Handle},
-    scheduler::Worker,
+    scheduler::{Worker, caught},
     transfer::{Files, Scratch, Transfer, ZeroCopyResult, Zeros, copy_direct, copy_unsized, try_reflink},
 };
 
@@ -93,6 +93,7 @@ impl Worker {
         meta: &Meta,
         found: &Meta,
     ) -> Result<First, Fault> {
+        self.refuse_made(node, found)?;
         let granularity = self.granularity(node, dirs, meta, found);
         match decide(meta, found, self.context.job.existing, granularity) {
             Action::Unchanged => self.keep(node, dirs, name, meta, found),
@@ -102,7 +103,6 @@ impl Worker {
             }
             Action::Refuse(why) => Err(Fault::refused(Op::Replace, why)),
             Action::Replace => {
-                self.refuse_made(node, found)?;
                 let source = dirs.source.open_source(name).during(Op::Open)?;
                 self.copy_opened(node, dirs, name, source, Some(found))
             }
@@ -157,7 +157,13 @@ impl Worker {
             self.outcomes.declined[declined.index()] += 1;
         }
         let filling = Filling { source, staged, meta: *meta, appearance, done };
-        let is_wide = match self.fill(node, &filling, &ladder) {
+        let filled = caught(|| {
+            let filled = self.fill(node, &filling, &ladder);
+            #[cfg(test)]
+            crate::scheduler::break_down(c"breaks-down-filled", name);
+            filled
+        });
+        let is_wide = match filled {
             Ok(is_wide) => is_wide,
             Err(fault) => return Err(self.discard(dirs, target_name, &filling, fault)),
         };
@@ -264,7 +270,7 @@ impl Worker {
         moved: [u64; Method::ALL.len()],
     ) -> Result<First, Fault> {
         let target_name = node.place.target_name(name);
-        match self.finish_attributes(node, dirs, name, filling) {
+        match caught(|| self.finish_attributes(node, dirs, name, filling)) {
             Ok((has_changed, id)) => {
                 self.count_file(&moved);
                 let bytes = moved.iter().sum();
@@ -333,8 +339,8 @@ impl Worker {
     }
 
     /// The step of the destination's times, asked for only when it could explain a difference.
-    fn granularity(&self, node: &Node, dirs: &Dirs, meta: &Meta, found: &Meta) -> Granularity {
-        let could_explain = meta.size == found.size
+    pub(super) fn granularity(&self, node: &Node, dirs: &Dirs, meta: &Meta, found: &Meta) -> Granularity {
+        let could_explain = (meta.size == found.size || meta.kind != Kind::File)
             && meta.modified != found.modified
             && (meta.modified.secs - found.modified.secs).abs() <= 2;
         if !could_explain {

@@ -2,11 +2,14 @@
 
 use std::{
     fs::{self, File},
-    os::{fd::AsRawFd, unix::{
-        ffi::OsStrExt,
-        fs::{FileExt, PermissionsExt, chown, lchown, symlink},
-        net::UnixListener,
-    }},
+    os::{
+        fd::AsRawFd,
+        unix::{
+            ffi::OsStrExt,
+            fs::{FileExt, PermissionsExt, chown, lchown, symlink},
+            net::UnixListener,
+        },
+    },
     path::Path,
 };
 
@@ -204,8 +207,10 @@ fn age(path: &Path) {
             age(&entry.unwrap().path());
         }
     }
-    let seed = path.as_os_str().as_bytes().iter().fold(1_u32, |sum, byte| {
-        sum.wrapping_mul(31).wrapping_add(u32::from(*byte))
-    });
+    let seed = path
+        .as_os_str()
+        .as_bytes()
+        .iter()
+        .fold(1_u32, |sum, byte| sum.wrapping_mul(31).wrapping_add(u32::from(*byte)));
     set_times(path, i64::from(seed % 2_000_000_000) - 200_000_000, i64::from(seed) % 1_000_000_000);
 }

@@ -171,8 +171,7 @@ impl fmt::Debug for Shown<'_> {
 
 /// Whether every range of `inner` lies in one of `outer`, rounded to blocks.
 fn lie_within(inner: &[(u64, u64)], outer: &[(u64, u64)]) -> bool {
-    let rounded =
-        |&(from, to): &(u64, u64)| (from - from % BLOCK, to.div_ceil(BLOCK).saturating_mul(BLOCK));
+    let rounded = |&(from, to): &(u64, u64)| (from - from % BLOCK, to.div_ceil(BLOCK).saturating_mul(BLOCK));
     let mut merged: Vec<(u64, u64)> = Vec::new();
     for (from, to) in outer.iter().map(rounded) {
         match merged.last_mut() {
