@@ -3,3 +3,6 @@
 #[cfg(target_os = "linux")]
 mod inject;
 mod support;
+
+#[cfg(target_os = "linux")]
+mod fidelity;
