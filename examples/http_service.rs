@@ -206,8 +206,12 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let address = arguments.next().map_or(Ok("127.0.0.1:8080".to_owned()), |address| {
         address.into_string().map_err(|_| "the address is not text")
     })?;
-    let service =
-        Arc::new(Service { root: fs::canonicalize(root)?, engine: Engine::new()?, copies: Mutex::default() });
+    let service = Arc::new(Service {
+        root: fs::canonicalize(root)?,
+        engine: Engine::new()?,
+        copies: Mutex::default(),
+        last_id: AtomicU64::new(0),
+    });
     let routes = Router::new()
         .route("/copies", post(start))
         .route("/copies/{id}/events", get(events))

@@ -68,6 +68,7 @@ impl Arena {
     /// A place with room for two trees of this extent.
     pub(crate) fn new(place: &Place, extent: Extent) -> Result<Arena> {
         const SLACK: u64 = 400 << 20; // a journal, and what the smallest xfs takes
+        const SPARE_INODES: u64 = 10_000; // ext4 spreads directories over groups of inodes
         let bytes = extent.bytes * 5 / 2 + SLACK;
         let (directory, root) = match place {
             Place::Directory(directory) => (directory, TempDir::with_prefix_in("orbit-peers-", directory)?),
@@ -94,7 +95,8 @@ impl Arena {
             );
         }
         let image = images.join(format!("orbit-peers-{}.img", std::process::id()));
-        let mounted = mount_image(*filesystem, &image, bytes, extent.entries * 5 / 2, root.path());
+        let mounted =
+            mount_image(*filesystem, &image, bytes, extent.entries * 5 / 2 + SPARE_INODES, root.path());
         // The loop device holds the image from here on; without a name, it is gone with the mount.
         let _ = fs::remove_file(&image);
         Ok(Arena { _mounted: Some(mounted?), root })

@@ -2,7 +2,8 @@
 
 use std::{
     collections::BTreeSet,
-    env, fs, io,
+    env, fs,
+    io::{self, IsTerminal},
     path::{Path, PathBuf},
     process::ExitCode,
 };
@@ -184,7 +185,7 @@ fn hold(
             if row.trouble.is_some() {
                 continue; // the time of a copy that is none says nothing
             }
-            eprint!("\r\x1b[K{}, round {}: {}", tree.name(), round + 1, row.copier);
+            notice(&format!("{}, round {}: {}", tree.name(), round + 1, row.copier));
             match copy(&contenders[index], &source, &destination, cache) {
                 Ok(run) => row.runs.push(run),
                 Err(error) => row.trouble = Some(format!("{error:#}")),
@@ -196,12 +197,19 @@ fn hold(
             }
         }
     }
-    eprint!("\r\x1b[K");
+    notice("");
     for (row, lost) in rows.iter_mut().zip(lost) {
         row.lost = lost.into_iter().map(Lost::name).collect();
     }
     let ground = Ground::under(&source)?;
     Ok(Contest { tree: tree.name(), scale: args.scale, size: size_of(&source)?, ground, rows })
+}
+
+/// Show what is going on, on a terminal, in place of the notice before.
+fn notice(what: &str) {
+    if io::stderr().is_terminal() {
+        eprint!("\r\x1b[K{what}");
+    }
 }
 
 fn row(contender: &Contender) -> Row {

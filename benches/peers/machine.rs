@@ -48,19 +48,24 @@ impl Ground {
         let mounts = fs::read_to_string("/proc/self/mountinfo").context("/proc/self/mountinfo")?;
         let directory = directory.canonicalize()?;
         // The longest mount point above it; of several at one place, the last mounted.
-        let mount = mounts
+        let (_, options, source) = mounts
             .lines()
             .filter_map(|line| {
-                let (place, filesystem) = line.split_once(" - ")?;
-                let point = place.split(' ').nth(4)?.replace("\\040", " ");
-                directory.starts_with(&point).then_some((point.len(), filesystem))
+                let (place, source) = line.split_once(" - ")?;
+                let mut words = place.split(' ').skip(4);
+                let (point, options) = (words.next()?.replace("\\040", " "), words.next()?);
+                directory.starts_with(&point).then_some((point.len(), options, source))
             })
-            .max_by_key(|(length, _)| *length)
-            .map(|(_, filesystem)| filesystem)
+            .max_by_key(|(length, ..)| *length)
             .context("no mount point above the trees")?;
-        let mut words = mount.splitn(3, ' ').map(str::to_owned);
+        let mut words = source.splitn(3, ' ').map(str::to_owned);
         let mut word = || words.next().unwrap_or_default();
-        let (filesystem, device, mount_options) = (word(), word(), word());
+        let (filesystem, device, of_filesystem) = (word(), word(), word());
+        let mut all: Vec<&str> = options.split(',').collect();
+        all.extend(
+            of_filesystem.split(',').filter(|option| !options.split(',').any(|there| there == *option)),
+        );
+        let mount_options = all.join(",");
         let has_journal = device
             .strip_prefix("/dev/")
             .is_some_and(|name| Path::new("/proc/fs/jbd2").join(format!("{name}-8")).exists());

@@ -100,12 +100,18 @@ pub(crate) fn copy(contender: &Contender, source: &Path, destination: &Path, cac
         .envs(Contender::ENVIRONMENT)
         .output()?;
     if !output.status.success() {
-        let said = String::from_utf8_lossy(&output.stderr);
-        let mut lines = said.lines().filter(|line| !line.trim().is_empty());
-        let (first, last) = (lines.next().unwrap_or("failed"), lines.next_back());
-        bail!("{}", [Some(first), last].into_iter().flatten().collect::<Vec<_>>().join(" … "));
+        bail!("{}", gist(&String::from_utf8_lossy(&output.stderr)));
     }
     serde_json::from_slice(&output.stdout).context("what the starter printed")
+}
+
+/// The first and the last line of what a copier said, which may be long and coloured.
+fn gist(said: &str) -> String {
+    const LINE_MAX: usize = 160;
+    let mut lines = said.lines().filter(|line| !line.trim().is_empty());
+    let ends = [lines.next(), lines.next_back()].into_iter().flatten();
+    let plain = |line: &str| line.chars().filter(|letter| !letter.is_control()).take(LINE_MAX).collect();
+    ends.map(plain).collect::<Vec<String>>().join(" … ")
 }
 
 /// Read everything below a directory, for nothing but to have it in the page cache.

@@ -89,7 +89,8 @@ impl Contender {
     }
 
     /// What is set in the environment of every copier.
-    pub(crate) const ENVIRONMENT: [(&str, &str); 2] = [("RCLONE_CONFIG", "/dev/null"), ("LC_ALL", "C")];
+    pub(crate) const ENVIRONMENT: [(&str, &str); 3] =
+        [("RCLONE_CONFIG", "/dev/null"), ("LC_ALL", "C"), ("NO_COLOR", "1")];
 }
 
 /// What `--peers` can name.
@@ -138,9 +139,8 @@ fn on_path(program: &str) -> Option<PathBuf> {
 
 /// The first word with a digit and a point that the program says about itself.
 fn version_of(program: &Path) -> String {
-    let said =
-        Command::new(program).arg("--version").output().map(|output| output.stdout).unwrap_or_default();
-    let said = String::from_utf8_lossy(&said).into_owned();
+    let Ok(said) = Command::new(program).arg("--version").output() else { return "unknown".to_owned() };
+    let said = String::from_utf8_lossy(&[said.stdout, said.stderr].concat()).into_owned();
     let is_version =
         |word: &&str| word.contains('.') && word.contains(|letter: char| letter.is_ascii_digit());
     said.split_whitespace().find(is_version).unwrap_or("unknown").to_owned()
