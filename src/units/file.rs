@@ -131,7 +131,7 @@ impl Worker {
             }
             None => (Appearance::WhenFinished, Done::Created),
         };
-        let ladder = plan::ladder(
+        let mut ladder = plan::ladder(
             &job.data,
             &self.context.capabilities,
             &node.pair,
@@ -140,12 +140,20 @@ impl Worker {
         );
         let mode = self.creation_mode(meta);
         let target_name = node.place.target_name(name);
-        let staged = Staged::create(&dirs.target, target_name, mode, appearance, &self.context.temporaries)
-            .map_err(|error| self.creation_fault(node, Op::CreateFile, error))?;
         self.outcomes.totals.bytes_found += meta.size;
         if let Some(declined) = ladder.declined {
             self.outcomes.declined[declined.index()] += 1;
         }
+        if let Some(method) = platform::WHOLE_COPY {
+            if let Some(staged) = self.copy_whole(node, dirs, name, &source, meta, appearance, &ladder)? {
+                let filling = Filling { source, staged, meta: *meta, appearance, done };
+                let moved = self.take_moved();
+                return self.finish(node, dirs, name, &filling, moved);
+            }
+            ladder = ladder.without(method);
+        }
+        let staged = Staged::create(&dirs.target, target_name, mode, appearance, &self.context.temporaries)
+            .map_err(|error| self.creation_fault(node, Op::CreateFile, error))?;
         let filling = Filling { source, staged, meta: *meta, appearance, done };
         let filled = caught(|| {
             let filled = self.fill(at, &filling, &ladder);

@@ -21,6 +21,8 @@ pub(crate) const O_QUIET: Option<OFlag> = Some(OFlag::O_NOATIME);
 pub(crate) const O_NAMING: OFlag = OFlag::O_PATH;
 /// Calls that move bytes inside the kernel, in the order in which they are tried.
 pub(crate) const KERNEL_METHODS: &[Method] = &[Method::CopyFileRange, Method::Sendfile, Method::Splice];
+/// The method by which a file can be created as a whole copy of another.
+pub(crate) const WHOLE_COPY: Option<Method> = None;
 /// The extended attribute that holds a POSIX access ACL (acl(5)).
 pub(crate) const ACCESS_ACL: &std::ffi::CStr = c"system.posix_acl_access";
 /// The extended attribute that holds a directory's default ACL.
