@@ -145,10 +145,10 @@ impl Worker {
             self.outcomes.declined[declined.index()] += 1;
         }
         if let Some(method) = platform::WHOLE_COPY {
-            if let Some(staged) = self.copy_whole(node, dirs, name, &source, meta, appearance, &ladder)? {
+            if let Some(staged) = self.copy_whole(at, &source, meta, appearance, &ladder)? {
                 let filling = Filling { source, staged, meta: *meta, appearance, done };
                 let moved = self.take_moved();
-                return self.finish(node, dirs, name, &filling, moved);
+                return self.finish(at, &filling, Filled::Whole, moved);
             }
             ladder = ladder.without(method);
         }

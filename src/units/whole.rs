@@ -1,10 +1,9 @@
 //! Files that the system creates as whole copies of others, content, mode and attributes at once.
 
-use std::{fs::File, sync::Arc};
+use std::fs::File;
 
 use super::{
-    Node,
-    node::Dirs,
+    entry::Item,
     stage::{Appearance, Staged},
 };
 use crate::{
@@ -21,17 +20,15 @@ use crate::{
 impl Worker {
     /// Let the system create the copy of a file as a whole, where the ladder has the method by which
     /// it can; `None` when the file has to be created and filled instead.
-    #[expect(clippy::too_many_arguments, reason = "they are one file, seen from both sides")]
     pub(super) fn copy_whole(
         &mut self,
-        node: &Arc<Node>,
-        dirs: &Dirs,
-        name: &std::ffi::CStr,
+        at: Item<'_>,
         source: &File,
         meta: &Meta,
         appearance: Appearance,
         ladder: &Ladder,
     ) -> Result<Option<Staged>, Fault> {
+        let Item { node, dirs, name } = at;
         // Such a copy brings attributes along, which only somebody who wants them all may have.
         let brings = Attributes::MODE | Attributes::XATTR;
         let method = platform::WHOLE_COPY
