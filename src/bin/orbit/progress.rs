@@ -47,8 +47,10 @@ impl<'a> MakeWriter<'a> for Lines {
 /// How far the copy has come, in two lines at the bottom of the terminal.
 pub(crate) struct Display {
     lines: Lines,
+    /// The first line: amounts, in numbers.
+    amounts: ProgressBar,
+    /// The second: the share that is done, once the whole is known, and what is being copied.
     work: ProgressBar,
-    current: ProgressBar,
     /// Never shown: it averages the rate.
     bytes: ProgressBar,
     is_walked: bool,
@@ -59,13 +61,10 @@ impl Display {
     pub(crate) const INTERVAL: Duration = Duration::from_millis(100);
 
     pub(crate) fn new(lines: &Lines) -> Display {
-        let bar = |template| {
-            let style = ProgressStyle::with_template(template).expect("the templates are sound");
-            lines.0.add(ProgressBar::no_length().with_style(style.progress_chars("━╸ ")))
-        };
+        let bar = |template| lines.0.add(ProgressBar::no_length().with_style(style(template)));
         Display {
-            work: bar("{spinner} {wide_msg}"),
-            current: bar("  {wide_msg}"),
+            amounts: bar("{spinner} {wide_msg}"),
+            work: bar("  {wide_msg}"),
             lines: lines.clone(),
             bytes: ProgressBar::hidden(),
             is_walked: false,
@@ -73,31 +72,33 @@ impl Display {
     }
 
     pub(crate) fn show(&mut self, progress: &Progress) {
-        let (done, found) = work(progress);
         if progress.walked && !self.is_walked {
             self.is_walked = true;
-            let template = "{spinner} {bar:20} {percent:>3}% {wide_msg}";
-            let style = ProgressStyle::with_template(template).expect("the templates are sound");
-            self.work.set_style(style.progress_chars("━╸ "));
+            self.work.set_style(style("  {bar:20} {percent:>3}% {wide_msg}"));
         }
-        self.bytes.set_position(progress.totals.bytes_copied);
+        let (done, found) = work(progress);
         self.work.set_length(found);
         self.work.set_position(done);
-        let left = (progress.walked && done > 0).then(|| self.work.eta());
-        self.work.set_message(message(progress, self.bytes.per_sec(), left));
         if let Some(current) = &progress.current {
-            self.current.set_message(quoted(current).to_string());
+            self.work.set_message(quoted(current).to_string());
         }
-        self.work.tick();
-        self.current.tick();
+        self.bytes.set_position(progress.totals.bytes_copied);
+        let left = (progress.walked && done > 0).then(|| self.work.eta());
+        self.amounts.set_message(message(progress, self.bytes.per_sec(), left));
+        self.amounts.tick();
     }
 
     /// Take it all away.
     pub(crate) fn clear(self) {
+        self.amounts.finish_and_clear();
         self.work.finish_and_clear();
-        self.current.finish_and_clear();
         let _ = self.lines.0.clear();
     }
+}
+
+fn style(template: &str) -> ProgressStyle {
+    let style = ProgressStyle::with_template(template).expect("the templates are sound");
+    style.progress_chars("━╸ ")
 }
 
 /// How much of a copy is done of how much is known, in bytes and what entries are worth in bytes.
@@ -127,7 +128,7 @@ fn message(progress: &Progress, bytes_per_second: f64, left: Option<Duration>) -
         BinaryBytes(bytes_per_second as u64),
     );
     if let Some(left) = left {
-        message += &format!(", {} left", HumanDuration(left));
+        message += &format!(", {:#} left", HumanDuration(left));
     }
     message
 }
@@ -152,7 +153,8 @@ mod tests {
 
     #[test]
     fn work_is_measured_in_bytes_for_one_large_file_and_in_entries_for_empty_ones() {
-        let half_of_one = Progress { ..progress(0, 1, 1 << 30, 2 << 30) };
+        let mut half_of_one = progress(0, 1, 1 << 30, 2 << 30);
+        half_of_one.workers = 1;
         assert!((share(&half_of_one) - 0.5).abs() < 0.01);
         assert!((share(&progress(25, 100, 0, 0)) - 0.25).abs() < 0.01);
     }
@@ -171,6 +173,6 @@ mod tests {
         assert_eq!(walking, "1.00 MiB of 2.00 MiB, 1,000 of 2,000 entries found so far, 1.00 KiB/s");
         progress.walked = true;
         let walked = message(&progress, 1024.0, Some(Duration::from_secs(12)));
-        assert_eq!(walked, "1.00 MiB of 2.00 MiB, 1,000 of 2,000 entries, 1.00 KiB/s, 12 seconds left");
+        assert_eq!(walked, "1.00 MiB of 2.00 MiB, 1,000 of 2,000 entries, 1.00 KiB/s, 12s left");
     }
 }
