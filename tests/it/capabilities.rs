@@ -134,6 +134,7 @@ fn filesystems_answer_as_they_are() {
     let blind = probe(plain.path(), xfs.path());
     assert!(!blind.same_filesystem);
     assert!(matches!(blind.between.reflink, Ability::Unknown(_)), "an empty source has nothing to try");
+    assert!(matches!(blind.zero_copy(), Ability::Unknown(_)));
     assert_eq!(blind.within.reflink, Ability::Yes);
 
     fs::create_dir_all(plain.path().join("deep/er")).unwrap();

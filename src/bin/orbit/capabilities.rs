@@ -36,12 +36,8 @@ pub(crate) async fn show(args: &CapabilitiesArgs) -> anyhow::Result<u8> {
 /// Everything, for people.
 fn described(able: &Capabilities) -> String {
     let mut page = Page::default();
-    let zero_copy = match able.has_zero_copy() {
-        true => Ability::Yes,
-        false => Ability::No("files are copied through a buffer".to_owned()),
-    };
     page.heading("Zero-Copy Support");
-    page.ability("Available", &zero_copy);
+    page.ability("Available", &able.zero_copy());
     page.copies(&able.between);
 
     page.heading("Filesystems");

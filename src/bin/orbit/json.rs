@@ -100,7 +100,7 @@ pub(crate) fn capabilities(able: &Capabilities) -> Value {
     );
     json!({
         "zero_copy": {
-            "available": able.has_zero_copy(),
+            "available": works(&able.zero_copy()),
             "system_methods": able.system.methods.iter().map(|method| method.name()).collect::<Value>(),
             "crosses_filesystems": able.system.cross_filesystem,
         },
@@ -140,10 +140,13 @@ fn copies(copies: &KernelCopies) -> Value {
 }
 
 fn ability(ability: &Ability) -> Value {
-    let works = match ability {
+    json!({ "works": works(ability), "reason": ability.reason().map(cause_text) })
+}
+
+fn works(ability: &Ability) -> Option<bool> {
+    match ability {
         Ability::Yes => Some(true),
         Ability::No(_) => Some(false),
         Ability::Unknown(_) => None,
-    };
-    json!({ "works": works, "reason": ability.reason().map(cause_text) })
+    }
 }
