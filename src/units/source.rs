@@ -106,6 +106,7 @@ impl Worker {
         }
         let source_meta = source.meta().map_err(at(Op::Stat))?;
         let target_meta = target.meta().map_err(at(Op::Stat))?;
+        let is_first = self.context.jobs_reason.get().is_none();
         self.choose_jobs(&source, source_meta.id.dev, &target, target_meta.id.dev);
         if meta.kind == Kind::Directory {
             refuse_into_itself(&target, meta.id, path)?;
@@ -121,7 +122,9 @@ impl Worker {
             }
         }
         let pair = self.pair_of(&source, &source_meta, &target, &target_meta);
-        self.tell_zero_copy(&pair);
+        if is_first {
+            self.tell_zero_copy(&pair);
+        }
         let inherits_acl = has_default_acl(&target);
         let copies = target.duplicate().map_err(at(Op::Open))?;
         let root = Root {
