@@ -113,6 +113,9 @@ pub(crate) fn splice_range(
 ///
 /// A filesystem that cannot tell answers with the whole range.
 pub(crate) fn next_data(file: &File, from: u64, end: u64) -> io::Result<Option<(u64, u64)>> {
+    if from >= end {
+        return Ok(None);
+    }
     let start = match lseek64(file, signed(from)?, Whence::SeekData) {
         Ok(start) => start.cast_unsigned(),
         Err(Errno::ENXIO) => return Ok(None),
