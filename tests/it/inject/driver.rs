@@ -4,7 +4,8 @@ use std::{
     env,
     io::{self, BufRead},
     path::Path,
-    process,
+    process, thread,
+    time::Duration,
 };
 
 use orbit::{
@@ -18,6 +19,9 @@ pub(super) const NAME: &str = "inject::driver::runs_the_copy_it_was_told";
 /// What the driver says when a tracer may attach.
 pub(super) const READY: &str = "ready";
 
+/// A copy that takes longer hangs.
+const PATIENCE: Duration = Duration::from_secs(60);
+
 /// Does nothing in an ordinary test run; as the driver, copies and never returns.
 ///
 /// All that is not the copy happens before it waits for a line, or after the report: a tracer that
@@ -28,6 +32,11 @@ fn runs_the_copy_it_was_told() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let engine = Engine::new().unwrap();
     let job = job(&told);
+    thread::spawn(|| {
+        thread::sleep(PATIENCE);
+        eprintln!("the copy does not end");
+        process::abort();
+    });
     println!("\n{READY}");
     io::stdin().lock().read_line(&mut String::new()).unwrap();
     let report = runtime.block_on(async { engine.start(job).finish().await }).unwrap();

@@ -26,6 +26,12 @@ pub(super) fn can_trace() -> bool {
     can
 }
 
+/// Whether strace knows a call by name; an old one does not know the newest.
+pub(super) fn is_known(call: &str) -> bool {
+    let known = Command::new("strace").args(["-qq", "-o", "/dev/null", "-e", call, "true"]).output();
+    known.is_ok_and(|output| output.status.success())
+}
+
 /// A copy that is to be run by the driver under strace.
 #[derive(Clone)]
 pub(super) struct Traced {
