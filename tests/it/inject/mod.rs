@@ -12,6 +12,7 @@ mod buffered;
 mod clone;
 mod copy_file_range;
 mod failures;
+mod killed;
 mod metadata;
 mod platform_probes;
 mod sendfile_splice;

@@ -6,7 +6,7 @@ use std::{
     io::{BufRead, BufReader, Read, Write},
     os::unix::process::ExitStatusExt,
     path::Path,
-    process::{Child, Command, ExitStatus, Stdio},
+    process::{Child, ChildStdout, Command, ExitStatus, Stdio},
     sync::OnceLock,
 };
 
@@ -38,14 +38,13 @@ pub(super) struct Traced {
     told: String,
     calls: Vec<String>,
     faults: Vec<String>,
-    files_max: Option<u32>,
 }
 
 impl Traced {
     /// Copy `from` to `to` with one worker, whose calls therefore have a fixed order.
     pub(super) fn copy(from: impl AsRef<Path>, to: impl AsRef<Path>) -> Traced {
         let told = format!("from={}\nto={}", from.as_ref().display(), to.as_ref().display());
-        Traced { told, calls: Vec::new(), faults: Vec::new(), files_max: None }
+        Traced { told, calls: Vec::new(), faults: Vec::new() }
     }
 
     /// Set an option of the copy; see the driver for what it understands.
@@ -85,10 +84,7 @@ impl Traced {
     /// Run it to its end.
     pub(super) fn run(&self) -> Outcome {
         let logs = TempDir::new().unwrap();
-        let mut driver = self.start();
-        let mut stdout = BufReader::new(driver.stdout.take().unwrap());
-        let said_ready = stdout.by_ref().lines().any(|line| line.unwrap() == driver::READY);
-        assert!(said_ready, "the driver ended before it was ready");
+        let (mut driver, mut stdout) = self.start();
         let mut strace = Command::new("strace")
             .args(["-ff", "-y", "-s", "300", "-o"])
             .arg(logs.path().join("log"))
@@ -110,23 +106,26 @@ impl Traced {
         Outcome { status, summary: Summary::read(&told), calls: calls_in(logs.path()) }
     }
 
-    fn start(&self) -> Child {
-        let program = env::current_exe().unwrap();
-        let mut command = match self.files_max {
-            None => Command::new(program),
-            Some(limit) => {
-                let mut shell = Command::new("sh");
-                shell.args(["-c", &format!("ulimit -n {limit}; exec \"$0\" \"$@\"")]).arg(program);
-                shell
-            }
-        };
-        command
+    /// Start it without a tracer.
+    pub(super) fn start_untraced(&self) -> Child {
+        let (mut driver, _) = self.start();
+        driver.stdin.take().unwrap().write_all(b"go\n").unwrap();
+        driver
+    }
+
+    /// Start the driver, and wait until it waits.
+    fn start(&self) -> (Child, BufReader<ChildStdout>) {
+        let mut driver = Command::new(env::current_exe().unwrap())
             .args(["--exact", driver::NAME, "--nocapture", "--test-threads=1"])
             .env(driver::TOLD, &self.told)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
-            .unwrap()
+            .unwrap();
+        let mut stdout = BufReader::new(driver.stdout.take().unwrap());
+        let said_ready = stdout.by_ref().lines().any(|line| line.unwrap() == driver::READY);
+        assert!(said_ready, "the driver ended before it was ready");
+        (driver, stdout)
     }
 }
 
