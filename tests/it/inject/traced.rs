@@ -86,7 +86,7 @@ impl Traced {
         let logs = TempDir::new().unwrap();
         let (mut driver, mut stdout) = self.start();
         let mut strace = Command::new("strace")
-            .args(["-ff", "-y", "-s", "300", "-o"])
+            .args(["-ff", "-ttt", "-y", "-s", "300", "-o"])
             .arg(logs.path().join("log"))
             .args(["-e", &format!("trace={}", self.calls.join(","))])
             .args(self.faults.iter().flat_map(|fault| ["-e", fault]))
@@ -137,6 +137,8 @@ pub(super) struct Call {
     pub(super) line: String,
     /// How many calls of that name its thread had made with it: what `when=` counts.
     pub(super) number: usize,
+    /// When it began, in seconds.
+    pub(super) began: f64,
 }
 
 impl Call {
@@ -162,6 +164,13 @@ impl Outcome {
     /// How many calls of this name were tampered with.
     pub(super) fn injected(&self, name: &str) -> usize {
         self.calls.iter().filter(|call| call.name == name && call.is_injected()).count()
+    }
+
+    /// How many calls of these names began after the copy was cancelled.
+    pub(super) fn count_after_cancel(&self, names: &[&str]) -> usize {
+        let cancelled = self.calls.iter().find(|call| call.line.contains(driver::CANCELLED));
+        let cancelled = cancelled.expect("the driver marks where it cancels").began;
+        self.calls.iter().filter(|call| names.contains(&&*call.name) && call.began > cancelled).count()
     }
 
     /// The first recorded call of this name whose line has all of `parts`.
@@ -231,6 +240,10 @@ impl Summary {
         self.counts.get(&format!("warning {loss}")).copied().unwrap_or(0)
     }
 
+    pub(super) fn was_cancelled(&self) -> bool {
+        self.counts.get("cancelled").is_some_and(|cancelled| *cancelled == 1)
+    }
+
     /// How many kinds of warnings there are.
     pub(super) fn warnings(&self) -> usize {
         self.counts.keys().filter(|key| key.starts_with("warning ")).count()
@@ -243,11 +256,13 @@ fn calls_in(logs: &Path) -> Vec<Call> {
         let mut numbers: BTreeMap<String, usize> = BTreeMap::new();
         let text = fs::read(log.unwrap().path()).unwrap();
         for line in String::from_utf8_lossy(&text).lines() {
+            let Some((began, line)) = line.split_once(' ') else { continue };
             let Some((name, _)) = line.split_once('(') else { continue };
             if !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_') {
                 let number = numbers.entry(name.to_owned()).or_default();
                 *number += 1;
-                calls.push(Call { name: name.to_owned(), line: line.to_owned(), number: *number });
+                let (name, line, number) = (name.to_owned(), line.to_owned(), *number);
+                calls.push(Call { name, line, number, began: began.parse().unwrap() });
             }
         }
     }
