@@ -50,7 +50,8 @@ pub(super) enum First {
 impl Worker {
     /// Deal with an entry that was listed as `listed`.
     pub(crate) fn entry(&mut self, node: &Arc<Node>, name: &CStr, listed: Option<Kind>) {
-        if stage::is_temporary(name) {
+        // A directory of such a name is not ours.
+        if stage::is_temporary(name) && listed != Some(Kind::Directory) {
             return self.record(&node.place, name, Kind::File, Done::Skipped, 0);
         }
         if let Err(fault) = self.try_entry(node, name, listed, false) {
