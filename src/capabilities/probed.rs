@@ -39,8 +39,16 @@ pub struct Capabilities {
 impl Capabilities {
     /// Whether the kernel can move the bytes of a file between these two in any way.
     #[must_use]
-    pub fn has_zero_copy(&self) -> bool {
-        self.between.each().iter().any(|(_, ability)| ability.is_yes())
+    pub fn zero_copy(&self) -> Ability {
+        let each = self.between.each();
+        if each.iter().any(|(_, ability)| ability.is_yes()) {
+            return Ability::Yes;
+        }
+        let unknown = each.iter().find(|(_, ability)| matches!(ability, Ability::Unknown(_)));
+        match unknown {
+            Some((_, ability)) => (*ability).clone(),
+            None => Ability::No("files are copied through a buffer".to_owned()),
+        }
     }
 }
 

@@ -90,15 +90,13 @@ impl Gather {
                 progress.current = Some(current.path());
             }
         });
-        // A reader who comes after events were let go gets those from here on.
-        let is_read = self.listening.has_begun();
-        if !self.context.job.entry_events {
-            // There are no records of entries, and nobody misses them.
-        } else if is_read && !self.context.records_wanted.swap(true, Ordering::Relaxed) {
-            let told = totals.entries_done() - records.len() as u64;
-            self.missed += told;
-        } else if !is_read && !self.context.records_wanted.load(Ordering::Relaxed) {
-            self.missed += totals.entries_done();
+        // What was done without a record was done while nobody read.
+        if self.context.job.entry_events {
+            let recordable = totals.entries_done() - totals.failed + totals.changed_while_copied;
+            self.missed += recordable - records.len() as u64;
+            if self.listening.has_begun() && !self.events.is_closed() {
+                self.context.records_wanted.store(true, Ordering::Relaxed);
+            }
         }
         for record in records {
             self.send(entry_event(&record)).await;
@@ -143,8 +141,13 @@ impl Gather {
     /// The run is over: let go of the events, and say what was done.
     pub(super) async fn finish(mut self) -> Report {
         // What was kept fits into the channel, so a reader who never comes is not waited for.
-        if self.missed > 0 && !self.events.is_closed() {
-            let _ = self.events.try_send(Event::Missed { entries: self.missed });
+        if self.missed > 0 {
+            let missed = Event::Missed { entries: self.missed };
+            if self.listening.has_begun() {
+                let _ = self.events.send(missed).await;
+            } else {
+                let _ = self.events.try_send(missed);
+            }
         }
         for event in std::mem::take(&mut self.backlog) {
             let _ = self.events.try_send(event);

@@ -16,14 +16,17 @@ use super::{
     stage,
 };
 use crate::{
-    entry::{FileId, Kind, Meta},
+    entry::{FileId, Granularity, Kind, Meta},
     error::{During, Fault, Op},
     event::Done,
     options::Attributes,
     platform::{self, DEFAULT_ACL, Dir, Handle, Names},
-    scheduler::{Batch, Unit, Worker},
+    scheduler::{Batch, Unit, Worker, caught},
     transfer::Watch,
 };
+
+/// What the owner of a directory needs to work in it.
+const OWNERS: u32 = 0o700;
 
 impl Worker {
     /// Names of one directory that are copied as one batch, at most, in bytes.
@@ -53,10 +56,15 @@ impl Worker {
         }
         let target_name = parent.place.target_name(name);
         let existed = self.make_directory(parent, dirs, target_name, &meta)?;
-        let target = self.open_target(dirs, target_name, existed)?;
+        let (target, opened_up) = self.open_target(dirs, target_name, existed)?;
         let found = target.meta().during(Op::Stat)?;
         if found.id == meta.id {
             return Err(Fault::refused(Op::Copy, "source and destination are the same directory"));
+        }
+        // Directories of several sources are merged, whichever of them made theirs first.
+        if self.context.made.is_none() {
+            self.refuse_made(parent, &found)?;
+            self.remember_made(parent, || Ok(found.id))?;
         }
         if parent.place.is_root() {
             self.context.copies.write().unwrap_or_else(PoisonError::into_inner).insert(found.id);
@@ -78,6 +86,11 @@ impl Worker {
             source_id: meta.id,
             target: found,
             existed,
+            closes_to: match existed {
+                _ if self.keeps(Attributes::MODE) => None,
+                true => opened_up,
+                false => Some(found.mode & !(OWNERS & !meta.mode)),
+            },
             inherits_acl,
             pair,
             made,
@@ -122,7 +135,7 @@ impl Worker {
 
     /// Create the copy's directory; whether it was there already.
     fn make_directory(&self, parent: &Node, dirs: &Dirs, name: &CStr, meta: &Meta) -> Result<bool, Fault> {
-        let mode = if self.keeps(Attributes::MODE) { 0o700 } else { meta.mode & 0o777 | 0o700 };
+        let mode = if self.keeps(Attributes::MODE) { 0o700 } else { meta.mode & 0o777 | OWNERS };
         match dirs.target.make_dir(name, mode) {
             Ok(()) => Ok(false),
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists && parent.existed => {
@@ -138,22 +151,24 @@ impl Worker {
         }
     }
 
-    /// Open the copy's directory; one that its mode closes to its owner is opened up until the end.
-    fn open_target(&self, dirs: &Dirs, name: &CStr, existed: bool) -> Result<Dir, Fault> {
-        const OWNERS: u32 = 0o700;
+    /// Open the copy's directory; one that its mode closes to its owner is opened up until the end,
+    /// and the mode it had comes with it.
+    fn open_target(&self, dirs: &Dirs, name: &CStr, existed: bool) -> Result<(Dir, Option<u32>), Fault> {
+        let mut opened_up = None;
         if existed && !self.context.is_privileged {
             let there = dirs.target.stat(name).during(Op::Stat)?;
             if there.mode & OWNERS != OWNERS && there.uid == self.context.user {
                 dirs.target.set_mode_of(name, there.mode | OWNERS).during(Op::SetMode)?;
+                opened_up = Some(there.mode);
             }
         }
-        dirs.target.open_dir(name).during(Op::CreateDirectory)
+        Ok((dirs.target.open_dir(name).during(Op::CreateDirectory)?, opened_up))
     }
 
     /// List a directory's next entries, and make units of them.
     pub(crate) fn list(&mut self, node: Arc<Node>) {
         let mut names = Names::default();
-        let listed = self.list_into(&node, &mut names);
+        let listed = caught(|| self.list_into(&node, &mut names));
         names.finish(); // also where the listing broke off: what it gave is copied
         let is_last = *listed.as_ref().unwrap_or(&true);
         self.outcomes.totals.entries_found += names.len() as u64;
@@ -179,6 +194,8 @@ impl Worker {
 
     /// Add the next entries to `names`; whether they are the last.
     fn list_into(&mut self, node: &Node, names: &mut Names) -> Result<bool, Fault> {
+        #[cfg(test)]
+        crate::scheduler::break_down(c"breaks-down-listed", node.place.name());
         let dirs = node.dirs().during(Op::Open)?;
         let mut cursor = node.cursor.lock().unwrap_or_else(PoisonError::into_inner);
         dirs.seek(*cursor).during(Op::List)?;
@@ -210,12 +227,6 @@ impl Worker {
         let Some(meta) = &node.source else { return Ok(()) };
         let dirs = node.dirs().during(Op::Open)?;
         node.resume_parent(&dirs);
-        let meta = if self.keeps(Attributes::MODE) {
-            *meta
-        } else {
-            // What the umask left of the mode, without what was added to be able to work in it.
-            Meta { mode: node.target.mode & meta.mode, ..*meta }
-        };
         let (from, to) = (Handle::Open(&dirs.source), Handle::Open(&dirs.target));
         let now = if node.existed { to.meta().during(Op::Stat)? } else { node.target };
         let subject = Subject {
@@ -223,12 +234,21 @@ impl Worker {
             name: c"",
             from,
             to,
-            meta: &meta,
+            meta,
             found: Some(&now),
             is_new: !node.existed,
             times: true,
         };
-        if self.differs(&subject) { self.attributes(&subject) } else { Ok(()) }
+        if !node.existed
+            || self.differs(&subject, Granularity::Nanos(1))
+            || self.have_xattrs_changed(&subject)
+        {
+            self.attributes(&subject)?;
+        }
+        match node.closes_to {
+            Some(mode) if mode != now.mode => to.set_mode(mode).during(Op::SetMode),
+            _ => Ok(()),
+        }
     }
 
     /// What is known of the filesystems of two open directories.

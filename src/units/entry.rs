@@ -16,7 +16,7 @@ use crate::{
     plan::{Action, decide},
     platform::{self, Dir},
     report::Loss,
-    scheduler::{Unit, Worker},
+    scheduler::{Unit, Worker, caught},
 };
 
 /// One entry of a directory in flight.
@@ -50,7 +50,8 @@ pub(super) enum First {
 impl Worker {
     /// Deal with an entry that was listed as `listed`.
     pub(crate) fn entry(&mut self, node: &Arc<Node>, name: &CStr, listed: Option<Kind>) {
-        if stage::is_temporary(name) {
+        // A directory of such a name is not ours.
+        if stage::is_temporary(name) && listed != Some(Kind::Directory) {
             return self.record(&node.place, name, Kind::File, Done::Skipped, 0);
         }
         if let Err(fault) = self.try_entry(node, name, listed, false) {
@@ -120,7 +121,8 @@ impl Worker {
                 return Ok(());
             }
         }
-        let first = copy(self);
+        // Caught here, for the names that wait for this one.
+        let first = caught(|| copy(self));
         self.conclude(node, name, meta.id, first)
     }
 
@@ -184,7 +186,8 @@ impl Worker {
             });
             match linked {
                 Ok(true) => {}
-                Ok(false) => worker.heir(&node, &name),
+                // Not here: where every name needs a copy of its own, that would nest without end.
+                Ok(false) => worker.push(Unit::Heir(Parked { node: node.hold(), name: name.clone() })),
                 Err(fault) => worker.fail(&node, &name, fault),
             }
         });
@@ -198,6 +201,7 @@ impl Worker {
         let found = if node.existed { self.found(&dirs.target, target_name)? } else { None };
         let mut work_name = None;
         if let Some(found) = &found {
+            self.refuse_made(node, found)?;
             if found.id == target.id {
                 self.record(&node.place, name, meta.kind, Done::Unchanged, 0);
                 return Ok(());
@@ -212,7 +216,6 @@ impl Worker {
                 self.record(&node.place, name, meta.kind, Done::Skipped, 0);
                 return Ok(());
             }
-            self.refuse_made(node, found)?;
             work_name = Some(self.context.temporaries.next());
         }
         let work_name = work_name.as_deref().unwrap_or(target_name);

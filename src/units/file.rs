@@ -17,7 +17,7 @@ use crate::{
     options::{Attributes, Reflink, Sparse},
     plan::{self, Action, Ladder, PARALLEL_MIN, decide},
     platform::{self, Dir, Handle},
-    scheduler::Worker,
+    scheduler::{Worker, caught},
     transfer::{Files, Scratch, Transfer, ZeroCopyResult, Zeros, copy_direct, copy_unsized, try_reflink},
 };
 
@@ -91,6 +91,7 @@ impl Worker {
     /// Decide about a file whose name the copy's directory already has.
     fn meet(&mut self, at: Item<'_>, meta: &Meta, found: &Meta) -> Result<First, Fault> {
         let Item { node, dirs, name } = at;
+        self.refuse_made(node, found)?;
         let granularity = self.granularity(node, dirs, meta, found);
         match decide(meta, found, self.context.job.existing, granularity) {
             Action::Unchanged => self.keep(at, meta, found),
@@ -100,7 +101,6 @@ impl Worker {
             }
             Action::Refuse(why) => Err(Fault::refused(Op::Replace, why)),
             Action::Replace => {
-                self.refuse_made(node, found)?;
                 let source = dirs.source.open_source(name).during(Op::Open)?;
                 self.copy_opened(at, source, Some(found))
             }
@@ -155,7 +155,13 @@ impl Worker {
         let staged = Staged::create(&dirs.target, target_name, mode, appearance, &self.context.temporaries)
             .map_err(|error| self.creation_fault(node, Op::CreateFile, error))?;
         let filling = Filling { source, staged, meta: *meta, appearance, done };
-        let filled = match self.fill(at, &filling, &ladder) {
+        let filled = caught(|| {
+            let filled = self.fill(at, &filling, &ladder);
+            #[cfg(test)]
+            crate::scheduler::break_down(c"breaks-down-filled", name);
+            filled
+        });
+        let filled = match filled {
             Ok(filled) => filled,
             Err(fault) => return Err(self.discard(dirs, target_name, &filling, fault)),
         };
@@ -266,7 +272,7 @@ impl Worker {
     ) -> Result<First, Fault> {
         let Item { node, dirs, name } = at;
         let target_name = node.place.target_name(name);
-        match self.finish_attributes(at, filling, filled) {
+        match caught(|| self.finish_attributes(at, filling, filled)) {
             Ok((has_changed, id)) => {
                 self.count_file(&moved);
                 let bytes = moved.iter().sum();
@@ -339,8 +345,8 @@ impl Worker {
     }
 
     /// The step of the destination's times, asked for only when it could explain a difference.
-    fn granularity(&self, node: &Node, dirs: &Dirs, meta: &Meta, found: &Meta) -> Granularity {
-        let could_explain = meta.size == found.size
+    pub(super) fn granularity(&self, node: &Node, dirs: &Dirs, meta: &Meta, found: &Meta) -> Granularity {
+        let could_explain = (meta.size == found.size || meta.kind != Kind::File)
             && meta.modified != found.modified
             && (meta.modified.secs - found.modified.secs).abs() <= 2;
         if !could_explain {

@@ -29,6 +29,9 @@ pub(crate) struct Node {
     pub(crate) target: Meta,
     /// Whether the copy's directory was there before this run.
     pub(crate) existed: bool,
+    /// The mode the copy's directory gets back in the end, where it was opened up to work in it and
+    /// the source's is not kept.
+    pub(crate) closes_to: Option<u32>,
     /// Whether what is created in the copy's directory inherits an ACL from it.
     pub(crate) inherits_acl: bool,
     pub(crate) pair: Arc<Pair>,
@@ -81,7 +84,7 @@ impl Dirs {
 
     /// The directories above these, if they are still the ones of `parent`.
     fn parents(&self, parent: &Node) -> io::Result<Dirs> {
-        let (source, target) = (self.source.open_parent()?, self.target.open_parent()?);
+        let (source, target) = (self.source.open_source_dir(c"..")?, self.target.open_dir(c"..")?);
         parent.reopened(source, target, &self.budget)
     }
 }
@@ -100,6 +103,7 @@ pub(crate) struct NodeParts {
     pub(crate) source_id: FileId,
     pub(crate) target: Meta,
     pub(crate) existed: bool,
+    pub(crate) closes_to: Option<u32>,
     pub(crate) inherits_acl: bool,
     pub(crate) pair: Arc<Pair>,
     pub(crate) made: Option<Arc<Made>>,
@@ -117,6 +121,7 @@ impl Node {
             source_id,
             target,
             existed,
+            closes_to,
             inherits_acl,
             pair,
             made,
@@ -130,6 +135,7 @@ impl Node {
             source_id,
             target,
             existed,
+            closes_to,
             inherits_acl,
             pair,
             made,
@@ -202,7 +208,7 @@ impl Node {
                 held.as_ref().map_or((&start.source, &start.target), |(source, target)| (source, target));
             let name = node.place.name();
             let place = &node.parent.as_ref().expect("only the root has none").place;
-            held = Some((source.open_dir(name)?, target.open_dir(place.target_name(name))?));
+            held = Some((source.open_source_dir(name)?, target.open_dir(place.target_name(name))?));
         }
         let (source, target) = held.expect("the path holds at least this node");
         self.reopened(source, target, &start.budget)

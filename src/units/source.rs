@@ -106,14 +106,25 @@ impl Worker {
         }
         let source_meta = source.meta().map_err(at(Op::Stat))?;
         let target_meta = target.meta().map_err(at(Op::Stat))?;
+        let is_first = self.context.jobs_reason.get().is_none();
         self.choose_jobs(&source, source_meta.id.dev, &target, target_meta.id.dev);
         if meta.kind == Kind::Directory {
             refuse_into_itself(&target, meta.id, path)?;
-        } else if target.stat(&to.name).is_ok() {
-            self.sweep(&target, &to.directory);
+        } else {
+            // A link that is met in a tree is replaced; one that the caller names to be written to
+            // must not turn out to be the source.
+            if target.stat_through(&to.name).is_ok_and(|there| there.id == meta.id) {
+                let why = std::io::Error::other("source and destination are the same file");
+                return Err(Failure::new(Op::Replace, to.directory.join(platform::to_os(&to.name)), why));
+            }
+            if target.stat(&to.name).is_ok() {
+                self.sweep(&target, &to.directory);
+            }
         }
         let pair = self.pair_of(&source, &source_meta, &target, &target_meta);
-        self.tell_zero_copy(&pair);
+        if is_first {
+            self.tell_zero_copy(&pair);
+        }
         let inherits_acl = has_default_acl(&target);
         let copies = target.duplicate().map_err(at(Op::Open))?;
         let root = Root {
@@ -129,6 +140,7 @@ impl Worker {
             source_id: source_meta.id,
             target: target_meta,
             existed: true,
+            closes_to: None,
             inherits_acl,
             pair,
             made: self.context.made.clone(),
@@ -258,5 +270,15 @@ mod tests {
             );
             assert_eq!(got, (directory, name, base), "{path}");
         }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn names_that_are_not_text_are_split_alike() {
+        use std::{ffi::OsStr, os::unix::ffi::OsStrExt};
+        let name = |path| Named::of(Path::new(OsStr::from_bytes(path))).unwrap().name;
+        assert_eq!(name(b"x/\xff"), c"\xff".to_owned());
+        assert_eq!(name(b"x/\xff/."), c".".to_owned());
+        assert_eq!(name(b"x/\xff//"), c".".to_owned());
     }
 }

@@ -9,7 +9,7 @@ use std::{
 };
 
 use crate::{
-    entry::{FileId, Stamp},
+    entry::{FileId, Kind, Stamp},
     platform::{self, Dir, Handle, ListCursor, Names},
 };
 
@@ -192,16 +192,26 @@ pub(crate) fn sweep(dir: &Dir, buffer: &mut [MaybeUninit<u8>]) -> io::Result<()>
 }
 
 fn remove_abandoned(dir: &Dir, name: &CStr) -> io::Result<()> {
-    let file = match dir.open_existing(name) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound || platform::is_in_use(&error) => return Ok(()),
-        opened => opened?,
-    };
-    let opened = platform::meta(&file)?;
-    let is_abandoned = opened.kind == crate::entry::Kind::File && file.try_lock().is_ok();
-    if is_abandoned && dir.stat(name).is_ok_and(|there| there.id == opened.id) {
-        dir.remove(name)?;
+    match is_abandoned(dir, name).and_then(|abandoned| if abandoned { dir.remove(name) } else { Ok(()) }) {
+        // Finished or removed meanwhile, or still open where that keeps others out.
+        Err(error) if error.kind() == io::ErrorKind::NotFound || platform::is_in_use(&error) => Ok(()),
+        removed => removed,
     }
-    Ok(())
+}
+
+/// Whether nobody works on a temporary any more.
+fn is_abandoned(dir: &Dir, name: &CStr) -> io::Result<bool> {
+    let there = dir.stat(name)?;
+    match there.kind {
+        Kind::File => {
+            let file = dir.open_existing(name)?;
+            let is_same = platform::meta(&file)?.id == there.id;
+            Ok(is_same && file.try_lock().is_ok() && dir.stat(name)?.id == there.id)
+        }
+        Kind::Directory => Ok(false), // never one of ours
+        // Links and special files must not be opened and hold no lock; they last for a few calls.
+        _ => Ok(true),
+    }
 }
 
 #[cfg(test)]

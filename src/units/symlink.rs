@@ -33,6 +33,7 @@ impl Worker {
         let target_name = node.place.target_name(name);
         let found = if node.existed { self.found(&dirs.target, target_name)? } else { None };
         if let Some(found) = &found {
+            self.refuse_made(node, found)?;
             let is_same = found.kind == Kind::Symlink
                 && found.id != meta.id
                 && dirs.target.read_link(target_name).is_ok_and(|there| there == points_to);
@@ -57,6 +58,9 @@ impl Worker {
     ) -> Result<First, Fault> {
         let Item { node, dirs, name } = at;
         let target_name = node.place.target_name(name);
+        if let Some(found) = found {
+            self.refuse_made(node, found)?;
+        }
         let (work_name, done) = match found {
             None => (None, Done::Created),
             Some(found) => match decide(meta, found, self.context.job.existing, Granularity::Nanos(1)) {
@@ -66,10 +70,7 @@ impl Worker {
                     return Ok(First::LeftOut);
                 }
                 Action::Refuse(why) => return Err(Fault::refused(Op::Replace, why)),
-                Action::Replace => {
-                    self.refuse_made(node, found)?;
-                    (Some(self.context.temporaries.next()), Done::Replaced)
-                }
+                Action::Replace => (Some(self.context.temporaries.next()), Done::Replaced),
             },
         };
         let work_name = work_name.as_deref().unwrap_or(target_name);

@@ -95,8 +95,9 @@ impl Worker {
         Ok(())
     }
 
-    /// Copy a range, giving half of what is left away whenever someone has nothing to do.
-    pub(crate) fn range(&mut self, mut range: RangeOf) {
+    /// Copy a range, giving half of what is left away whenever someone has nothing to do; what is
+    /// left when another run should have this worker's place.
+    pub(crate) fn range(&mut self, mut range: RangeOf) -> Option<RangeOf> {
         let file = range.file.clone();
         self.announce(&file.node.place, &file.name);
         self.take_moved();
@@ -105,20 +106,26 @@ impl Worker {
             if let Some(half) = half {
                 self.context.queue.give([Unit::Range(half)]);
             }
+            if self.should_yield() {
+                break;
+            }
             let step = range.end.min(range.at + Self::STEP);
             if let Err(fault) = self.copy_step(&file, &mut range.at, step) {
                 file.failed(fault);
             } else if range.at < step {
                 file.end.fetch_min(range.at, Ordering::Relaxed); // the source ends here
-                break;
+                range.end = range.at;
             }
         }
         for (total, moved) in file.moved.iter().zip(self.take_moved()) {
             total.fetch_add(moved, Ordering::Relaxed);
         }
+        (range.at < range.end && !file.has_failed.load(Ordering::Relaxed)).then_some(range)
     }
 
     fn copy_step(&mut self, file: &Wide, at: &mut u64, end: u64) -> Result<(), Fault> {
+        #[cfg(test)]
+        crate::scheduler::break_down(c"breaks-down-in-ranges", &file.name);
         let Filling { source, staged, meta, .. } = &file.filling;
         let files = Files { source, destination: &staged.file };
         let transfer = Transfer { files, ladder: &file.ladder, pair: &file.node.pair, zeros: self.zeros() };

@@ -27,3 +27,5 @@ pub(crate) const WHOLE_COPY: Option<Method> = None;
 pub(crate) const ACCESS_ACL: &std::ffi::CStr = c"system.posix_acl_access";
 /// The extended attribute that holds a directory's default ACL.
 pub(crate) const DEFAULT_ACL: &std::ffi::CStr = c"system.posix_acl_default";
+/// Names under which XFS shows root the ACLs a second time.
+pub(crate) const ACL_ALIASES: &[&std::ffi::CStr] = &[c"trusted.SGI_ACL_FILE", c"trusted.SGI_ACL_DEFAULT"];

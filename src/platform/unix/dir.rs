@@ -67,6 +67,18 @@ impl Dir {
         Ok(openat(&self.0, name, flags, Mode::empty())?)
     }
 
+    /// Open a source directory: the access time is left alone where the system lets us.
+    pub(crate) fn open_source_dir(&self, name: &CStr) -> io::Result<Dir> {
+        if let Some(quiet) = imp::O_QUIET {
+            let flags = Self::LISTABLE | OFlag::O_NOFOLLOW | quiet;
+            match openat(&self.0, name, flags, Mode::empty()) {
+                Err(nix::Error::EPERM) => {} // only an owner may leave no trace
+                opened => return Ok(Dir(opened?)),
+            }
+        }
+        self.open_dir(name)
+    }
+
     /// Open the directory `name` for naming things below it, which needs no read permission.
     pub(crate) fn open_path(&self, name: &CStr) -> io::Result<Dir> {
         let flags = imp::O_NAMING | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
@@ -78,11 +90,6 @@ impl Dir {
         Ok(Dir(self.0.try_clone()?))
     }
 
-    /// Open the directory above this one.
-    pub(crate) fn open_parent(&self) -> io::Result<Dir> {
-        self.open_dir(c"..")
-    }
-
     pub(crate) fn meta(&self) -> io::Result<Meta> {
         Ok(to_meta(&fstat(&self.0)?))
     }
@@ -90,6 +97,11 @@ impl Dir {
     /// Metadata of the entry `name` itself, not of what it may link to.
     pub(crate) fn stat(&self, name: &CStr) -> io::Result<Meta> {
         Ok(to_meta(&fstatat(&self.0, name, AtFlags::AT_SYMLINK_NOFOLLOW)?))
+    }
+
+    /// Metadata of what the entry `name` leads to, through symbolic links.
+    pub(crate) fn stat_through(&self, name: &CStr) -> io::Result<Meta> {
+        Ok(to_meta(&fstatat(&self.0, name, AtFlags::empty())?))
     }
 
     /// Open a source file for reading: never a link, never waiting for a FIFO's writer.

@@ -4,7 +4,8 @@ use std::{
     env,
     io::{self, BufRead},
     path::Path,
-    process,
+    process, thread,
+    time::Duration,
 };
 
 use orbit::{
@@ -18,6 +19,11 @@ pub(super) const NAME: &str = "inject::driver::runs_the_copy_it_was_told";
 /// What the driver says when a tracer may attach.
 pub(super) const READY: &str = "ready";
 
+/// A path that is looked up, in vain, when the copy has just been cancelled.
+pub(super) const CANCELLED: &str = "/orbit-cancelled";
+/// A copy that takes longer hangs.
+const PATIENCE: Duration = Duration::from_secs(60);
+
 /// Does nothing in an ordinary test run; as the driver, copies and never returns.
 ///
 /// All that is not the copy happens before it waits for a line, or after the report: a tracer that
@@ -28,11 +34,28 @@ fn runs_the_copy_it_was_told() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let engine = Engine::new().unwrap();
     let job = job(&told);
+    thread::spawn(|| {
+        thread::sleep(PATIENCE);
+        eprintln!("the copy does not end");
+        process::abort();
+    });
     println!("\n{READY}");
     io::stdin().lock().read_line(&mut String::new()).unwrap();
-    let report = runtime.block_on(async { engine.start(job).finish().await }).unwrap();
+    let report = runtime.block_on(copy(&engine, job, told.contains("\ncancel=")));
     print!("{}", summary(&report));
     process::exit(i32::from(!report.is_complete()));
+}
+
+/// Run a copy to its end, or cancel it as soon as it has moved anything.
+async fn copy(engine: &Engine, job: CopyJob, cancels: bool) -> Report {
+    let run = engine.start(job);
+    if cancels {
+        let mut progress = run.progress();
+        progress.wait_for(|progress| progress.totals.bytes_copied > 0).await.unwrap();
+        run.cancel();
+        assert!(Path::new(CANCELLED).symlink_metadata().is_err());
+    }
+    run.finish().await.unwrap()
 }
 
 fn job(told: &str) -> CopyJob {
@@ -55,6 +78,8 @@ fn job(told: &str) -> CopyJob {
             ("existing", "replace") => existing = Existing::Replace,
             ("existing", "newer") => existing = Existing::Newer,
             ("requiring", name) => preserve = Preserve::all_requiring(Attributes::from_name(name).unwrap()),
+            ("lose", name) => preserve = preserve.without(Attributes::from_name(name).unwrap()),
+            ("cancel", "midway") => {}
             told => panic!("told what nobody understands: {told:?}"),
         }
     }
@@ -69,6 +94,8 @@ fn job(told: &str) -> CopyJob {
 fn summary(report: &Report) -> String {
     let totals = &report.totals;
     let mut lines = vec![
+        format!("cancelled {}", u8::from(report.cancelled)),
+        format!("total bytes_copied {}", totals.bytes_copied),
         format!("total files_copied {}", totals.files_copied),
         format!("total hard_links_created {}", totals.hard_links_created),
         format!("total unchanged {}", totals.unchanged),

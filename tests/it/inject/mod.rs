@@ -9,9 +9,15 @@ mod traced;
 mod tree;
 
 mod buffered;
+mod cancel;
 mod clone;
 mod copy_file_range;
+mod costs;
+mod events;
 mod failures;
+mod killed;
 mod metadata;
+mod mounts;
 mod platform_probes;
+mod real_filesystems;
 mod sendfile_splice;

@@ -6,7 +6,7 @@ use std::{
     io::{BufRead, BufReader, Read, Write},
     os::unix::process::ExitStatusExt,
     path::Path,
-    process::{Child, Command, ExitStatus, Stdio},
+    process::{Child, ChildStdout, Command, ExitStatus, Stdio},
     sync::OnceLock,
 };
 
@@ -26,20 +26,25 @@ pub(super) fn can_trace() -> bool {
     can
 }
 
+/// Whether strace knows a call by name; an old one does not know the newest.
+pub(super) fn is_known(call: &str) -> bool {
+    let known = Command::new("strace").args(["-qq", "-o", "/dev/null", "-e", call, "true"]).output();
+    known.is_ok_and(|output| output.status.success())
+}
+
 /// A copy that is to be run by the driver under strace.
 #[derive(Clone)]
 pub(super) struct Traced {
     told: String,
     calls: Vec<String>,
     faults: Vec<String>,
-    files_max: Option<u32>,
 }
 
 impl Traced {
     /// Copy `from` to `to` with one worker, whose calls therefore have a fixed order.
     pub(super) fn copy(from: impl AsRef<Path>, to: impl AsRef<Path>) -> Traced {
         let told = format!("from={}\nto={}", from.as_ref().display(), to.as_ref().display());
-        Traced { told, calls: Vec::new(), faults: Vec::new(), files_max: None }
+        Traced { told, calls: Vec::new(), faults: Vec::new() }
     }
 
     /// Set an option of the copy; see the driver for what it understands.
@@ -79,12 +84,9 @@ impl Traced {
     /// Run it to its end.
     pub(super) fn run(&self) -> Outcome {
         let logs = TempDir::new().unwrap();
-        let mut driver = self.start();
-        let mut stdout = BufReader::new(driver.stdout.take().unwrap());
-        let said_ready = stdout.by_ref().lines().any(|line| line.unwrap() == driver::READY);
-        assert!(said_ready, "the driver ended before it was ready");
+        let (mut driver, mut stdout) = self.start();
         let mut strace = Command::new("strace")
-            .args(["-ff", "-y", "-s", "300", "-o"])
+            .args(["-ff", "-ttt", "-y", "-s", "300", "-o"])
             .arg(logs.path().join("log"))
             .args(["-e", &format!("trace={}", self.calls.join(","))])
             .args(self.faults.iter().flat_map(|fault| ["-e", fault]))
@@ -104,23 +106,26 @@ impl Traced {
         Outcome { status, summary: Summary::read(&told), calls: calls_in(logs.path()) }
     }
 
-    fn start(&self) -> Child {
-        let program = env::current_exe().unwrap();
-        let mut command = match self.files_max {
-            None => Command::new(program),
-            Some(limit) => {
-                let mut shell = Command::new("sh");
-                shell.args(["-c", &format!("ulimit -n {limit}; exec \"$0\" \"$@\"")]).arg(program);
-                shell
-            }
-        };
-        command
+    /// Start it without a tracer.
+    pub(super) fn start_untraced(&self) -> Child {
+        let (mut driver, _) = self.start();
+        driver.stdin.take().unwrap().write_all(b"go\n").unwrap();
+        driver
+    }
+
+    /// Start the driver, and wait until it waits.
+    fn start(&self) -> (Child, BufReader<ChildStdout>) {
+        let mut driver = Command::new(env::current_exe().unwrap())
             .args(["--exact", driver::NAME, "--nocapture", "--test-threads=1"])
             .env(driver::TOLD, &self.told)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
-            .unwrap()
+            .unwrap();
+        let mut stdout = BufReader::new(driver.stdout.take().unwrap());
+        let said_ready = stdout.by_ref().lines().any(|line| line.unwrap() == driver::READY);
+        assert!(said_ready, "the driver ended before it was ready");
+        (driver, stdout)
     }
 }
 
@@ -132,6 +137,8 @@ pub(super) struct Call {
     pub(super) line: String,
     /// How many calls of that name its thread had made with it: what `when=` counts.
     pub(super) number: usize,
+    /// When it began, in seconds.
+    pub(super) began: f64,
 }
 
 impl Call {
@@ -157,6 +164,13 @@ impl Outcome {
     /// How many calls of this name were tampered with.
     pub(super) fn injected(&self, name: &str) -> usize {
         self.calls.iter().filter(|call| call.name == name && call.is_injected()).count()
+    }
+
+    /// How many calls of these names began after the copy was cancelled.
+    pub(super) fn count_after_cancel(&self, names: &[&str]) -> usize {
+        let cancelled = self.calls.iter().find(|call| call.line.contains(driver::CANCELLED));
+        let cancelled = cancelled.expect("the driver marks where it cancels").began;
+        self.calls.iter().filter(|call| names.contains(&&*call.name) && call.began > cancelled).count()
     }
 
     /// The first recorded call of this name whose line has all of `parts`.
@@ -226,6 +240,10 @@ impl Summary {
         self.counts.get(&format!("warning {loss}")).copied().unwrap_or(0)
     }
 
+    pub(super) fn was_cancelled(&self) -> bool {
+        self.counts.get("cancelled").is_some_and(|cancelled| *cancelled == 1)
+    }
+
     /// How many kinds of warnings there are.
     pub(super) fn warnings(&self) -> usize {
         self.counts.keys().filter(|key| key.starts_with("warning ")).count()
@@ -238,11 +256,13 @@ fn calls_in(logs: &Path) -> Vec<Call> {
         let mut numbers: BTreeMap<String, usize> = BTreeMap::new();
         let text = fs::read(log.unwrap().path()).unwrap();
         for line in String::from_utf8_lossy(&text).lines() {
+            let Some((began, line)) = line.split_once(' ') else { continue };
             let Some((name, _)) = line.split_once('(') else { continue };
             if !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_') {
                 let number = numbers.entry(name.to_owned()).or_default();
                 *number += 1;
-                calls.push(Call { name: name.to_owned(), line: line.to_owned(), number: *number });
+                let (name, line, number) = (name.to_owned(), line.to_owned(), *number);
+                calls.push(Call { name, line, number, began: began.parse().unwrap() });
             }
         }
     }
