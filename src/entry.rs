@@ -1,5 +1,7 @@
 //! What a directory entry is: its kind, its identity and its metadata.
 
+use std::time::{SystemTime, UNIX_EPOCH};
+
 /// The type of a directory entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -57,11 +59,31 @@ pub(crate) struct Stamp {
 }
 
 impl Stamp {
+    pub(crate) fn now() -> Stamp {
+        SystemTime::now().into()
+    }
+
     /// This stamp as a filesystem with a coarser clock would keep it.
     pub(crate) fn truncated_to(self, granularity: Granularity) -> Stamp {
         match granularity {
             Granularity::Nanos(step) => Stamp { nanos: self.nanos - self.nanos % step, ..self },
             Granularity::Seconds(step) => Stamp { secs: self.secs - self.secs.rem_euclid(step), nanos: 0 },
+        }
+    }
+}
+
+impl From<SystemTime> for Stamp {
+    fn from(time: SystemTime) -> Stamp {
+        match time.duration_since(UNIX_EPOCH) {
+            Ok(since) => Stamp { secs: since.as_secs().cast_signed(), nanos: since.subsec_nanos() },
+            Err(before) => {
+                let before = before.duration();
+                let secs = -before.as_secs().cast_signed();
+                match before.subsec_nanos() {
+                    0 => Stamp { secs, nanos: 0 },
+                    nanos => Stamp { secs: secs - 1, nanos: 1_000_000_000 - nanos },
+                }
+            }
         }
     }
 }
@@ -121,6 +143,18 @@ impl Meta {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn times_before_the_epoch_count_backwards_in_seconds_only() {
+        let nanos = |nanos| std::time::Duration::from_nanos(nanos);
+        for (time, secs, rest) in [
+            (UNIX_EPOCH + nanos(1_500_000_000), 1, 500_000_000),
+            (UNIX_EPOCH - nanos(1_500_000_000), -2, 500_000_000),
+            (UNIX_EPOCH - nanos(2_000_000_000), -2, 0),
+        ] {
+            assert_eq!(Stamp::from(time), Stamp { secs, nanos: rest });
+        }
+    }
 
     #[test]
     fn granularity_is_told_from_a_time_read_back() {

@@ -34,6 +34,7 @@ pub enum Op {
     Remove,
     Replace,
     Copy,
+    Probe,
 }
 
 impl Op {
@@ -65,6 +66,7 @@ impl Op {
             Op::Remove => "remove",
             Op::Replace => "replace",
             Op::Copy => "copy",
+            Op::Probe => "probe",
         }
     }
 }

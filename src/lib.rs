@@ -23,6 +23,7 @@
 //! # }
 //! ```
 
+mod backend;
 mod capabilities;
 mod engine;
 mod entry;
@@ -33,12 +34,16 @@ mod method;
 mod options;
 mod plan;
 mod platform;
+mod probe;
 mod report;
 mod scheduler;
 mod transfer;
 mod units;
 
-pub use capabilities::ZeroCopyCapabilities;
+pub use capabilities::{
+    Ability, Capabilities, Conveniences, DirectIo, Filesystem, Keeps, KernelCopies, LadderOfSize,
+    ZeroCopyCapabilities,
+};
 pub use engine::{Aborted, Canceller, Engine, EngineBuilder, Run};
 pub use entry::Kind;
 pub use error::{Failure, Op};
@@ -48,3 +53,8 @@ pub use method::Method;
 pub use options::{Attributes, DataOptions, Existing, Preserve, Reflink, Sparse, ZeroCopy};
 pub use plan::{Declined, Storage, ZeroCopyRequest, should_use_zero_copy};
 pub use report::{Jobs, Loss, Moved, Report, Totals, Warning};
+
+/// The README's example, compiled with the tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

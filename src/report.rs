@@ -124,6 +124,21 @@ pub enum Loss {
 }
 
 impl Loss {
+    /// A short name that stays the same, for programs.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Loss::Owner => "owner",
+            Loss::Mode => "mode",
+            Loss::SetId => "set_id",
+            Loss::Xattr => "xattr",
+            Loss::Acl => "acl",
+            Loss::Times => "times",
+            Loss::Special => "special",
+            Loss::HardLink => "hard_link",
+        }
+    }
+
     /// What was lost, in words for the user.
     #[must_use]
     pub fn described(self) -> &'static str {

@@ -91,10 +91,12 @@ impl Gather {
             }
         });
         // What was done without a record was done while nobody read.
-        let recordable = totals.entries_done() - totals.failed + totals.changed_while_copied;
-        self.missed += recordable - records.len() as u64;
-        if self.listening.has_begun() && !self.events.is_closed() {
-            self.context.records_wanted.store(true, Ordering::Relaxed);
+        if self.context.job.entry_events {
+            let recordable = totals.entries_done() - totals.failed + totals.changed_while_copied;
+            self.missed += recordable - records.len() as u64;
+            if self.listening.has_begun() && !self.events.is_closed() {
+                self.context.records_wanted.store(true, Ordering::Relaxed);
+            }
         }
         for record in records {
             self.send(entry_event(&record)).await;

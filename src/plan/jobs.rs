@@ -53,6 +53,11 @@ pub(crate) fn default_jobs(cores: usize, source: Storage, destination: Storage) 
     }
 }
 
+/// Why [`default_jobs`] chose as it did, in words for the user.
+pub(crate) fn default_jobs_reason(cores: usize, source: Storage, destination: Storage) -> String {
+    format!("{cores} cores, {} to {} storage", source.name(), destination.name())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

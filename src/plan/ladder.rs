@@ -83,7 +83,8 @@ impl Ladder {
 /// From this size on, ranges of one file are copied by several workers where that is faster.
 ///
 /// Measured: reading and writing in two threads beats one `copy_file_range` on local filesystems
-/// that cannot share blocks, because the latter holds the inode's lock throughout.
+/// that cannot share blocks, because the latter holds the inode's lock throughout. Systems without
+/// that call copy whole files.
 pub(crate) const PARALLEL_MIN: u64 = 8 << 20;
 
 /// Choose the methods for one file of `size` bytes between the filesystems of `pair`.
@@ -109,6 +110,7 @@ pub(crate) fn ladder(
         throttled: false,
     };
     let ranges_faster = data.zero_copy == ZeroCopy::Auto
+        && capabilities.methods.contains(&Method::CopyFileRange)
         && size >= PARALLEL_MIN
         && jobs > 1
         && pair.storage != Storage::Remote;

@@ -7,6 +7,6 @@ mod zero_copy;
 
 pub(crate) use existing::{Action, decide};
 pub use jobs::Storage;
-pub(crate) use jobs::default_jobs;
+pub(crate) use jobs::{default_jobs, default_jobs_reason};
 pub(crate) use ladder::{Ladder, PARALLEL_MIN, Pair, ladder};
 pub use zero_copy::{Declined, ZeroCopyRequest, should_use_zero_copy};

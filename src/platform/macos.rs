@@ -1,1 +1,211 @@
 //! macOS.
+//!
+//! What can be shared with Linux lies in `unix`, where tests run; this file is only type-checked.
+
+use std::{
+    ffi::CStr,
+    fs::File,
+    io::{self, Seek},
+    mem::{self, MaybeUninit},
+    os::fd::AsFd,
+};
+
+use nix::{
+    fcntl::OFlag,
+    libc,
+    mount::MntFlags,
+    sys::{
+        stat::{SFlag, fstat, mknod},
+        statfs::fstatfs,
+    },
+    unistd::mkfifo,
+};
+use rustix::fs::{CloneFlags, fclonefileat, getpath};
+
+use super::Names;
+pub(crate) use super::unix::*;
+use crate::{
+    entry::{Kind, Meta},
+    method::Method,
+    plan::Storage,
+};
+
+/// Opens without touching the access time, which macOS does not have.
+pub(crate) const O_QUIET: Option<OFlag> = None;
+/// Opens a directory for naming what is below it.
+pub(crate) const O_NAMING: OFlag = OFlag::O_RDONLY;
+/// Calls that move bytes inside the system, in the order in which they are tried.
+pub(crate) const KERNEL_METHODS: &[Method] = &[Method::System];
+/// The method by which a file can be created as a whole copy of another.
+pub(crate) const WHOLE_COPY: Option<Method> = Some(Method::Reflink);
+/// Linux's name for an access ACL, which no file has here: macOS keeps its ACLs elsewhere.
+pub(crate) const ACCESS_ACL: &CStr = c"system.posix_acl_access";
+/// Linux's name for a default ACL, which no file has here.
+pub(crate) const DEFAULT_ACL: &CStr = c"system.posix_acl_default";
+
+/// Whether a directory has been listed: it is listed in one piece.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct ListCursor {
+    is_at_end: bool,
+}
+
+impl Dir {
+    /// Continue a directory that was reopened at `cursor`.
+    pub(crate) fn seek_list(&self, _: ListCursor) -> io::Result<()> {
+        Ok(())
+    }
+
+    /// Append all entries to `names`; `false` when that was done before.
+    pub(crate) fn list(
+        &self,
+        _: &mut [MaybeUninit<u8>],
+        cursor: &mut ListCursor,
+        names: &mut Names,
+    ) -> io::Result<bool> {
+        if mem::replace(&mut cursor.is_at_end, true) {
+            return Ok(false);
+        }
+        for entry in rustix::fs::Dir::read_from(self)? {
+            let entry = entry?;
+            let name = entry.file_name();
+            if name != c"." && name != c".." {
+                names.push(name, listed_kind(entry.file_type()));
+            }
+        }
+        Ok(true)
+    }
+
+    /// Create the file `name`, which must not exist, as a clone of `source` (clonefile(2)).
+    ///
+    /// The clone has the source's mode, without setuid and setgid, and its extended attributes and
+    /// times; not its owner, nor its ACL.
+    pub(crate) fn create_copy(
+        &self,
+        name: &CStr,
+        source: &File,
+        _: &mut dyn FnMut(u64) -> bool,
+    ) -> io::Result<()> {
+        // With these flags a clone could not be finished, nor removed (chflags(2)).
+        const FIXED: u32 = libc::UF_IMMUTABLE | libc::UF_APPEND | libc::SF_IMMUTABLE | libc::SF_APPEND;
+        if fstat(source)?.st_flags & FIXED != 0 {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "its flags forbid changing a clone"));
+        }
+        Ok(fclonefileat(source, self, name, CloneFlags::NOOWNERCOPY)?)
+    }
+
+    /// Create a file without a name, which macOS does not have.
+    pub(crate) fn create_unnamed(&self, _: u32) -> io::Result<File> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    /// Give a file from [`Dir::create_unnamed`] a name.
+    pub(crate) fn link_unnamed(&self, _: &File, _: &CStr) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    /// Open the directory at `path` below this one without following any symbolic link.
+    pub(crate) fn open_beneath(&self, path: &[&CStr]) -> io::Result<Dir> {
+        self.walk(path)
+    }
+}
+
+/// The path of an open directory, as it is called now (fcntl(2), `F_GETPATH`).
+pub(crate) fn path_of(dir: &Dir) -> io::Result<Vec<u8>> {
+    Ok(getpath(dir)?.into_bytes())
+}
+
+/// Create a FIFO or a device node like `source`; a socket cannot be created by name.
+pub(crate) fn make_special(dir: &Dir, name: &CStr, source: &Meta, mode: u32) -> io::Result<()> {
+    let path = dir.path_to(name)?;
+    let kind = match source.kind {
+        Kind::Fifo => return Ok(mkfifo(path.as_c_str(), mode_bits(mode))?),
+        Kind::CharDevice => SFlag::S_IFCHR,
+        Kind::BlockDevice => SFlag::S_IFBLK,
+        Kind::Socket => return Err(io::ErrorKind::Unsupported.into()),
+        Kind::File | Kind::Directory | Kind::Symlink => {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a special file"));
+        }
+    };
+    #[allow(clippy::cast_possible_truncation, reason = "it came from a dev_t")]
+    Ok(mknod(path.as_c_str(), kind, mode_bits(mode), source.rdev as libc::dev_t)?)
+}
+
+/// Where the filesystem of `file` keeps its data, as far as macOS says.
+pub(crate) fn storage(file: &impl AsFd, _: u64) -> Storage {
+    match fstatfs(file) {
+        Ok(stat) if !stat.flags().contains(MntFlags::MNT_LOCAL) => Storage::Remote,
+        _ => Storage::Unknown,
+    }
+}
+
+mod system {
+    #![allow(unsafe_code)]
+    use std::{fs::File, io, os::fd::AsRawFd, ptr};
+
+    use nix::libc;
+
+    /// Copy what is left of `source` from its position to that of `destination` (copyfile(3)).
+    pub(super) fn copy_data(source: &File, destination: &File) -> io::Result<()> {
+        let (from, to) = (source.as_raw_fd(), destination.as_raw_fd());
+        // SAFETY: both descriptors are open for as long as the borrows last, and the call allows a
+        // null state.
+        match unsafe { libc::fcopyfile(from, to, ptr::null_mut(), libc::COPYFILE_DATA) } {
+            0 => Ok(()),
+            _ => Err(io::Error::last_os_error()),
+        }
+    }
+}
+
+/// Copy a whole file of `length` bytes (`fcopyfile`); it knows no ranges, nor how to stop.
+///
+/// So it serves only where one call of the size that can be waited for is all of the file.
+pub(crate) fn copy_whole(source: &File, destination: &File, offset: u64, length: u64) -> io::Result<u64> {
+    if offset != 0 || meta(source)?.size != length {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "a part of a file"));
+    }
+    let (mut from, mut to) = (source, destination);
+    from.rewind()?;
+    to.rewind()?;
+    system::copy_data(source, destination)?;
+    Ok(meta(destination)?.size.min(length))
+}
+
+/// Share all blocks with an open file, which macOS does only with one it creates.
+pub(crate) fn clone_file(_: &File, _: &File) -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
+/// Share the blocks of a range, which macOS does not.
+pub(crate) fn clone_range(_: &File, _: &File, _: u64, _: u64) -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
+/// Linux's `copy_file_range`.
+pub(crate) fn copy_range(_: &File, _: &File, _: u64, _: u64) -> io::Result<u64> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
+/// Linux's `sendfile`: that of macOS only sends to sockets.
+pub(crate) fn send_range(_: &File, _: &File, _: u64, _: u64) -> io::Result<u64> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
+/// A pipe for [`splice_range`].
+#[derive(Debug)]
+pub(crate) struct Pipe;
+
+impl Pipe {
+    pub(crate) fn new() -> io::Result<Pipe> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+}
+
+/// Linux's `splice`.
+pub(crate) fn splice_range(_: &File, _: &File, _: &Pipe, _: u64, _: u64) -> io::Result<u64> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
+/// Reserve the blocks of a range that is about to be written: left to the writes.
+pub(crate) fn reserve(_: &File, _: u64) -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
+}

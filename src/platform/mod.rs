@@ -23,6 +23,10 @@ mod windows;
 use windows as imp;
 
 mod names;
+#[cfg(not(target_os = "linux"))]
+mod unprobed;
 
 pub(crate) use imp::*;
 pub(crate) use names::Names;
+#[cfg(not(target_os = "linux"))]
+pub(crate) use unprobed::*;

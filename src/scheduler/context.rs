@@ -1,7 +1,7 @@
 //! What all workers of one run share.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     sync::{
         Arc, Mutex, OnceLock, PoisonError, RwLock,
         atomic::{AtomicBool, AtomicUsize, Ordering},
@@ -16,7 +16,7 @@ use crate::{
     entry::FileId,
     job::CopyJob,
     plan::{Pair, Storage},
-    platform,
+    platform::{self, Dir},
     units::{Descriptors, LinkGroups, Made, TemporaryNames},
 };
 
@@ -40,7 +40,9 @@ pub(crate) struct Context {
     /// With several sources: what this run made, so that one does not replace another's.
     pub(crate) made: Option<Arc<Made>>,
     /// Directories that are the copies of sources: never to be copied themselves.
-    pub(crate) copies: RwLock<Vec<FileId>>,
+    pub(crate) copies: RwLock<HashSet<FileId>>,
+    /// The directory that holds the copies; open once, however many sources there are.
+    pub(crate) target: OnceLock<Arc<Dir>>,
     pub(crate) jobs_limit: JobsLimit,
     /// How the number of workers was chosen, once that is known.
     pub(crate) jobs_reason: OnceLock<String>,
@@ -90,12 +92,12 @@ impl Context {
     ) -> Context {
         let several = job.sources.len() > 1;
         Context {
+            records_wanted: AtomicBool::new(job.entry_events),
             job,
             capabilities: ZeroCopyCapabilities::detect(),
             queue,
             outcomes,
             cancel,
-            records_wanted: AtomicBool::new(true),
             links: LinkGroups::default(),
             descriptors: shares.descriptors,
             temporaries: TemporaryNames::new(),
@@ -104,6 +106,7 @@ impl Context {
             owner_refused: AtomicBool::new(false),
             made: several.then(Arc::default),
             copies: RwLock::default(),
+            target: OnceLock::new(),
             jobs_limit: shares.jobs_limit,
             jobs_reason: OnceLock::new(),
             waiting_runs: shares.waiting_runs,

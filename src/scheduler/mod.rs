@@ -10,4 +10,6 @@ pub(crate) use context::{Cancel, Context, JobsLimit, Shares};
 pub(crate) use outcome::{Outcomes, Record};
 pub(crate) use queue::Queue;
 pub(crate) use unit::{Batch, RangeOf, Unit};
-pub(crate) use worker::Worker;
+#[cfg(test)]
+pub(crate) use worker::break_down;
+pub(crate) use worker::{Worker, caught};

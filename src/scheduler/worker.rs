@@ -71,12 +71,30 @@ impl Worker {
             entries_since_look: 0,
             moved_of_file: [0; Method::ALL.len()],
         };
-        while let Some(unit) = worker.next() {
-            worker.perform(unit);
-            if worker.should_yield() {
-                worker.tell();
-                let stack = std::mem::take(&mut worker.stack);
-                return worker.context.queue.leave(stack);
+        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| worker.work())) {
+            // Outside of any entry: whatever it was, the run must not wait for this worker.
+            let source = worker.context.job.sources.first().cloned().unwrap_or_default();
+            worker.fail_at(panicked(&*panic).at(source));
+            worker.tell();
+            let stack = std::mem::take(&mut worker.stack);
+            worker.context.queue.leave(stack);
+        }
+    }
+
+    fn work(&mut self) {
+        while let Some(unit) = self.next() {
+            // Entries are guarded one by one; this is for what lies between them.
+            if let Err(fault) = caught(|| {
+                self.perform(unit);
+                Ok(())
+            }) {
+                let path = self.context.job.sources.first().cloned().unwrap_or_default();
+                self.fail_at(fault.at(path));
+            }
+            if self.should_yield() {
+                self.tell();
+                let stack = std::mem::take(&mut self.stack);
+                return self.context.queue.leave(stack);
             }
         }
     }
@@ -101,7 +119,7 @@ impl Worker {
         }
         match unit {
             Unit::Source(index) => self.guarded_source(index),
-            Unit::List(node) => self.guarded(&node.clone(), c"", |worker| worker.list(node)),
+            Unit::List(node) => self.list(node),
             Unit::Batch(batch) => self.batch(batch),
             Unit::Heir(heir) => {
                 let Parked { node, name } = heir;
@@ -110,9 +128,10 @@ impl Worker {
             }
             Unit::Range(range) => {
                 let file = range.file.clone();
-                let done = catch_unwind(AssertUnwindSafe(|| self.range(range)));
-                if let Err(panic) = done {
-                    file.failed(panicked(&*panic));
+                match caught(|| Ok(self.range(range))) {
+                    Ok(Some(rest)) => return self.push(Unit::Range(rest)),
+                    Ok(None) => {}
+                    Err(panic) => file.failed(panic),
                 }
                 self.end_range(file);
             }
@@ -128,22 +147,25 @@ impl Worker {
             let (name, kind) = names.get(batch.next);
             batch.next += 1;
             let node = batch.node.clone();
-            if kind == Some(Kind::Directory) {
-                // Depth first: the rest waits below whatever the directory holds.
+            let below = self.stack.len();
+            if self.entries_since_look == 0 {
+                self.announce(&node.place, name);
+            }
+            self.guarded(&node, name, |worker| worker.entry(&node, name, kind));
+            self.look();
+            if self.stack.len() > below {
+                // Depth first, and one large file at a time: what the entry holds comes before
+                // the entries beside it.
                 let is_last = batch.next == batch.end;
                 if !is_last {
-                    self.push(Unit::Batch(batch));
+                    self.stack.insert(below, Unit::Batch(batch));
                 }
-                self.guarded(&node, name, |worker| worker.entry(&node, name, kind));
-                self.look();
                 self.share_if_wanted();
                 if is_last {
                     self.release(node);
                 }
                 return;
             }
-            self.guarded(&node, name, |worker| worker.entry(&node, name, kind));
-            self.look();
             if self.context.queue.is_hungry() {
                 self.share(Some(&mut batch));
             }
@@ -153,15 +175,21 @@ impl Worker {
 
     /// Do something about an entry so that a panic is a failure of that entry alone.
     pub(crate) fn guarded(&mut self, node: &Arc<Node>, name: &CStr, work: impl FnOnce(&mut Worker)) {
-        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| work(self))) {
-            self.fail(node, name, panicked(&*panic));
+        if let Err(fault) = caught(|| {
+            work(self);
+            Ok(())
+        }) {
+            self.fail(node, name, fault);
         }
     }
 
     fn guarded_source(&mut self, index: usize) {
-        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| self.source(index))) {
+        if let Err(fault) = caught(|| {
+            self.source(index);
+            Ok(())
+        }) {
             let path = self.context.job.sources[index].clone();
-            self.fail_at(panicked(&*panic).at(path));
+            self.fail_at(fault.at(path));
         }
     }
 
@@ -194,7 +222,7 @@ impl Worker {
     }
 
     /// Whether another run of the engine should have this worker's place.
-    fn should_yield(&self) -> bool {
+    pub(crate) fn should_yield(&self) -> bool {
         self.context.waiting_runs.load(Ordering::Relaxed) > 0
             && !self.is_cancelled()
             && (self.context.queue.need().alive > 1 || self.began.elapsed() > Self::SLICE)
@@ -237,7 +265,7 @@ impl Worker {
         }
     }
 
-    /// Say which entry is being worked on, if it is a large one.
+    /// Say which entry is being worked on: each large one, and now and then a small one.
     pub(crate) fn announce(&mut self, place: &Arc<Place>, name: &CStr) {
         self.outcomes.current = Some(Current { place: place.clone(), name: name.to_owned() });
     }
@@ -307,8 +335,86 @@ impl Watch for Worker {
     }
 }
 
+/// Do something so that a panic in it is a fault like any other.
+pub(crate) fn caught<T>(work: impl FnOnce() -> Result<T, Fault>) -> Result<T, Fault> {
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| Err(panicked(&*panic)))
+}
+
 fn panicked(panic: &(dyn Any + Send)) -> Fault {
     let text = panic.downcast_ref::<&str>().copied();
     let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
     Fault::refused(Op::Copy, format!("internal error: {}", text.unwrap_or("a worker panicked")))
+}
+
+/// Panic at entries of a certain name, as a fault in this program might anywhere.
+#[cfg(test)]
+pub(crate) fn break_down(at: &CStr, name: &CStr) {
+    assert!(at != name, "broken on purpose");
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::{fs, os::unix::fs::PermissionsExt, path::Path};
+
+    use crate::{CopyJob, Engine, Report};
+
+    fn copy(root: &Path) -> Report {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let run = Engine::new().unwrap().start(CopyJob::new(root.join("src"), root.join("dst")).jobs(3));
+            let finished = tokio::time::timeout(std::time::Duration::from_secs(60), run.finish()).await;
+            finished.expect("a panic must not hang the run").unwrap()
+        })
+    }
+
+    #[test]
+    fn a_panic_at_a_file_fails_that_file_alone_and_leaves_nothing_of_it() {
+        let root = tempfile::tempdir().unwrap();
+        let src = root.path().join("src");
+        fs::create_dir_all(src.join("below")).unwrap();
+        for index in 0..200 {
+            fs::write(src.join(format!("file-{index}")), b"content").unwrap();
+        }
+        fs::write(src.join("below/breaks-down-filled"), b"content").unwrap();
+        fs::set_permissions(src.join("below"), fs::Permissions::from_mode(0o2750)).unwrap();
+        let report = copy(root.path());
+        assert_eq!((report.totals.failed, report.totals.files_copied), (1, 200));
+        let failure = &report.failures[0];
+        assert_eq!(failure.path(), src.join("below/breaks-down-filled"));
+        assert!(failure.cause().to_string().contains("broken on purpose"), "{}", failure.cause());
+        assert!(!root.path().join("dst/below/breaks-down-filled").exists());
+        let finished = fs::metadata(root.path().join("dst/below")).unwrap();
+        assert_eq!(finished.permissions().mode() & 0o7777, 0o2750, "its directory is finished");
+    }
+
+    #[test]
+    fn a_panic_at_the_first_name_of_a_link_group_leaves_the_others_to_be_copied() {
+        let root = tempfile::tempdir().unwrap();
+        let src = root.path().join("src");
+        fs::create_dir_all(src.join("below")).unwrap();
+        let first = src.join("breaks-down-in-ranges");
+        fs::File::create(&first).unwrap().set_len(16 << 20).unwrap();
+        for index in 0..100 {
+            fs::hard_link(&first, src.join(format!("below/name-{index}"))).unwrap();
+        }
+        let report = copy(root.path());
+        assert_eq!((report.totals.failed, report.totals.files_copied), (1, 1));
+        assert_eq!(report.totals.hard_links_created, 99);
+        assert_eq!(fs::read_dir(root.path().join("dst/below")).unwrap().count(), 100);
+        assert_eq!(fs::read_dir(root.path().join("dst")).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_panic_while_listing_a_directory_fails_it_and_the_rest_is_finished() {
+        let root = tempfile::tempdir().unwrap();
+        let src = root.path().join("src");
+        fs::create_dir_all(src.join("breaks-down-listed")).unwrap();
+        fs::write(src.join("file"), b"content").unwrap();
+        let old = std::time::UNIX_EPOCH + std::time::Duration::from_secs(1_000_000_000);
+        fs::File::open(&src).unwrap().set_modified(old).unwrap();
+        let report = copy(root.path());
+        assert_eq!((report.totals.failed, report.totals.files_copied), (1, 1));
+        let finished = fs::metadata(root.path().join("dst")).unwrap();
+        assert_eq!(finished.modified().unwrap(), old);
+    }
 }

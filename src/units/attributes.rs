@@ -2,20 +2,20 @@
 
 use std::{
     ffi::{CStr, CString},
-    sync::{Arc, atomic::Ordering},
+    sync::atomic::Ordering,
 };
 
 use super::{
     Node,
-    entry::First,
-    node::{Dirs, Owner},
+    entry::{First, Item},
+    node::Owner,
 };
 use crate::{
-    entry::{Kind, Meta},
+    entry::{Granularity, Kind, Meta},
     error::{During, Fault, Op},
     event::Done,
     options::Attributes,
-    platform::{self, ACCESS_ACL, DEFAULT_ACL, Handle},
+    platform::{self, ACCESS_ACL, ACL_ALIASES, DEFAULT_ACL, Handle},
     report::Loss,
     scheduler::Worker,
 };
@@ -30,8 +30,10 @@ pub(super) struct Subject<'a> {
     pub(super) from: Handle<'a>,
     pub(super) to: Handle<'a>,
     pub(super) meta: &'a Meta,
-    /// What the copy has now; nothing where this run has just created it.
+    /// What the copy has now, where that is known.
     pub(super) found: Option<&'a Meta>,
+    /// Whether this run created it, so that it has nothing but what it inherited.
+    pub(super) is_new: bool,
     /// Whether to set the times, which say that the copy is finished.
     pub(super) times: bool,
 }
@@ -73,32 +75,34 @@ impl Worker {
     }
 
     /// Leave an entry's content alone, and correct its metadata where that differs.
-    pub(super) fn keep(
-        &mut self,
-        node: &Arc<Node>,
-        dirs: &Dirs,
-        name: &CStr,
-        meta: &Meta,
-        found: &Meta,
-    ) -> Result<First, Fault> {
+    pub(super) fn keep(&mut self, at: Item<'_>, meta: &Meta, found: &Meta) -> Result<First, Fault> {
+        let Item { node, dirs, name } = at;
         let target_name = node.place.target_name(name);
         let (from, to) = (Handle::Entry(&dirs.source, name), Handle::Entry(&dirs.target, target_name));
-        let subject = Subject { node, name, from, to, meta, found: Some(found), times: true };
-        let done = if self.differs(&subject) {
+        let subject = Subject { node, name, from, to, meta, found: Some(found), is_new: false, times: true };
+        let granularity = self.granularity(node, dirs, meta, found);
+        let have_xattrs_changed = self.have_xattrs_changed(&subject);
+        let mut is_corrected = have_xattrs_changed;
+        if have_xattrs_changed || self.differs(&subject, granularity) {
             self.attributes(&subject)?;
-            Done::Corrected
-        } else {
-            Done::Unchanged
-        };
+            // Where the destination cannot keep it, there is nothing to correct, today or tomorrow.
+            let now = to.meta().during(Op::Stat)?;
+            is_corrected |= Owner::of(&now) != Owner::of(found)
+                || (now.mode, now.modified) != (found.mode, found.modified);
+        }
+        if found.nlink == 1 {
+            self.remember_made(node, || Ok(found.id))?;
+        }
+        let done = if is_corrected { Done::Corrected } else { Done::Unchanged };
         self.record(&node.place, name, meta.kind, done, 0);
         Ok(First::Copied(found.id))
     }
 
     /// Whether a copy of the right content has other metadata than it should, as far as that can
     /// be changed.
-    fn differs(&self, subject: &Subject<'_>) -> bool {
-        let Subject { meta, found, .. } = *subject;
-        let Some(found) = found else { return true };
+    pub(super) fn differs(&self, subject: &Subject<'_>, granularity: Granularity) -> bool {
+        let Subject { meta, found, is_new, .. } = *subject;
+        let Some(found) = found.filter(|_| !is_new) else { return true };
         let may_own = self.context.is_privileged || !self.context.owner_refused.load(Ordering::Relaxed);
         let owner =
             self.keeps(Attributes::OWNERSHIP) && (found.gid != meta.gid || found.uid != meta.uid) && may_own;
@@ -106,11 +110,50 @@ impl Worker {
             && meta.kind != Kind::Symlink
             && found.mode != self.mode_for(subject, Owner::of(found));
         // A file's time is what told that its content is the same.
-        let times =
-            self.keeps(Attributes::TIMESTAMPS) && meta.kind != Kind::File && found.modified != meta.modified;
-        // An extended attribute that was changed since the copy was made has moved the ctime.
-        let xattrs = self.keeps(Attributes::XATTR) && meta.changed > found.changed;
-        owner || mode || times || xattrs
+        let times = self.keeps(Attributes::TIMESTAMPS)
+            && meta.kind != Kind::File
+            && found.modified.truncated_to(granularity) != meta.modified.truncated_to(granularity);
+        owner || mode || times
+    }
+
+    /// Whether extended attributes or ACLs differ, asked only where they may have changed since the
+    /// copy was made: that has moved the source's ctime.
+    pub(super) fn have_xattrs_changed(&mut self, subject: &Subject<'_>) -> bool {
+        let Subject { from, to, meta, found, .. } = *subject;
+        let keeps_any = self.keeps(Attributes::XATTR) || self.keeps(Attributes::ACL);
+        let may_have = found.is_none_or(|found| meta.changed > found.changed);
+        keeps_any
+            && may_have
+            && self.xattrs_of(from, |_| true) != {
+                let wanted = self.xattr_names(from);
+                self.xattrs_of(to, |name| {
+                    attribute_of(name) == Attributes::ACL
+                        || is_users(name)
+                        || wanted.iter().any(|wanted| wanted.as_c_str() == name)
+                })
+            }
+    }
+
+    /// The names of the extended attributes that are to be kept.
+    fn xattr_names(&mut self, of: Handle<'_>) -> Vec<CString> {
+        let length = of.list_xattrs(&mut self.attribute_names).unwrap_or(0);
+        c_strings(&self.attribute_names[..length])
+            .filter(|name| self.keeps(attribute_of(name)))
+            .map(CStr::to_owned)
+            .collect()
+    }
+
+    /// The extended attributes that are to be kept, those of them that `wants` names.
+    fn xattrs_of(&mut self, of: Handle<'_>, wants: impl Fn(&CStr) -> bool) -> Vec<(CString, Vec<u8>)> {
+        let names = self.xattr_names(of).into_iter().filter(|name| wants(name));
+        let value = &mut self.attribute_value;
+        let with_value = |name: CString| {
+            let length = of.xattr(&name, value).ok()?;
+            Some((name, value[..length].to_vec()))
+        };
+        let mut found: Vec<_> = names.filter_map(with_value).collect();
+        found.sort_unstable();
+        found
     }
 
     /// The source's mode, without the bits that would lend another owner's rights.
@@ -178,7 +221,7 @@ impl Worker {
         listed: &mut Vec<u8>,
         value: &mut Vec<u8>,
     ) -> Result<(), Fault> {
-        let Subject { node, from, to, meta, found, .. } = *subject;
+        let Subject { node, from, to, meta, is_new, .. } = *subject;
         let mut length = 0;
         let asks = self.keeps(Attributes::XATTR) || self.keeps(Attributes::ACL);
         if asks && !node.pair.source_lacks_xattrs.load(Ordering::Relaxed) {
@@ -192,15 +235,8 @@ impl Worker {
                 }
             }
         }
-        let names = || {
-            listed[..length]
-                .split_inclusive(|byte| *byte == 0)
-                .filter_map(|name| CStr::from_bytes_with_nul(name).ok())
-        };
-        if meta.kind != Kind::Symlink
-            && self.keeps(Attributes::MODE)
-            && (node.inherits_acl || found.is_some())
-        {
+        let names = || c_strings(&listed[..length]);
+        if meta.kind != Kind::Symlink && self.keeps(Attributes::MODE) && (node.inherits_acl || !is_new) {
             // An inherited ACL would let others in through the group bits of the mode (acl(5)).
             let inheritable = [ACCESS_ACL, DEFAULT_ACL];
             let count = if meta.kind == Kind::Directory { 2 } else { 1 };
@@ -215,12 +251,12 @@ impl Worker {
                 }
             }
         }
-        if found.is_some() && self.keeps(Attributes::XATTR) {
+        if !is_new && self.keeps(Attributes::XATTR) {
             self.remove_other_xattrs(subject, &names().map(CStr::to_owned).collect::<Vec<_>>(), value)?;
         }
         for name in names() {
-            let is_acl = name == ACCESS_ACL || name == DEFAULT_ACL;
-            if !self.keeps(if is_acl { Attributes::ACL } else { Attributes::XATTR }) {
+            let is_acl = attribute_of(name) == Attributes::ACL;
+            if !self.keeps(attribute_of(name)) {
                 continue;
             }
             let set = match from.xattr(name, value) {
@@ -247,12 +283,8 @@ impl Worker {
         buffer: &mut Vec<u8>,
     ) -> Result<(), Fault> {
         let Ok(length) = subject.to.list_xattrs(buffer) else { return Ok(()) };
-        let others: Vec<CString> = buffer[..length]
-            .split_inclusive(|byte| *byte == 0)
-            .filter_map(|name| CStr::from_bytes_with_nul(name).ok())
-            .filter(|name| {
-                name.to_bytes().starts_with(b"user.") && !kept.iter().any(|kept| kept.as_c_str() == *name)
-            })
+        let others: Vec<CString> = c_strings(&buffer[..length])
+            .filter(|name| is_users(name) && !kept.iter().any(|kept| kept.as_c_str() == *name))
             .map(CStr::to_owned)
             .collect();
         for name in others {
@@ -305,4 +337,21 @@ impl Worker {
         self.warn(loss, subject.node, subject.name, &error.to_string());
         Ok(())
     }
+}
+
+/// The names in a list of extended attributes, without those that only repeat an ACL.
+fn c_strings(list: &[u8]) -> impl Iterator<Item = &CStr> {
+    list.split_inclusive(|byte| *byte == 0)
+        .filter_map(|name| CStr::from_bytes_with_nul(name).ok())
+        .filter(|name| !ACL_ALIASES.contains(name))
+}
+
+/// Which kind of attribute an extended attribute is.
+fn attribute_of(name: &CStr) -> Attributes {
+    if name == ACCESS_ACL || name == DEFAULT_ACL { Attributes::ACL } else { Attributes::XATTR }
+}
+
+/// Whether an extended attribute belongs to the users, and not to the system.
+fn is_users(name: &CStr) -> bool {
+    name.to_bytes().starts_with(b"user.")
 }

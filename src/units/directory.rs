@@ -1,34 +1,40 @@
 //! Directories: enter, list, finish.
 
 use std::{
+    collections::HashSet,
     ffi::CStr,
     io,
+    path::Path,
     sync::{Arc, PoisonError},
 };
 
 use super::{
-    Node, Place,
+    Made, Node, Place,
     attributes::Subject,
-    entry::Handled,
-    node::{Dirs, NodeParts},
+    entry::{Handled, Item},
+    node::{Dirs, NodeParts, Owner},
     stage,
 };
 use crate::{
-    entry::{Kind, Meta},
+    entry::{FileId, Granularity, Kind, Meta},
     error::{During, Fault, Op},
     event::Done,
     options::Attributes,
     platform::{self, DEFAULT_ACL, Dir, Handle, Names},
-    scheduler::{Batch, Unit, Worker},
+    scheduler::{Batch, Unit, Worker, caught},
     transfer::Watch,
 };
+
+/// What the owner of a directory needs to work in it.
+const OWNERS: u32 = 0o700;
 
 impl Worker {
     /// Names of one directory that are copied as one batch, at most, in bytes.
     const BATCH: usize = 64 * 1024;
 
     /// Open a directory on both sides, creating its copy, and go on with what it holds.
-    pub(super) fn enter(&mut self, parent: &Arc<Node>, dirs: &Dirs, name: &CStr) -> Result<Handled, Fault> {
+    pub(super) fn enter(&mut self, at: Item<'_>) -> Result<Handled, Fault> {
+        let Item { node: parent, dirs, name } = at;
         let source = match dirs.source.open_dir(name) {
             Err(error) if platform::is_other_kind(&error) => {
                 let kind = dirs.source.stat(name).during(Op::Stat)?.kind;
@@ -41,7 +47,7 @@ impl Worker {
             opened => opened.during(Op::Open)?,
         };
         let meta = source.meta().during(Op::Stat)?;
-        let is_copy = |copies: &Vec<_>| copies.contains(&meta.id);
+        let is_copy = |copies: &HashSet<_>| copies.contains(&meta.id);
         if is_copy(&self.context.copies.read().unwrap_or_else(PoisonError::into_inner)) {
             return Err(Fault::refused(
                 Op::Copy,
@@ -50,43 +56,50 @@ impl Worker {
         }
         let target_name = parent.place.target_name(name);
         let existed = self.make_directory(parent, dirs, target_name, &meta)?;
-        let target = self.open_target(dirs, target_name, existed)?;
+        let (target, opened_up) = self.open_target(dirs, target_name, existed)?;
         let found = target.meta().during(Op::Stat)?;
         if found.id == meta.id {
             return Err(Fault::refused(Op::Copy, "source and destination are the same directory"));
         }
+        // Directories of several sources are merged, whichever of them made theirs first.
+        if self.context.made.is_none() {
+            self.refuse_made(parent, &found)?;
+            self.remember_made(parent, || Ok(found.id))?;
+        }
         if parent.place.is_root() {
-            self.context.copies.write().unwrap_or_else(PoisonError::into_inner).push(found.id);
+            self.context.copies.write().unwrap_or_else(PoisonError::into_inner).insert(found.id);
         }
         let inherits_acl = if existed { has_default_acl(&target) } else { parent.inherits_acl };
         if existed {
-            stage::sweep(&target, &mut self.listing).during(Op::Remove)?;
+            self.sweep(&target, &parent.place.target_path(name));
         }
-        let pair = if parent.source_id.dev == meta.id.dev && parent.target_id.dev == found.id.dev {
+        let pair = if parent.source_id.dev == meta.id.dev && parent.target.id.dev == found.id.dev {
             parent.pair.clone()
         } else {
             self.pair_of(&source, &meta, &target, &found)
         };
-        let made = match &self.context.made {
-            Some(of_run) => Some(of_run.clone()),
-            None => existed.then(Arc::default),
-        };
+        let (made, is_ours) = self.made_in(found.id, existed);
         let child = Node::new(NodeParts {
             place: Arc::new(Place::below(&parent.place, name)),
             parent: Some(parent.hold()),
             source: Some(meta),
             source_id: meta.id,
-            target_id: found.id,
+            target: found,
             existed,
+            closes_to: match existed {
+                _ if self.keeps(Attributes::MODE) => None,
+                true => opened_up,
+                false => Some(found.mode & !(OWNERS & !meta.mode)),
+            },
             inherits_acl,
             pair,
             made,
+            is_ours,
             dirs: Arc::new(Dirs::new(source, target, &self.context.descriptors)),
         });
+        // Without setgid, what is created there belongs to whom the directory itself does.
         if !existed && found.mode & 0o2000 == 0 {
-            if let Some(owner) = parent.born.get() {
-                let _ = child.born.set(*owner);
-            }
+            let _ = child.born.set(Owner::of(&found));
         }
         if self.context.descriptors.are_scarce() {
             parent.suspend();
@@ -99,9 +112,30 @@ impl Worker {
         Ok(Handled::Yes)
     }
 
+    /// Where to remember what is made in a directory, and whether this run made the directory itself
+    /// for another source.
+    fn made_in(&self, directory: FileId, existed: bool) -> (Option<Arc<Made>>, bool) {
+        match (&self.context.made, existed) {
+            (Some(of_run), true) => (Some(of_run.clone()), of_run.contains(directory)),
+            (Some(of_run), false) => {
+                of_run.insert(directory);
+                (None, false)
+            }
+            (None, true) => (Some(Arc::default()), false),
+            (None, false) => (None, false),
+        }
+    }
+
+    /// Remove what runs that died have left in a directory of the copy, as far as that works.
+    pub(super) fn sweep(&mut self, target: &Dir, path: &Path) {
+        if let Err(error) = stage::sweep(target, &mut self.listing) {
+            tracing::debug!(path = %path.display(), %error, "leftovers not removed");
+        }
+    }
+
     /// Create the copy's directory; whether it was there already.
     fn make_directory(&self, parent: &Node, dirs: &Dirs, name: &CStr, meta: &Meta) -> Result<bool, Fault> {
-        let mode = if self.keeps(Attributes::MODE) { 0o700 } else { meta.mode & 0o777 | 0o700 };
+        let mode = if self.keeps(Attributes::MODE) { 0o700 } else { meta.mode & 0o777 | OWNERS };
         match dirs.target.make_dir(name, mode) {
             Ok(()) => Ok(false),
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists && parent.existed => {
@@ -117,22 +151,24 @@ impl Worker {
         }
     }
 
-    /// Open the copy's directory; one that its mode closes to its owner is opened up until the end.
-    fn open_target(&self, dirs: &Dirs, name: &CStr, existed: bool) -> Result<Dir, Fault> {
-        const OWNERS: u32 = 0o700;
+    /// Open the copy's directory; one that its mode closes to its owner is opened up until the end,
+    /// and the mode it had comes with it.
+    fn open_target(&self, dirs: &Dirs, name: &CStr, existed: bool) -> Result<(Dir, Option<u32>), Fault> {
+        let mut opened_up = None;
         if existed && !self.context.is_privileged {
             let there = dirs.target.stat(name).during(Op::Stat)?;
             if there.mode & OWNERS != OWNERS && there.uid == self.context.user {
                 dirs.target.set_mode_of(name, there.mode | OWNERS).during(Op::SetMode)?;
+                opened_up = Some(there.mode);
             }
         }
-        dirs.target.open_dir(name).during(Op::CreateDirectory)
+        Ok((dirs.target.open_dir(name).during(Op::CreateDirectory)?, opened_up))
     }
 
     /// List a directory's next entries, and make units of them.
     pub(crate) fn list(&mut self, node: Arc<Node>) {
         let mut names = Names::default();
-        let listed = self.list_into(&node, &mut names);
+        let listed = caught(|| self.list_into(&node, &mut names));
         names.finish(); // also where the listing broke off: what it gave is copied
         let is_last = *listed.as_ref().unwrap_or(&true);
         self.outcomes.totals.entries_found += names.len() as u64;
@@ -158,6 +194,8 @@ impl Worker {
 
     /// Add the next entries to `names`; whether they are the last.
     fn list_into(&mut self, node: &Node, names: &mut Names) -> Result<bool, Fault> {
+        #[cfg(test)]
+        crate::scheduler::break_down(c"breaks-down-listed", node.place.name());
         let dirs = node.dirs().during(Op::Open)?;
         let mut cursor = node.cursor.lock().unwrap_or_else(PoisonError::into_inner);
         dirs.seek(*cursor).during(Op::List)?;
@@ -189,16 +227,28 @@ impl Worker {
         let Some(meta) = &node.source else { return Ok(()) };
         let dirs = node.dirs().during(Op::Open)?;
         node.resume_parent(&dirs);
-        let to = Handle::Open(&dirs.target);
-        let found = to.meta().during(Op::Stat)?;
-        let meta = if self.keeps(Attributes::MODE) {
-            *meta
-        } else {
-            // What the umask left of the mode, without what was added to be able to work in it.
-            Meta { mode: found.mode & meta.mode, ..*meta }
+        let (from, to) = (Handle::Open(&dirs.source), Handle::Open(&dirs.target));
+        let now = if node.existed { to.meta().during(Op::Stat)? } else { node.target };
+        let subject = Subject {
+            node,
+            name: c"",
+            from,
+            to,
+            meta,
+            found: Some(&now),
+            is_new: !node.existed,
+            times: true,
         };
-        let (from, name) = (Handle::Open(&dirs.source), c"");
-        self.attributes(&Subject { node, name, from, to, meta: &meta, found: Some(&found), times: true })
+        if !node.existed
+            || self.differs(&subject, Granularity::Nanos(1))
+            || self.have_xattrs_changed(&subject)
+        {
+            self.attributes(&subject)?;
+        }
+        match node.closes_to {
+            Some(mode) if mode != now.mode => to.set_mode(mode).during(Op::SetMode),
+            _ => Ok(()),
+        }
     }
 
     /// What is known of the filesystems of two open directories.

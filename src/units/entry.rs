@@ -16,8 +16,16 @@ use crate::{
     plan::{Action, decide},
     platform::{self, Dir},
     report::Loss,
-    scheduler::{Unit, Worker},
+    scheduler::{Unit, Worker, caught},
 };
+
+/// One entry of a directory in flight.
+#[derive(Clone, Copy)]
+pub(super) struct Item<'a> {
+    pub(super) node: &'a Arc<Node>,
+    pub(super) dirs: &'a Dirs,
+    pub(super) name: &'a CStr,
+}
 
 /// How an entry was dealt with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,12 +82,13 @@ impl Worker {
             Some(kind) => kind,
             None => dirs.source.stat(name).during(Op::Stat)?.kind,
         };
+        let at = Item { node, dirs: &dirs, name };
         for _ in 0..LOOKS {
             let handled = match kind {
-                Kind::File => self.regular(node, &dirs, name, is_heir)?,
-                Kind::Directory => self.enter(node, &dirs, name)?,
-                Kind::Symlink => self.symlink(node, &dirs, name, is_heir)?,
-                _ => self.special(node, &dirs, name, is_heir)?,
+                Kind::File => self.regular(at, is_heir)?,
+                Kind::Directory => self.enter(at)?,
+                Kind::Symlink => self.symlink(at, is_heir)?,
+                _ => self.special(at, is_heir)?,
             };
             match handled {
                 Handled::Yes => return Ok(()),
@@ -97,23 +106,23 @@ impl Worker {
     /// Copy an entry that is not a directory, unless a name of the same inode was copied before.
     pub(super) fn once(
         &mut self,
-        node: &Arc<Node>,
-        dirs: &Dirs,
-        name: &CStr,
+        at: Item<'_>,
         meta: &Meta,
         is_heir: bool,
         copy: impl FnOnce(&mut Worker) -> Result<First, Fault>,
     ) -> Result<(), Fault> {
+        let Item { node, name, .. } = at;
         if !self.is_linked(meta) {
             return copy(self).map(drop);
         }
         if !is_heir {
             let claim = self.context.links.claim(meta.id, meta.nlink, node, name);
-            if self.link_up(node, dirs, name, meta, claim)? {
+            if self.link_up(at, meta, claim)? {
                 return Ok(());
             }
         }
-        let first = copy(self);
+        // Caught here, for the names that wait for this one.
+        let first = caught(|| copy(self));
         self.conclude(node, name, meta.id, first)
     }
 
@@ -143,21 +152,15 @@ impl Worker {
     }
 
     /// Follow a claim until the name is linked or waits; `false` when it has to be copied.
-    fn link_up(
-        &mut self,
-        node: &Arc<Node>,
-        dirs: &Dirs,
-        name: &CStr,
-        meta: &Meta,
-        mut claim: Claim,
-    ) -> Result<bool, Fault> {
+    fn link_up(&mut self, at: Item<'_>, meta: &Meta, mut claim: Claim) -> Result<bool, Fault> {
+        let Item { node, name, .. } = at;
         loop {
             let target = match claim {
                 Claim::Copy => return Ok(false),
                 Claim::Parked => return Ok(true),
                 Claim::Link(target) => target,
             };
-            match self.link(node, dirs, name, meta, &target) {
+            match self.link(at, meta, &target) {
                 Err(fault) if fault.op == Op::CreateHardLink && platform::is_no_more_links(&fault.cause) => {
                     claim = self.context.links.renew(meta.id, target.id, node, name);
                     if let Claim::Copy = claim {
@@ -175,11 +178,16 @@ impl Worker {
         self.guarded(&node.clone(), &name.clone(), |worker| {
             let linked = node.dirs().during(Op::Open).and_then(|dirs| {
                 let meta = dirs.source.stat(&name).during(Op::Stat)?;
-                worker.link_up(&node, &dirs, &name, &meta, Claim::Link(target.clone()))
+                worker.link_up(
+                    Item { node: &node, dirs: &dirs, name: &name },
+                    &meta,
+                    Claim::Link(target.clone()),
+                )
             });
             match linked {
                 Ok(true) => {}
-                Ok(false) => worker.heir(&node, &name),
+                // Not here: where every name needs a copy of its own, that would nest without end.
+                Ok(false) => worker.push(Unit::Heir(Parked { node: node.hold(), name: name.clone() })),
                 Err(fault) => worker.fail(&node, &name, fault),
             }
         });
@@ -187,18 +195,13 @@ impl Worker {
     }
 
     /// Give the copy `target` the further name `name`.
-    fn link(
-        &mut self,
-        node: &Arc<Node>,
-        dirs: &Dirs,
-        name: &CStr,
-        meta: &Meta,
-        target: &LinkTarget,
-    ) -> Result<(), Fault> {
+    fn link(&mut self, at: Item<'_>, meta: &Meta, target: &LinkTarget) -> Result<(), Fault> {
+        let Item { node, dirs, name } = at;
         let target_name = node.place.target_name(name);
         let found = if node.existed { self.found(&dirs.target, target_name)? } else { None };
         let mut work_name = None;
         if let Some(found) = &found {
+            self.refuse_made(node, found)?;
             if found.id == target.id {
                 self.record(&node.place, name, meta.kind, Done::Unchanged, 0);
                 return Ok(());
@@ -213,7 +216,6 @@ impl Worker {
                 self.record(&node.place, name, meta.kind, Done::Skipped, 0);
                 return Ok(());
             }
-            self.refuse_made(node, found)?;
             work_name = Some(self.context.temporaries.next());
         }
         let work_name = work_name.as_deref().unwrap_or(target_name);
@@ -247,10 +249,8 @@ impl Worker {
 
     /// Refuse to put an entry where this run has put another.
     pub(super) fn refuse_made(&self, node: &Node, found: &Meta) -> Result<(), Fault> {
-        match &node.made {
-            Some(made) if made.contains(found.id) => Err(collision()),
-            _ => Ok(()),
-        }
+        let is_made = node.is_ours || node.made.as_ref().is_some_and(|made| made.contains(found.id));
+        if is_made { Err(collision()) } else { Ok(()) }
     }
 
     /// Remember that this run made `id`, where another entry might meet it.

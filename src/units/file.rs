@@ -1,11 +1,11 @@
 //! Regular files: decide, create, fill, finish.
 
-use std::{ffi::CStr, fs::File, io, sync::Arc};
+use std::{ffi::CStr, fs::File, io};
 
 use super::{
     Node,
     attributes::Subject,
-    entry::{First, Handled},
+    entry::{First, Handled, Item},
     node::Dirs,
     stage::{Appearance, Staged},
 };
@@ -17,7 +17,7 @@ use crate::{
     options::{Attributes, Reflink, Sparse},
     plan::{self, Action, Ladder, PARALLEL_MIN, decide},
     platform::{self, Dir, Handle},
-    scheduler::Worker,
+    scheduler::{Worker, caught},
     transfer::{Files, Scratch, Transfer, ZeroCopyResult, Zeros, copy_direct, copy_unsized, try_reflink},
 };
 
@@ -47,13 +47,8 @@ pub(super) enum Filled {
 }
 
 impl Worker {
-    pub(super) fn regular(
-        &mut self,
-        node: &Arc<Node>,
-        dirs: &Dirs,
-        name: &CStr,
-        is_heir: bool,
-    ) -> Result<Handled, Fault> {
+    pub(super) fn regular(&mut self, at: Item<'_>, is_heir: bool) -> Result<Handled, Fault> {
+        let Item { node, dirs, name } = at;
         if node.existed {
             // Most of what is there is unchanged, and need not be opened.
             let meta = dirs.source.stat(name).during(Op::Stat)?;
@@ -61,11 +56,11 @@ impl Worker {
                 return Ok(Handled::Is(meta.kind));
             }
             let found = self.found(&dirs.target, node.place.target_name(name))?;
-            self.once(node, dirs, name, &meta, is_heir, |worker| match &found {
-                Some(found) => worker.meet(node, dirs, name, &meta, found),
+            self.once(at, &meta, is_heir, |worker| match &found {
+                Some(found) => worker.meet(at, &meta, found),
                 None => {
                     let source = dirs.source.open_source(name).during(Op::Open)?;
-                    worker.copy_opened(node, dirs, name, source, None)
+                    worker.copy_opened(at, source, None)
                 }
             })?;
             return Ok(Handled::Yes);
@@ -86,64 +81,48 @@ impl Worker {
             return Ok(Handled::Is(meta.kind));
         }
         if self.is_linked(&meta) {
-            self.once(node, dirs, name, &meta, is_heir, |worker| {
-                worker.copy_file(node, dirs, name, source, &meta, None)
-            })?;
+            self.once(at, &meta, is_heir, |worker| worker.copy_file(at, source, &meta, None))?;
         } else {
-            self.copy_file(node, dirs, name, source, &meta, None)?;
+            self.copy_file(at, source, &meta, None)?;
         }
         Ok(Handled::Yes)
     }
 
     /// Decide about a file whose name the copy's directory already has.
-    fn meet(
-        &mut self,
-        node: &Arc<Node>,
-        dirs: &Dirs,
-        name: &CStr,
-        meta: &Meta,
-        found: &Meta,
-    ) -> Result<First, Fault> {
+    fn meet(&mut self, at: Item<'_>, meta: &Meta, found: &Meta) -> Result<First, Fault> {
+        let Item { node, dirs, name } = at;
+        self.refuse_made(node, found)?;
         let granularity = self.granularity(node, dirs, meta, found);
         match decide(meta, found, self.context.job.existing, granularity) {
-            Action::Unchanged => self.keep(node, dirs, name, meta, found),
+            Action::Unchanged => self.keep(at, meta, found),
             Action::Skip => {
                 self.record(&node.place, name, meta.kind, Done::Skipped, 0);
                 Ok(First::LeftOut)
             }
             Action::Refuse(why) => Err(Fault::refused(Op::Replace, why)),
             Action::Replace => {
-                self.refuse_made(node, found)?;
                 let source = dirs.source.open_source(name).during(Op::Open)?;
-                self.copy_opened(node, dirs, name, source, Some(found))
+                self.copy_opened(at, source, Some(found))
             }
         }
     }
 
-    fn copy_opened(
-        &mut self,
-        node: &Arc<Node>,
-        dirs: &Dirs,
-        name: &CStr,
-        source: File,
-        found: Option<&Meta>,
-    ) -> Result<First, Fault> {
+    fn copy_opened(&mut self, at: Item<'_>, source: File, found: Option<&Meta>) -> Result<First, Fault> {
         let meta = platform::meta(&source).during(Op::Stat)?;
         if meta.kind != Kind::File {
             return Err(Fault::refused(Op::Open, format!("it became {} meanwhile", meta.kind.described())));
         }
-        self.copy_file(node, dirs, name, source, &meta, found)
+        self.copy_file(at, source, &meta, found)
     }
 
     fn copy_file(
         &mut self,
-        node: &Arc<Node>,
-        dirs: &Dirs,
-        name: &CStr,
+        at: Item<'_>,
         source: File,
         meta: &Meta,
         found: Option<&Meta>,
     ) -> Result<First, Fault> {
+        let Item { node, dirs, name } = at;
         let job = &self.context.job;
         let (appearance, done) = match found {
             Some(_) => (Appearance::Instead, Done::Replaced),
@@ -152,7 +131,7 @@ impl Worker {
             }
             None => (Appearance::WhenFinished, Done::Created),
         };
-        let ladder = plan::ladder(
+        let mut ladder = plan::ladder(
             &job.data,
             &self.context.capabilities,
             &node.pair,
@@ -161,14 +140,28 @@ impl Worker {
         );
         let mode = self.creation_mode(meta);
         let target_name = node.place.target_name(name);
-        let staged = Staged::create(&dirs.target, target_name, mode, appearance, &self.context.temporaries)
-            .map_err(|error| self.creation_fault(node, Op::CreateFile, error))?;
         self.outcomes.totals.bytes_found += meta.size;
         if let Some(declined) = ladder.declined {
             self.outcomes.declined[declined.index()] += 1;
         }
+        if let Some(method) = platform::WHOLE_COPY {
+            if let Some(staged) = self.copy_whole(at, &source, meta, appearance, &ladder)? {
+                let filling = Filling { source, staged, meta: *meta, appearance, done };
+                let moved = self.take_moved();
+                return self.finish(at, &filling, Filled::Whole, moved);
+            }
+            ladder = ladder.without(method);
+        }
+        let staged = Staged::create(&dirs.target, target_name, mode, appearance, &self.context.temporaries)
+            .map_err(|error| self.creation_fault(node, Op::CreateFile, error))?;
         let filling = Filling { source, staged, meta: *meta, appearance, done };
-        let filled = match self.fill(node, &filling, &ladder) {
+        let filled = caught(|| {
+            let filled = self.fill(at, &filling, &ladder);
+            #[cfg(test)]
+            crate::scheduler::break_down(c"breaks-down-filled", name);
+            filled
+        });
+        let filled = match filled {
             Ok(filled) => filled,
             Err(fault) => return Err(self.discard(dirs, target_name, &filling, fault)),
         };
@@ -177,11 +170,12 @@ impl Worker {
             return Ok(First::Underway);
         }
         let moved = self.take_moved();
-        self.finish(node, dirs, name, &filling, filled, moved)
+        self.finish(at, &filling, filled, moved)
     }
 
     /// Put the content in place, unless it is so large that it becomes units of its own.
-    fn fill(&mut self, node: &Arc<Node>, filling: &Filling, ladder: &Ladder) -> Result<Filled, Fault> {
+    fn fill(&mut self, at: Item<'_>, filling: &Filling, ladder: &Ladder) -> Result<Filled, Fault> {
+        let Item { node, name, .. } = at;
         let files = Files { source: &filling.source, destination: &filling.staged.file };
         let size = filling.meta.size;
         self.take_moved();
@@ -193,7 +187,7 @@ impl Worker {
         let mut at = 0;
         if ladder.reflinks() {
             if size >= PARALLEL_MIN {
-                self.announce(&node.place, c"");
+                self.announce(&node.place, name);
             }
             match try_reflink(files, &node.pair, size, &mut at, self) {
                 ZeroCopyResult::Success(_) => return Ok(Filled::Whole),
@@ -271,15 +265,14 @@ impl Worker {
     /// The content is in place: see whether the source stood still, and give the copy the rest.
     pub(super) fn finish(
         &mut self,
-        node: &Arc<Node>,
-        dirs: &Dirs,
-        name: &CStr,
+        at: Item<'_>,
         filling: &Filling,
         filled: Filled,
         moved: [u64; Method::ALL.len()],
     ) -> Result<First, Fault> {
+        let Item { node, dirs, name } = at;
         let target_name = node.place.target_name(name);
-        match self.finish_attributes(node, dirs, name, filling, filled) {
+        match caught(|| self.finish_attributes(at, filling, filled)) {
             Ok((has_changed, id)) => {
                 self.count_file(&moved);
                 let bytes = moved.iter().sum();
@@ -297,12 +290,11 @@ impl Worker {
 
     fn finish_attributes(
         &mut self,
-        node: &Arc<Node>,
-        dirs: &Dirs,
-        name: &CStr,
+        at: Item<'_>,
         filling: &Filling,
         filled: Filled,
     ) -> Result<(bool, Option<crate::entry::FileId>), Fault> {
+        let Item { node, dirs, name } = at;
         let Filling { source, staged, meta, appearance, .. } = filling;
         // Files of sysfs say 4096 bytes whatever they hold, and have no blocks; where there are
         // blocks, an early end is a change even if a server has not told of it yet.
@@ -315,6 +307,7 @@ impl Worker {
             to: Handle::Open(&staged.file),
             meta,
             found: None,
+            is_new: true,
             times: !has_changed,
         })?;
         if node.pair.storage == plan::Storage::Remote {
@@ -352,8 +345,8 @@ impl Worker {
     }
 
     /// The step of the destination's times, asked for only when it could explain a difference.
-    fn granularity(&self, node: &Node, dirs: &Dirs, meta: &Meta, found: &Meta) -> Granularity {
-        let could_explain = meta.size == found.size
+    pub(super) fn granularity(&self, node: &Node, dirs: &Dirs, meta: &Meta, found: &Meta) -> Granularity {
+        let could_explain = (meta.size == found.size || meta.kind != Kind::File)
             && meta.modified != found.modified
             && (meta.modified.secs - found.modified.secs).abs() <= 2;
         if !could_explain {

@@ -13,6 +13,7 @@ mod source;
 mod special;
 mod stage;
 mod symlink;
+mod whole;
 mod wide;
 
 pub(crate) use descriptors::Descriptors;

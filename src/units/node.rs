@@ -25,14 +25,20 @@ pub(crate) struct Node {
     /// The source directory's metadata; none for the directory that only holds a source.
     pub(crate) source: Option<Meta>,
     pub(crate) source_id: FileId,
-    pub(crate) target_id: FileId,
+    /// The copy's directory as it was when it was entered.
+    pub(crate) target: Meta,
     /// Whether the copy's directory was there before this run.
     pub(crate) existed: bool,
+    /// The mode the copy's directory gets back in the end, where it was opened up to work in it and
+    /// the source's is not kept.
+    pub(crate) closes_to: Option<u32>,
     /// Whether what is created in the copy's directory inherits an ACL from it.
     pub(crate) inherits_acl: bool,
     pub(crate) pair: Arc<Pair>,
     /// Where to remember what was made in this directory, if anywhere.
     pub(crate) made: Option<Arc<Made>>,
+    /// Whether this run made the copy's directory for another source, and so all that is in it.
+    pub(crate) is_ours: bool,
     pub(crate) cursor: Mutex<ListCursor>,
     pub(crate) born: OnceLock<Owner>,
     dirs: Mutex<Option<Arc<Dirs>>>,
@@ -78,7 +84,7 @@ impl Dirs {
 
     /// The directories above these, if they are still the ones of `parent`.
     fn parents(&self, parent: &Node) -> io::Result<Dirs> {
-        let (source, target) = (self.source.open_parent()?, self.target.open_parent()?);
+        let (source, target) = (self.source.open_source_dir(c"..")?, self.target.open_dir(c"..")?);
         parent.reopened(source, target, &self.budget)
     }
 }
@@ -95,11 +101,13 @@ pub(crate) struct NodeParts {
     pub(crate) parent: Option<Arc<Node>>,
     pub(crate) source: Option<Meta>,
     pub(crate) source_id: FileId,
-    pub(crate) target_id: FileId,
+    pub(crate) target: Meta,
     pub(crate) existed: bool,
+    pub(crate) closes_to: Option<u32>,
     pub(crate) inherits_acl: bool,
     pub(crate) pair: Arc<Pair>,
     pub(crate) made: Option<Arc<Made>>,
+    pub(crate) is_ours: bool,
     pub(crate) dirs: Arc<Dirs>,
 }
 
@@ -111,11 +119,13 @@ impl Node {
             parent,
             source,
             source_id,
-            target_id,
+            target,
             existed,
+            closes_to,
             inherits_acl,
             pair,
             made,
+            is_ours,
             dirs,
         } = parts;
         Node {
@@ -123,11 +133,13 @@ impl Node {
             parent,
             source,
             source_id,
-            target_id,
+            target,
             existed,
+            closes_to,
             inherits_acl,
             pair,
             made,
+            is_ours,
             cursor: Mutex::default(),
             born: OnceLock::new(),
             dirs: Mutex::new(Some(dirs)),
@@ -196,14 +208,14 @@ impl Node {
                 held.as_ref().map_or((&start.source, &start.target), |(source, target)| (source, target));
             let name = node.place.name();
             let place = &node.parent.as_ref().expect("only the root has none").place;
-            held = Some((source.open_dir(name)?, target.open_dir(place.target_name(name))?));
+            held = Some((source.open_source_dir(name)?, target.open_dir(place.target_name(name))?));
         }
         let (source, target) = held.expect("the path holds at least this node");
         self.reopened(source, target, &start.budget)
     }
 
     fn reopened(&self, source: Dir, target: Dir, budget: &Arc<Descriptors>) -> io::Result<Dirs> {
-        if source.meta()?.id != self.source_id || target.meta()?.id != self.target_id {
+        if source.meta()?.id != self.source_id || target.meta()?.id != self.target.id {
             return Err(io::Error::other("the directory was moved or replaced while it was copied"));
         }
         let dirs = Dirs::new(source, target, budget);

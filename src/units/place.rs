@@ -30,7 +30,7 @@ enum Above {
 /// Where a source and its copy lie; the latter's directory is open for as long as the run needs it.
 #[derive(Debug)]
 pub(crate) struct Root {
-    pub(crate) target: Dir,
+    pub(crate) target: Arc<Dir>,
     pub(crate) source_path: PathBuf,
     pub(crate) target_path: PathBuf,
     /// The copy's name, where it is not the source's.
@@ -62,8 +62,8 @@ impl Place {
         }
     }
 
-    /// The root, and the names from there to here.
-    fn from_root(&self) -> (&Root, Vec<&CStr>) {
+    /// The root, and the names that lead from there to here.
+    fn path_down(&self) -> (&Root, Vec<&CStr>) {
         let mut names = Vec::new();
         let mut at = self;
         loop {
@@ -83,14 +83,14 @@ impl Place {
 
     /// The path of this place's source entry `name`.
     pub(crate) fn source_path(&self, name: &CStr) -> PathBuf {
-        let (root, mut names) = self.from_root();
+        let (root, mut names) = self.path_down();
         names.push(name);
         joined(&root.source_path, &names)
     }
 
     /// The path of the copy of this place's entry `name`.
     pub(crate) fn target_path(&self, name: &CStr) -> PathBuf {
-        let (root, mut names) = self.from_root();
+        let (root, mut names) = self.path_down();
         names.push(name);
         if let Some(renamed) = &root.renamed {
             names[0] = renamed;
@@ -100,7 +100,7 @@ impl Place {
 
     /// Open this place's directory in the copy again, for naming what is in it.
     pub(crate) fn open_target(&self) -> io::Result<Dir> {
-        let (root, mut names) = self.from_root();
+        let (root, mut names) = self.path_down();
         if let (Some(renamed), Some(first)) = (&root.renamed, names.first_mut()) {
             *first = renamed;
         }

@@ -1,7 +1,8 @@
 //! Where a run begins: one of the sources that the caller named.
 
 use std::{
-    ffi::{CString, OsStr},
+    ffi::{CStr, CString},
+    io,
     path::{Path, PathBuf, is_separator},
     sync::Arc,
     thread,
@@ -12,15 +13,16 @@ use super::{
     directory::has_default_acl,
     node::{Dirs, NodeParts},
     place::Root,
-    stage,
 };
 use crate::{
     entry::{FileId, Kind},
     error::{Failure, Op},
     job::Target,
-    plan::default_jobs,
+    method::Method,
+    options::ZeroCopy,
+    plan::{self, Pair, default_jobs, default_jobs_reason},
     platform::{self, Dir, Names},
-    scheduler::{Batch, Unit, Worker},
+    scheduler::{Batch, Context, Unit, Worker},
 };
 
 /// A path as the directory that holds it, and its name there.
@@ -36,20 +38,20 @@ impl Named {
     /// Split a path. One that ends in a separator, `.` or `..` names a directory, through links.
     fn of(path: &Path) -> Result<Named, Failure> {
         let failed = |error| Failure::new(Op::Open, path, error);
+        if path.as_os_str().is_empty() {
+            // As every system call says of it; not the working directory.
+            return Err(failed(io::ErrorKind::NotFound.into()));
+        }
         let text = path.as_os_str().as_encoded_bytes();
-        let ends_in_separator = text.last().is_some_and(|byte| is_separator(char::from(*byte)));
-        let last = path.as_os_str().to_str().map_or_else(
-            || path.file_name().unwrap_or_default(),
-            |text| {
-                OsStr::new(
-                    text.trim_end_matches(is_separator).rsplit(is_separator).next().unwrap_or_default(),
-                )
-            },
-        );
+        let is_separator = |byte: &u8| is_separator(char::from(*byte));
+        let end = text.iter().rposition(|byte| !is_separator(byte)).map_or(0, |last| last + 1);
+        let ends_in_separator = end < text.len();
+        let last = text[..end].rsplit(is_separator).next().unwrap_or_default();
         let here = c".".to_owned();
-        if last.is_empty() || last == "." || last == ".." {
+        if matches!(last, b"" | b"." | b"..") {
             return Ok(Named { directory: path.to_owned(), name: here.clone(), base: here });
         }
+        let last = path.file_name().expect("a last component that is not `..` is a name");
         let base = platform::to_name(last).map_err(failed)?;
         if ends_in_separator {
             return Ok(Named { directory: path.to_owned(), name: here, base });
@@ -68,6 +70,11 @@ impl Named {
         let path = if self.directory.as_os_str().is_empty() { Path::new(".") } else { &self.directory };
         Dir::open(path).map_err(|error| Failure::new(Op::Open, path, error))
     }
+}
+
+fn ends_in_separator(path: &Path) -> bool {
+    let text = path.as_os_str().as_encoded_bytes();
+    text.last().is_some_and(|byte| is_separator(char::from(*byte)))
 }
 
 impl Worker {
@@ -94,19 +101,34 @@ impl Worker {
         let target = to.open()?;
         let at = |op| move |error| Failure::new(op, path, error);
         let meta = source.stat(&from.name).map_err(at(Op::Stat))?;
+        if let Target::Exact(exact) = &self.context.job.target {
+            refuse_directory_name(exact, &target, &to.name, meta.kind)?;
+        }
         let source_meta = source.meta().map_err(at(Op::Stat))?;
         let target_meta = target.meta().map_err(at(Op::Stat))?;
+        let is_first = self.context.jobs_reason.get().is_none();
         self.choose_jobs(&source, source_meta.id.dev, &target, target_meta.id.dev);
         if meta.kind == Kind::Directory {
             refuse_into_itself(&target, meta.id, path)?;
         } else {
-            stage::sweep(&target, &mut self.listing)
-                .map_err(|error| Failure::new(Op::Remove, &to.directory, error))?;
+            // A link that is met in a tree is replaced; one that the caller names to be written to
+            // must not turn out to be the source.
+            if target.stat_through(&to.name).is_ok_and(|there| there.id == meta.id) {
+                let why = std::io::Error::other("source and destination are the same file");
+                return Err(Failure::new(Op::Replace, to.directory.join(platform::to_os(&to.name)), why));
+            }
+            if target.stat(&to.name).is_ok() {
+                self.sweep(&target, &to.directory);
+            }
         }
         let pair = self.pair_of(&source, &source_meta, &target, &target_meta);
+        if is_first {
+            self.tell_zero_copy(&pair);
+        }
         let inherits_acl = has_default_acl(&target);
+        let copies = target.duplicate().map_err(at(Op::Open))?;
         let root = Root {
-            target: target.duplicate().map_err(at(Op::Open))?,
+            target: self.context.target.get_or_init(|| Arc::new(copies)).clone(),
             source_path: from.directory,
             target_path: to.directory,
             renamed: (to.name != from.name).then_some(to.name),
@@ -116,11 +138,13 @@ impl Worker {
             parent: None,
             source: None,
             source_id: source_meta.id,
-            target_id: target_meta.id,
+            target: target_meta,
             existed: true,
+            closes_to: None,
             inherits_acl,
             pair,
             made: self.context.made.clone(),
+            is_ours: false,
             dirs: Arc::new(Dirs::new(source, target, &self.context.descriptors)),
         }));
         self.outcomes.totals.entries_found += 1;
@@ -130,6 +154,26 @@ impl Worker {
         let names = Arc::new(Names::one(&from.name, meta.kind));
         self.push(Unit::Batch(Batch { node, names, next: 0, end: 1 }));
         Ok(())
+    }
+
+    /// Say whether the kernel will move the bytes of files that are large enough for it.
+    fn tell_zero_copy(&self, pair: &Pair) {
+        let Context { job, capabilities, .. } = &*self.context;
+        let threshold = if job.data.zero_copy == ZeroCopy::Force { 1 } else { job.data.threshold.max(1) };
+        // As for one worker: whether several share a huge file is another question.
+        let ladder = plan::ladder(&job.data, capabilities, pair, threshold, 1);
+        let methods: Vec<_> =
+            ladder.methods().filter(|method| *method != Method::Buffered).map(Method::name).collect();
+        match ladder.declined {
+            Some(declined) => tracing::info!("Zero-copy disabled: {}", declined.reason()),
+            None if methods.is_empty() => {
+                tracing::info!("Zero-copy disabled: holes are searched in every file")
+            }
+            None => {
+                let methods = methods.join(", ");
+                tracing::info!("Zero-copy enabled: {methods}, for files of at least {threshold} bytes");
+            }
+        }
     }
 
     /// Settle how many workers there may be, from the first source on.
@@ -145,8 +189,7 @@ impl Worker {
                 let cores = thread::available_parallelism().map_or(1, usize::from);
                 let from = platform::storage(source, source_dev);
                 let to = platform::storage(target, target_dev);
-                let reason = format!("{cores} cores, {} to {} storage", from.name(), to.name());
-                (default_jobs(cores, from, to), reason)
+                (default_jobs(cores, from, to), default_jobs_reason(cores, from, to))
             }
         };
         let workers_max = context.descriptors.workers_max();
@@ -164,6 +207,20 @@ impl Worker {
     }
 }
 
+/// Refuse to make anything but a directory under a name that a separator marks as one.
+fn refuse_directory_name(path: &Path, target: &Dir, name: &CStr, kind: Kind) -> Result<(), Failure> {
+    let is_directory = || target.stat(name).is_ok_and(|there| there.kind == Kind::Directory);
+    if kind == Kind::Directory || !ends_in_separator(path) || is_directory() {
+        return Ok(());
+    }
+    let op = match kind {
+        Kind::Symlink => Op::CreateSymlink,
+        kind if kind.is_special() => Op::CreateSpecial,
+        _ => Op::CreateFile,
+    };
+    Err(Failure::new(op, path, io::ErrorKind::NotADirectory))
+}
+
 /// Refuse a source directory that holds the directory which its copy would go into.
 fn refuse_into_itself(target: &Dir, source: FileId, path: &Path) -> Result<(), Failure> {
     let failed = |error| Failure::new(Op::Copy, path, error);
@@ -171,7 +228,7 @@ fn refuse_into_itself(target: &Dir, source: FileId, path: &Path) -> Result<(), F
     let mut id = at.meta().map_err(failed)?.id;
     loop {
         if id == source {
-            return Err(failed(std::io::Error::other("a directory cannot be copied into itself")));
+            return Err(failed(io::Error::other("a directory cannot be copied into itself")));
         }
         // A directory above that may not be searched ends the climb: what holds it is not asked.
         let Ok(above) = at.open_path(c"..") else { return Ok(()) };
@@ -186,6 +243,12 @@ fn refuse_into_itself(target: &Dir, source: FileId, path: &Path) -> Result<(), F
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_empty_path_is_not_the_working_directory() {
+        let failure = Named::of(Path::new("")).err().unwrap();
+        assert_eq!(failure.cause().kind(), io::ErrorKind::NotFound);
+    }
 
     #[test]
     fn a_path_is_split_as_cp_would() {
@@ -207,5 +270,15 @@ mod tests {
             );
             assert_eq!(got, (directory, name, base), "{path}");
         }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn names_that_are_not_text_are_split_alike() {
+        use std::{ffi::OsStr, os::unix::ffi::OsStrExt};
+        let name = |path| Named::of(Path::new(OsStr::from_bytes(path))).unwrap().name;
+        assert_eq!(name(b"x/\xff"), c"\xff".to_owned());
+        assert_eq!(name(b"x/\xff/."), c".".to_owned());
+        assert_eq!(name(b"x/\xff//"), c".".to_owned());
     }
 }

@@ -1,12 +1,6 @@
 //! FIFOs, sockets and device nodes, copied as nodes and never opened.
 
-use std::{ffi::CStr, sync::Arc};
-
-use super::{
-    Node,
-    entry::{First, Handled},
-    node::Dirs,
-};
+use super::entry::{First, Handled, Item};
 use crate::{
     entry::Meta,
     error::{During, Fault, Op},
@@ -18,13 +12,8 @@ use crate::{
 };
 
 impl Worker {
-    pub(super) fn special(
-        &mut self,
-        node: &Arc<Node>,
-        dirs: &Dirs,
-        name: &CStr,
-        is_heir: bool,
-    ) -> Result<Handled, Fault> {
+    pub(super) fn special(&mut self, at: Item<'_>, is_heir: bool) -> Result<Handled, Fault> {
+        let Item { node, dirs, name } = at;
         let meta = dirs.source.stat(name).during(Op::Stat)?;
         if !meta.kind.is_special() {
             return Ok(Handled::Is(meta.kind));
@@ -33,21 +22,16 @@ impl Worker {
             self.record(&node.place, name, meta.kind, Done::Skipped, 0);
             return Ok(Handled::Yes);
         }
-        self.once(node, dirs, name, &meta, is_heir, |worker| worker.copy_special(node, dirs, name, &meta))?;
+        self.once(at, &meta, is_heir, |worker| worker.copy_special(at, &meta))?;
         Ok(Handled::Yes)
     }
 
-    fn copy_special(
-        &mut self,
-        node: &Arc<Node>,
-        dirs: &Dirs,
-        name: &CStr,
-        meta: &Meta,
-    ) -> Result<First, Fault> {
+    fn copy_special(&mut self, at: Item<'_>, meta: &Meta) -> Result<First, Fault> {
+        let Item { node, dirs, name } = at;
         let target_name = node.place.target_name(name);
         let found = if node.existed { self.found(&dirs.target, target_name)? } else { None };
         let mode = self.creation_mode(meta);
-        let placed = self.place_node(node, dirs, name, meta, found.as_ref(), Op::CreateSpecial, |name| {
+        let placed = self.place_node(at, meta, found.as_ref(), Op::CreateSpecial, |name| {
             platform::make_special(&dirs.target, name, meta, mode)
         });
         match placed {

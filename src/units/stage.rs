@@ -9,8 +9,8 @@ use std::{
 };
 
 use crate::{
-    entry::{FileId, Kind},
-    platform::{self, Dir, ListCursor, Names},
+    entry::{FileId, Kind, Stamp},
+    platform::{self, Dir, Handle, ListCursor, Names},
 };
 
 /// How a file of the copy comes into being.
@@ -88,6 +88,43 @@ impl Staged {
         }
     }
 
+    /// Begin the file `name` in `dir` with what `make` creates under the name it is given.
+    ///
+    /// Until it is finished it is its owner's alone, and lacks its source's time.
+    pub(crate) fn adopt(
+        dir: &Dir,
+        name: &CStr,
+        appearance: Appearance,
+        names: &TemporaryNames,
+        make: impl FnOnce(&CStr) -> io::Result<()>,
+    ) -> io::Result<Staged> {
+        let stage = match appearance {
+            Appearance::AtOnce => Stage::Final,
+            Appearance::WhenFinished | Appearance::Instead => Stage::Temporary(names.next()),
+        };
+        let made = match &stage {
+            Stage::Temporary(temporary) => temporary,
+            Stage::Final | Stage::Unnamed => name,
+        };
+        make(made)?;
+        let opened = Handle::Entry(dir, made)
+            .set_mode(0o600)
+            .and_then(|()| Handle::Entry(dir, made).set_times(Stamp::now(), Stamp::now()))
+            .and_then(|()| dir.open_existing(made));
+        match opened {
+            Ok(file) => {
+                if let Stage::Temporary(_) = stage {
+                    let _ = file.try_lock(); // as in `temporary`
+                }
+                Ok(Staged { file, name: stage })
+            }
+            Err(error) => {
+                dir.remove(made)?;
+                Err(error)
+            }
+        }
+    }
+
     fn temporary(dir: &Dir, mode: u32, names: &TemporaryNames) -> io::Result<Staged> {
         loop {
             let name = names.next();
@@ -156,7 +193,8 @@ pub(crate) fn sweep(dir: &Dir, buffer: &mut [MaybeUninit<u8>]) -> io::Result<()>
 
 fn remove_abandoned(dir: &Dir, name: &CStr) -> io::Result<()> {
     match is_abandoned(dir, name).and_then(|abandoned| if abandoned { dir.remove(name) } else { Ok(()) }) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()), // finished or removed meanwhile
+        // Finished or removed meanwhile, or still open where that keeps others out.
+        Err(error) if error.kind() == io::ErrorKind::NotFound || platform::is_in_use(&error) => Ok(()),
         removed => removed,
     }
 }

@@ -1,12 +1,10 @@
 //! Symbolic links, copied as links.
 
-use std::{ffi::CStr, sync::Arc};
+use std::ffi::CStr;
 
 use super::{
-    Node,
     attributes::Subject,
-    entry::{First, Handled},
-    node::Dirs,
+    entry::{First, Handled, Item},
 };
 use crate::{
     entry::{Granularity, Kind, Meta},
@@ -19,40 +17,31 @@ use crate::{
 };
 
 impl Worker {
-    pub(super) fn symlink(
-        &mut self,
-        node: &Arc<Node>,
-        dirs: &Dirs,
-        name: &CStr,
-        is_heir: bool,
-    ) -> Result<Handled, Fault> {
+    pub(super) fn symlink(&mut self, at: Item<'_>, is_heir: bool) -> Result<Handled, Fault> {
+        let Item { dirs, name, .. } = at;
         let meta = dirs.source.stat(name).during(Op::Stat)?;
         if meta.kind != Kind::Symlink {
             return Ok(Handled::Is(meta.kind));
         }
-        self.once(node, dirs, name, &meta, is_heir, |worker| worker.copy_symlink(node, dirs, name, &meta))?;
+        self.once(at, &meta, is_heir, |worker| worker.copy_symlink(at, &meta))?;
         Ok(Handled::Yes)
     }
 
-    fn copy_symlink(
-        &mut self,
-        node: &Arc<Node>,
-        dirs: &Dirs,
-        name: &CStr,
-        meta: &Meta,
-    ) -> Result<First, Fault> {
+    fn copy_symlink(&mut self, at: Item<'_>, meta: &Meta) -> Result<First, Fault> {
+        let Item { node, dirs, name } = at;
         let points_to = dirs.source.read_link(name).during(Op::ReadSymlink)?;
         let target_name = node.place.target_name(name);
         let found = if node.existed { self.found(&dirs.target, target_name)? } else { None };
         if let Some(found) = &found {
+            self.refuse_made(node, found)?;
             let is_same = found.kind == Kind::Symlink
                 && found.id != meta.id
                 && dirs.target.read_link(target_name).is_ok_and(|there| there == points_to);
             if is_same && self.context.job.existing == Existing::Update {
-                return self.keep(node, dirs, name, meta, found);
+                return self.keep(at, meta, found);
             }
         }
-        let created = self.place_node(node, dirs, name, meta, found.as_ref(), Op::CreateSymlink, |name| {
+        let created = self.place_node(at, meta, found.as_ref(), Op::CreateSymlink, |name| {
             dirs.target.make_symlink(&points_to, name)
         })?;
         Ok(created)
@@ -61,28 +50,27 @@ impl Worker {
     /// Create something that needs no content, under its own name or in place of what is there.
     pub(super) fn place_node(
         &mut self,
-        node: &Arc<Node>,
-        dirs: &Dirs,
-        name: &CStr,
+        at: Item<'_>,
         meta: &Meta,
         found: Option<&Meta>,
         op: Op,
         make: impl Fn(&CStr) -> std::io::Result<()>,
     ) -> Result<First, Fault> {
+        let Item { node, dirs, name } = at;
         let target_name = node.place.target_name(name);
+        if let Some(found) = found {
+            self.refuse_made(node, found)?;
+        }
         let (work_name, done) = match found {
             None => (None, Done::Created),
             Some(found) => match decide(meta, found, self.context.job.existing, Granularity::Nanos(1)) {
-                Action::Unchanged => return self.keep(node, dirs, name, meta, found),
+                Action::Unchanged => return self.keep(at, meta, found),
                 Action::Skip => {
                     self.record(&node.place, name, meta.kind, Done::Skipped, 0);
                     return Ok(First::LeftOut);
                 }
                 Action::Refuse(why) => return Err(Fault::refused(Op::Replace, why)),
-                Action::Replace => {
-                    self.refuse_made(node, found)?;
-                    (Some(self.context.temporaries.next()), Done::Replaced)
-                }
+                Action::Replace => (Some(self.context.temporaries.next()), Done::Replaced),
             },
         };
         let work_name = work_name.as_deref().unwrap_or(target_name);
@@ -95,6 +83,7 @@ impl Worker {
                 to: Handle::Entry(&dirs.target, work_name),
                 meta,
                 found: None,
+                is_new: true,
                 times: true,
             })
             .and_then(|()| match done {

@@ -10,6 +10,7 @@ use std::{
 
 use super::{
     Node,
+    entry::Item,
     file::{Filled, Filling},
     node::Dirs,
 };
@@ -94,31 +95,37 @@ impl Worker {
         Ok(())
     }
 
-    /// Copy a range, giving half of what is left away whenever someone has nothing to do.
-    pub(crate) fn range(&mut self, mut range: RangeOf) {
+    /// Copy a range, giving half of what is left away whenever someone has nothing to do; what is
+    /// left when another run should have this worker's place.
+    pub(crate) fn range(&mut self, mut range: RangeOf) -> Option<RangeOf> {
         let file = range.file.clone();
         self.announce(&file.node.place, &file.name);
         self.take_moved();
         while range.at < range.end && !file.has_failed.load(Ordering::Relaxed) {
-            if self.context.queue.is_hungry() {
-                if let Some(half) = range.split() {
-                    self.context.queue.give([Unit::Range(half)]);
-                }
+            let half = if self.context.queue.is_hungry() { range.split() } else { None };
+            if let Some(half) = half {
+                self.context.queue.give([Unit::Range(half)]);
+            }
+            if self.should_yield() {
+                break;
             }
             let step = range.end.min(range.at + Self::STEP);
             if let Err(fault) = self.copy_step(&file, &mut range.at, step) {
                 file.failed(fault);
             } else if range.at < step {
                 file.end.fetch_min(range.at, Ordering::Relaxed); // the source ends here
-                break;
+                range.end = range.at;
             }
         }
         for (total, moved) in file.moved.iter().zip(self.take_moved()) {
             total.fetch_add(moved, Ordering::Relaxed);
         }
+        (range.at < range.end && !file.has_failed.load(Ordering::Relaxed)).then_some(range)
     }
 
     fn copy_step(&mut self, file: &Wide, at: &mut u64, end: u64) -> Result<(), Fault> {
+        #[cfg(test)]
+        crate::scheduler::break_down(c"breaks-down-in-ranges", &file.name);
         let Filling { source, staged, meta, .. } = &file.filling;
         let files = Files { source, destination: &staged.file };
         let transfer = Transfer { files, ladder: &file.ladder, pair: &file.node.pair, zeros: self.zeros() };
@@ -155,7 +162,7 @@ impl Worker {
         let moved = file.moved.each_ref().map(|bytes| bytes.load(Ordering::Relaxed));
         let first = match fault {
             Some(fault) => Err(self.discard(dirs, node.place.target_name(name), filling, fault)),
-            None => self.finish(node, dirs, name, filling, filled, moved),
+            None => self.finish(Item { node, dirs, name }, filling, filled, moved),
         };
         let done = if self.is_linked(&filling.meta) {
             self.conclude(node, name, filling.meta.id, first)

@@ -109,30 +109,6 @@ pub(crate) fn splice_range(
     Ok(filled as u64)
 }
 
-/// The next range of data at or after `from`, and before `end`; `None` when only a hole is left.
-///
-/// A filesystem that cannot tell answers with the whole range.
-pub(crate) fn next_data(file: &File, from: u64, end: u64) -> io::Result<Option<(u64, u64)>> {
-    if from >= end {
-        return Ok(None);
-    }
-    let start = match lseek64(file, signed(from)?, Whence::SeekData) {
-        Ok(start) => start.cast_unsigned(),
-        Err(Errno::ENXIO) => return Ok(None),
-        Err(Errno::EINVAL | Errno::EOPNOTSUPP) => return Ok(Some((from, end))),
-        Err(errno) => return Err(errno.into()),
-    };
-    if start >= end {
-        return Ok(None);
-    }
-    let stop = match lseek64(file, start.cast_signed(), Whence::SeekHole) {
-        Ok(stop) => stop.cast_unsigned().min(end),
-        Err(Errno::ENXIO) => start, // the file shrank behind `start` meanwhile
-        Err(errno) => return Err(errno.into()),
-    };
-    Ok((stop > start).then_some((start, stop)))
-}
-
 /// Reserve the blocks of a range that is about to be written; a filesystem may decline.
 pub(crate) fn reserve(file: &File, length: u64) -> io::Result<()> {
     Ok(fallocate(file, FallocateFlags::FALLOC_FL_KEEP_SIZE, 0, signed(length)?)?)

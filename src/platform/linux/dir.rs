@@ -5,18 +5,19 @@ use std::{
     fs::File,
     io,
     mem::MaybeUninit,
-    os::fd::AsRawFd,
+    os::fd::{AsFd, AsRawFd},
 };
 
 use nix::{
-    fcntl::{AT_FDCWD, AtFlags, OFlag, OpenHow, RenameFlags, ResolveFlag, openat, openat2, renameat2},
-    sys::stat::Mode,
+    fcntl::{AT_FDCWD, AtFlags, OFlag, OpenHow, ResolveFlag, openat, openat2},
+    libc,
+    sys::stat::{Mode, SFlag, mknodat},
     unistd::{Whence, linkat, lseek64},
 };
-use rustix::fs::{FileType, RawDir};
+use rustix::fs::RawDir;
 
-use super::{super::Names, Dir};
-use crate::entry::Kind;
+use super::{super::Names, Dir, listed_kind, mode_bits};
+use crate::entry::{Kind, Meta};
 
 /// How far a listing has come, for a later [`Dir::list`] on the same or a reopened directory.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -45,7 +46,7 @@ impl Dir {
             cursor.0 = entry.next_entry_cookie();
             let name = entry.file_name();
             if name != c"." && name != c".." {
-                names.push(name, kind_of(entry.file_type()));
+                names.push(name, listed_kind(entry.file_type()));
             }
             if listing.is_buffer_empty() {
                 break;
@@ -60,21 +61,15 @@ impl Dir {
         Ok(openat(self, c".", flags, Mode::from_bits_truncate(mode))?.into())
     }
 
+    /// Create the file `name` as a whole copy of `source`, which Linux has no call for.
+    pub(crate) fn create_copy(&self, _: &CStr, _: &File, _: &mut dyn FnMut(u64) -> bool) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
     /// Give a file from [`Dir::create_unnamed`] the name `name`, which must not exist.
     pub(crate) fn link_unnamed(&self, file: &File, name: &CStr) -> io::Result<()> {
         let path = format!("/proc/self/fd/{}", file.as_raw_fd());
         Ok(linkat(AT_FDCWD, path.as_str(), self, name, AtFlags::AT_SYMLINK_FOLLOW)?)
-    }
-
-    /// Rename within this directory, failing when `to` exists.
-    pub(crate) fn rename_new(&self, from: &CStr, to: &CStr) -> io::Result<()> {
-        match renameat2(self, from, self, to, RenameFlags::RENAME_NOREPLACE) {
-            Err(nix::Error::EINVAL | nix::Error::ENOSYS) => {
-                self.link_from(self, from, to)?;
-                self.remove(from)
-            }
-            done => Ok(done?),
-        }
     }
 
     /// Open the directory at `path` below this one without following any symbolic link.
@@ -91,23 +86,25 @@ impl Dir {
                 opened => return Ok(opened?.into()),
             }
         }
-        let mut at = self.open_path(c".")?;
-        for name in path {
-            at = at.open_path(name)?;
-        }
-        Ok(at)
+        self.walk(path)
     }
 }
 
-fn kind_of(file_type: FileType) -> Option<Kind> {
-    match file_type {
-        FileType::RegularFile => Some(Kind::File),
-        FileType::Directory => Some(Kind::Directory),
-        FileType::Symlink => Some(Kind::Symlink),
-        FileType::Fifo => Some(Kind::Fifo),
-        FileType::Socket => Some(Kind::Socket),
-        FileType::CharacterDevice => Some(Kind::CharDevice),
-        FileType::BlockDevice => Some(Kind::BlockDevice),
-        FileType::Unknown => None,
-    }
+/// A path that leads to an open directory, wherever that is moved.
+pub(crate) fn path_of(dir: &Dir) -> io::Result<Vec<u8>> {
+    Ok(format!("/proc/self/fd/{}", dir.as_fd().as_raw_fd()).into_bytes())
+}
+
+/// Create a FIFO, a socket or a device node like `source`.
+pub(crate) fn make_special(dir: &Dir, name: &CStr, source: &Meta, mode: u32) -> io::Result<()> {
+    let kind = match source.kind {
+        Kind::Fifo => SFlag::S_IFIFO,
+        Kind::Socket => SFlag::S_IFSOCK,
+        Kind::CharDevice => SFlag::S_IFCHR,
+        Kind::BlockDevice => SFlag::S_IFBLK,
+        Kind::File | Kind::Directory | Kind::Symlink => {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a special file"));
+        }
+    };
+    Ok(mknodat(dir, name, kind, mode_bits(mode), source.rdev as libc::dev_t)?)
 }

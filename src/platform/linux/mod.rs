@@ -3,6 +3,7 @@
 mod data;
 mod dir;
 mod filesystem;
+mod probe;
 
 use nix::fcntl::OFlag;
 
@@ -10,6 +11,7 @@ pub(crate) use super::unix::*;
 pub(crate) use data::*;
 pub(crate) use dir::*;
 pub(crate) use filesystem::*;
+pub(crate) use probe::*;
 
 use crate::method::Method;
 
@@ -19,7 +21,11 @@ pub(crate) const O_QUIET: Option<OFlag> = Some(OFlag::O_NOATIME);
 pub(crate) const O_NAMING: OFlag = OFlag::O_PATH;
 /// Calls that move bytes inside the kernel, in the order in which they are tried.
 pub(crate) const KERNEL_METHODS: &[Method] = &[Method::CopyFileRange, Method::Sendfile, Method::Splice];
+/// The method by which a file can be created as a whole copy of another.
+pub(crate) const WHOLE_COPY: Option<Method> = None;
 /// The extended attribute that holds a POSIX access ACL (acl(5)).
 pub(crate) const ACCESS_ACL: &std::ffi::CStr = c"system.posix_acl_access";
 /// The extended attribute that holds a directory's default ACL.
 pub(crate) const DEFAULT_ACL: &std::ffi::CStr = c"system.posix_acl_default";
+/// Names under which XFS shows root the ACLs a second time.
+pub(crate) const ACL_ALIASES: &[&std::ffi::CStr] = &[c"trusted.SGI_ACL_FILE", c"trusted.SGI_ACL_DEFAULT"];

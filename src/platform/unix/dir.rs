@@ -5,7 +5,7 @@ use std::{
     fs::File,
     io,
     os::{
-        fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd},
+        fd::{AsFd, BorrowedFd, OwnedFd},
         unix::ffi::OsStringExt,
     },
     path::Path,
@@ -16,10 +16,14 @@ use nix::{
     sys::stat::{FchmodatFlags, Mode, UtimensatFlags, fchmodat, fstat, fstatat, mkdirat, utimensat},
     unistd::{Gid, Uid, UnlinkatFlags, fchownat, linkat, symlinkat, unlinkat},
 };
+use rustix::{
+    fs::{FileType, RenameFlags, renameat_with},
+    io::Errno,
+};
 
 use super::metadata::{mode_bits, to_meta, to_timespec};
 use crate::{
-    entry::{Meta, Stamp},
+    entry::{Kind, Meta, Stamp},
     platform::imp,
 };
 
@@ -49,7 +53,30 @@ impl Dir {
 
     /// Open the directory `name`, never through a symbolic link.
     pub(crate) fn open_dir(&self, name: &CStr) -> io::Result<Dir> {
-        Ok(Dir(openat(&self.0, name, Self::LISTABLE | OFlag::O_NOFOLLOW, Mode::empty())?))
+        Ok(Dir(self.open_quietly(name, Self::LISTABLE | OFlag::O_NOFOLLOW)?))
+    }
+
+    /// Open for reading, leaving the access time alone where the system lets us.
+    fn open_quietly(&self, name: &CStr, flags: OFlag) -> io::Result<OwnedFd> {
+        if let Some(quiet) = imp::O_QUIET {
+            match openat(&self.0, name, flags | quiet, Mode::empty()) {
+                Err(nix::Error::EPERM) => {} // only an owner may leave no trace
+                opened => return Ok(opened?),
+            }
+        }
+        Ok(openat(&self.0, name, flags, Mode::empty())?)
+    }
+
+    /// Open a source directory: the access time is left alone where the system lets us.
+    pub(crate) fn open_source_dir(&self, name: &CStr) -> io::Result<Dir> {
+        if let Some(quiet) = imp::O_QUIET {
+            let flags = Self::LISTABLE | OFlag::O_NOFOLLOW | quiet;
+            match openat(&self.0, name, flags, Mode::empty()) {
+                Err(nix::Error::EPERM) => {} // only an owner may leave no trace
+                opened => return Ok(Dir(opened?)),
+            }
+        }
+        self.open_dir(name)
     }
 
     /// Open the directory `name` for naming things below it, which needs no read permission.
@@ -63,11 +90,6 @@ impl Dir {
         Ok(Dir(self.0.try_clone()?))
     }
 
-    /// Open the directory above this one.
-    pub(crate) fn open_parent(&self) -> io::Result<Dir> {
-        self.open_dir(c"..")
-    }
-
     pub(crate) fn meta(&self) -> io::Result<Meta> {
         Ok(to_meta(&fstat(&self.0)?))
     }
@@ -77,19 +99,16 @@ impl Dir {
         Ok(to_meta(&fstatat(&self.0, name, AtFlags::AT_SYMLINK_NOFOLLOW)?))
     }
 
+    /// Metadata of what the entry `name` leads to, through symbolic links.
+    pub(crate) fn stat_through(&self, name: &CStr) -> io::Result<Meta> {
+        Ok(to_meta(&fstatat(&self.0, name, AtFlags::empty())?))
+    }
+
     /// Open a source file for reading: never a link, never waiting for a FIFO's writer.
-    ///
-    /// The access time is left alone where the system lets us.
     pub(crate) fn open_source(&self, name: &CStr) -> io::Result<File> {
         let flags =
             OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_NOCTTY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
-        if let Some(quiet) = imp::O_QUIET {
-            match openat(&self.0, name, flags | quiet, Mode::empty()) {
-                Err(nix::Error::EPERM) => {} // only an owner may leave no trace
-                opened => return Ok(opened?.into()),
-            }
-        }
-        Ok(openat(&self.0, name, flags, Mode::empty())?.into())
+        Ok(self.open_quietly(name, flags)?.into())
     }
 
     /// Create the file `name`, which must not exist, less what the umask takes from `mode`.
@@ -128,6 +147,18 @@ impl Dir {
         Ok(renameat(&self.0, from, &self.0, to)?)
     }
 
+    /// Rename within this directory, failing when `to` exists.
+    pub(crate) fn rename_new(&self, from: &CStr, to: &CStr) -> io::Result<()> {
+        match renameat_with(self, from, self, to, RenameFlags::NOREPLACE) {
+            // The filesystem cannot promise it (Linux says EINVAL, macOS ENOTSUP).
+            Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => {
+                self.link_from(self, from, to)?;
+                self.remove(from)
+            }
+            done => Ok(done?),
+        }
+    }
+
     pub(crate) fn remove(&self, name: &CStr) -> io::Result<()> {
         Ok(unlinkat(&self.0, name, UnlinkatFlags::NoRemoveDir)?)
     }
@@ -147,10 +178,34 @@ impl Dir {
         Ok(utimensat(&self.0, name, &accessed, &modified, UtimensatFlags::NoFollowSymlink)?)
     }
 
+    /// Open the directory at `path` below this one, name by name and never through a symbolic link.
+    pub(crate) fn walk(&self, path: &[&CStr]) -> io::Result<Dir> {
+        let mut at = self.open_path(c".")?;
+        for name in path {
+            at = at.open_path(name)?;
+        }
+        Ok(at)
+    }
+
     /// A path that names the entry `name` for calls which take no directory descriptor.
-    pub(crate) fn proc_path(&self, name: &CStr) -> CString {
-        let mut path = format!("/proc/self/fd/{}/", self.0.as_raw_fd()).into_bytes();
+    pub(crate) fn path_to(&self, name: &CStr) -> io::Result<CString> {
+        let mut path = imp::path_of(self)?;
+        path.push(b'/');
         path.extend_from_slice(name.to_bytes());
-        CString::new(path).expect("a C string's bytes hold no NUL")
+        Ok(CString::new(path).expect("a C string's bytes hold no NUL"))
+    }
+}
+
+/// The kind of an entry as a listing gives it; not every filesystem does.
+pub(crate) fn listed_kind(file_type: FileType) -> Option<Kind> {
+    match file_type {
+        FileType::RegularFile => Some(Kind::File),
+        FileType::Directory => Some(Kind::Directory),
+        FileType::Symlink => Some(Kind::Symlink),
+        FileType::Fifo => Some(Kind::Fifo),
+        FileType::Socket => Some(Kind::Socket),
+        FileType::CharacterDevice => Some(Kind::CharDevice),
+        FileType::BlockDevice => Some(Kind::BlockDevice),
+        FileType::Unknown => None,
     }
 }

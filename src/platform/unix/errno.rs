@@ -7,7 +7,12 @@ use nix::Error as Errno;
 use crate::transfer::Verdict;
 
 fn errno(error: &io::Error) -> Errno {
-    error.raw_os_error().map_or(Errno::UnknownErrno, Errno::from_raw)
+    match error.raw_os_error().map(Errno::from_raw) {
+        Some(Errno::ENOTSUP) => Errno::EOPNOTSUPP, // two numbers on macOS
+        Some(errno) => errno,
+        None if error.kind() == io::ErrorKind::Unsupported => Errno::EOPNOTSUPP,
+        None => Errno::UnknownErrno,
+    }
 }
 
 /// What a failed `copy_file_range`, `sendfile` or `splice` means for the file and its filesystems.
@@ -33,6 +38,11 @@ pub(crate) fn verdict_on_clone(error: &io::Error) -> Verdict {
 /// Whether an open found something else than the regular file or directory that was listed.
 pub(crate) fn is_other_kind(error: &io::Error) -> bool {
     matches!(errno(error), Errno::ELOOP | Errno::EMLINK | Errno::ENXIO | Errno::ENOTDIR | Errno::ENODEV)
+}
+
+/// Whether another process's use of a file is what keeps us from it; nothing does here.
+pub(crate) fn is_in_use(_: &io::Error) -> bool {
+    false
 }
 
 /// Whether a property cannot be kept for want of privilege or of support by the destination.

@@ -14,7 +14,7 @@ use nix::{
     libc,
     sys::{
         resource::{Resource, getrlimit},
-        stat::{FileStat, Mode, SFlag, fchmod, fstat, futimens, mknodat},
+        stat::{FileStat, Mode, fchmod, fstat, futimens},
         time::TimeSpec,
     },
     unistd::{Gid, Uid, fchown, geteuid},
@@ -109,21 +109,8 @@ pub(crate) fn effective_user() -> u32 {
     geteuid().as_raw()
 }
 
-pub(crate) fn make_special(dir: &Dir, name: &CStr, source: &Meta, mode: u32) -> io::Result<()> {
-    let kind = match source.kind {
-        Kind::Fifo => SFlag::S_IFIFO,
-        Kind::Socket => SFlag::S_IFSOCK,
-        Kind::CharDevice => SFlag::S_IFCHR,
-        Kind::BlockDevice => SFlag::S_IFBLK,
-        Kind::File | Kind::Directory | Kind::Symlink => {
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a special file"));
-        }
-    };
-    #[allow(clippy::unnecessary_cast, reason = "dev_t has another width on macOS")]
-    Ok(mknodat(dir, name, kind, mode_bits(mode), source.rdev as libc::dev_t)?)
-}
-
-pub(super) fn mode_bits(mode: u32) -> Mode {
+/// Permission bits as the system's calls take them.
+pub(crate) fn mode_bits(mode: u32) -> Mode {
     #[allow(clippy::unnecessary_cast, reason = "mode_t has another width on macOS")]
     Mode::from_bits_truncate(mode as libc::mode_t)
 }

@@ -1,10 +1,12 @@
 //! What Linux and macOS share: open directories, files by descriptor, metadata.
 
+mod data;
 mod dir;
 mod errno;
 mod metadata;
 mod xattr;
 
-pub(crate) use dir::Dir;
+pub(crate) use data::next_data;
+pub(crate) use dir::{Dir, listed_kind};
 pub(crate) use errno::*;
 pub(crate) use metadata::*;

@@ -12,32 +12,38 @@ use super::Handle;
 impl Handle<'_> {
     /// The attributes' names, into `buffer`, each ending in NUL; their length together.
     pub(crate) fn list_xattrs(self, buffer: &mut Vec<u8>) -> io::Result<usize> {
-        fill(buffer, |space| match self {
-            Handle::Open(file) => flistxattr(file.descriptor(), space),
-            Handle::Entry(dir, name) => llistxattr(dir.proc_path(name).as_c_str(), space),
-        })
+        match self {
+            Handle::Open(file) => fill(buffer, |space| flistxattr(file.descriptor(), space)),
+            Handle::Entry(dir, name) => {
+                let path = dir.path_to(name)?;
+                fill(buffer, |space| llistxattr(&path, space))
+            }
+        }
     }
 
     /// The value of `attribute`, into `buffer`; its length.
     pub(crate) fn xattr(self, attribute: &CStr, buffer: &mut Vec<u8>) -> io::Result<usize> {
-        fill(buffer, |space| match self {
-            Handle::Open(file) => fgetxattr(file.descriptor(), attribute, space),
-            Handle::Entry(dir, name) => lgetxattr(dir.proc_path(name).as_c_str(), attribute, space),
-        })
+        match self {
+            Handle::Open(file) => fill(buffer, |space| fgetxattr(file.descriptor(), attribute, space)),
+            Handle::Entry(dir, name) => {
+                let path = dir.path_to(name)?;
+                fill(buffer, |space| lgetxattr(&path, attribute, space))
+            }
+        }
     }
 
     pub(crate) fn set_xattr(self, attribute: &CStr, value: &[u8]) -> io::Result<()> {
         let flags = XattrFlags::empty();
         Ok(match self {
             Handle::Open(file) => fsetxattr(file.descriptor(), attribute, value, flags),
-            Handle::Entry(dir, name) => lsetxattr(dir.proc_path(name).as_c_str(), attribute, value, flags),
+            Handle::Entry(dir, name) => lsetxattr(&dir.path_to(name)?, attribute, value, flags),
         }?)
     }
 
     pub(crate) fn remove_xattr(self, attribute: &CStr) -> io::Result<()> {
         Ok(match self {
             Handle::Open(file) => fremovexattr(file.descriptor(), attribute),
-            Handle::Entry(dir, name) => lremovexattr(dir.proc_path(name).as_c_str(), attribute),
+            Handle::Entry(dir, name) => lremovexattr(&dir.path_to(name)?, attribute),
         }?)
     }
 }

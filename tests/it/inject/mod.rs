@@ -11,6 +11,7 @@ mod tree;
 mod buffered;
 mod cancel;
 mod clone;
+mod costs;
 mod copy_file_range;
 mod events;
 mod failures;

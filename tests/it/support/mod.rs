@@ -1,17 +1,21 @@
 //! What the tests stand on: scratch trees, mounted filesystems, and the command.
 
 #![allow(dead_code, reason = "not every system runs every test")]
+#![allow(unreachable_pub, reason = "what is shared here is public to the tests alone")]
 
+pub mod awkward;
+pub mod driver;
 mod mount;
+pub mod tree;
 
 use std::{
     fs,
-    os::unix::ffi::OsStrExt,
+    os::unix::{ffi::OsStrExt, fs::PermissionsExt},
     path::{Path, PathBuf},
     process::{Command, Output},
 };
 
-pub use mount::{Filesystem, Mount};
+pub use mount::{Filesystem, Mount, must};
 use orbit::{CopyJob, Engine, Report};
 use tempfile::TempDir;
 
@@ -28,6 +32,12 @@ impl Sandbox {
     /// A sandbox on a mounted filesystem.
     pub fn on(mount: &Mount) -> Sandbox {
         Sandbox { root: TempDir::new_in(mount.path()).expect("a temporary directory on the mount") }
+    }
+
+    /// Let other users in.
+    pub fn opened(self) -> Sandbox {
+        fs::set_permissions(self.root.path(), fs::Permissions::from_mode(0o755)).unwrap();
+        self
     }
 
     pub fn path(&self, name: impl AsRef<Path>) -> PathBuf {

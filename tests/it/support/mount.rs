@@ -3,7 +3,7 @@
 use std::{
     fs,
     path::{Path, PathBuf},
-    process::Command,
+    process::{Command, Output},
     sync::atomic::{AtomicU32, Ordering},
 };
 
@@ -19,12 +19,49 @@ pub enum Filesystem {
     XfsPlain,
     Btrfs,
     Tmpfs,
+    /// ext4 with small inodes, whose times are whole seconds.
+    Ext4Coarse,
+    /// ext4 with directories that may fold case (`chattr +F`).
+    Ext4Folding,
+    /// An overlay on a tmpfs.
+    Overlay,
+    /// A FUSE filesystem that passes everything on to a tmpfs.
+    Bindfs,
+    /// exFAT through FUSE: folds case; no links, owners, modes or special files; two-second times.
+    ExFat,
+}
+
+impl Filesystem {
+    /// The program that makes an image of it, with its arguments.
+    fn mkfs(self) -> Option<(&'static str, &'static [&'static str])> {
+        Some(match self {
+            Filesystem::Ext4 => ("mkfs.ext4", &["-q", "-F", "-i", "8192"]),
+            Filesystem::Ext4Coarse => ("mkfs.ext4", &["-q", "-F", "-I", "128"]),
+            Filesystem::Ext4Folding => ("mkfs.ext4", &["-q", "-F", "-O", "casefold"]),
+            Filesystem::Xfs => ("mkfs.xfs", &["-q", "-f"]),
+            Filesystem::XfsPlain => ("mkfs.xfs", &["-q", "-f", "-m", "reflink=0"]),
+            Filesystem::Btrfs => ("mkfs.btrfs", &["-q", "-f"]),
+            Filesystem::ExFat => ("mkfs.exfat", &[]),
+            Filesystem::Tmpfs | Filesystem::Overlay | Filesystem::Bindfs => return None,
+        })
+    }
+
+    /// The program that mounts it, where that is not `mount`.
+    fn mounter(self) -> Option<&'static str> {
+        match self {
+            Filesystem::Bindfs => Some("bindfs"),
+            Filesystem::ExFat => Some("mount.exfat-fuse"),
+            _ => None,
+        }
+    }
 }
 
 /// A mounted filesystem of one test, unmounted at its end.
 pub struct Mount {
     path: PathBuf,
     image: Option<PathBuf>,
+    device: Option<String>,
+    below: Option<Box<Mount>>,
 }
 
 impl Mount {
@@ -40,31 +77,54 @@ impl Mount {
         let stem = format!("orbit-test-{}-{number}", std::process::id());
         let path = std::env::temp_dir().join(&stem);
         fs::create_dir(&path).unwrap();
-        let mut mount = Mount { path, image: None };
-        if filesystem == Filesystem::Tmpfs {
-            let options = format!("size={mebibytes}m");
-            must("mount", &["-t", "tmpfs", "-o", &options, "tmpfs", mount.path.to_str().unwrap()]);
-            return Some(mount);
-        }
-        let (mkfs, arguments): (&str, &[&str]) = match filesystem {
-            Filesystem::Ext4 => ("mkfs.ext4", &["-q", "-F", "-i", "8192"]),
-            Filesystem::Xfs => ("mkfs.xfs", &["-q", "-f"]),
-            Filesystem::XfsPlain => ("mkfs.xfs", &["-q", "-f", "-m", "reflink=0"]),
-            Filesystem::Btrfs => ("mkfs.btrfs", &["-q", "-f"]),
-            Filesystem::Tmpfs => unreachable!("mounted above"),
-        };
-        if !has_program(mkfs) {
-            let _ = fs::remove_dir(&mount.path);
-            skip(&format!("{mkfs} is not installed"));
+        let mut mount = Mount { path, image: None, device: None, below: None };
+        let wanted = filesystem.mkfs().map(|(program, _)| program).into_iter().chain(filesystem.mounter());
+        if let Some(missing) = wanted.into_iter().find(|program| !has_program(program)) {
+            skip(&format!("{missing} is not installed"));
             return None;
         }
+        let at = mount.path.to_str().unwrap().to_owned();
+        let Some((mkfs, arguments)) = filesystem.mkfs() else {
+            mount.mount_on_tmpfs(filesystem, &at, mebibytes);
+            return Some(mount);
+        };
         let image = Path::new("/dev/shm").join(&stem);
         fs::File::create(&image).unwrap().set_len(mebibytes << 20).unwrap();
         mount.image = Some(image.clone());
         let image = image.to_str().unwrap();
         must(mkfs, &[arguments, &[image]].concat());
-        must("mount", &["-o", "loop", image, mount.path.to_str().unwrap()]);
+        if let Some(mounter) = filesystem.mounter() {
+            let device = must("losetup", &["--find", "--show", image]);
+            mount.device = Some(device.clone());
+            must(mounter, &[&device, &at]);
+        } else if filesystem == Filesystem::Ext4Folding && !may("mount", &["-o", "loop", image, &at]) {
+            eprintln!("skipped: this kernel folds no case");
+            return None;
+        } else if filesystem != Filesystem::Ext4Folding {
+            must("mount", &["-o", "loop", image, &at]);
+        }
         Some(mount)
+    }
+
+    fn mount_on_tmpfs(&mut self, filesystem: Filesystem, at: &str, mebibytes: u64) {
+        if filesystem == Filesystem::Tmpfs {
+            must("mount", &["-t", "tmpfs", "-o", &format!("size={mebibytes}m"), "tmpfs", at]);
+            return;
+        }
+        let below = Mount::new(Filesystem::Tmpfs, mebibytes).expect("whoever mounts this may mount a tmpfs");
+        let inside = |name: &str| {
+            let path = below.path().join(name);
+            fs::create_dir(&path).unwrap();
+            path.to_str().unwrap().to_owned()
+        };
+        if filesystem == Filesystem::Bindfs {
+            must("bindfs", &["-o", "attr_timeout=0", &inside("behind"), at]);
+        } else {
+            let (lower, upper, work) = (inside("lower"), inside("upper"), inside("work"));
+            let options = format!("lowerdir={lower},upperdir={upper},workdir={work}");
+            must("mount", &["-t", "overlay", "-o", &options, "overlay", at]);
+        }
+        self.below = Some(Box::new(below));
     }
 
     pub fn path(&self) -> &Path {
@@ -76,17 +136,31 @@ impl Drop for Mount {
     fn drop(&mut self) {
         let _ = Command::new("umount").arg("-l").arg(&self.path).status();
         let _ = fs::remove_dir(&self.path);
+        if let Some(device) = &self.device {
+            let _ = Command::new("losetup").args(["--detach", device]).status();
+        }
         if let Some(image) = &self.image {
             let _ = fs::remove_file(image);
         }
     }
 }
 
-fn must(program: &str, arguments: &[&str]) {
-    let output = Command::new(program)
+fn output(program: &str, arguments: &[&str]) -> Output {
+    Command::new(program)
         .env("PATH", format!("{}:/sbin:/usr/sbin", std::env::var("PATH").unwrap_or_default()))
         .args(arguments)
         .output()
-        .unwrap_or_else(|error| panic!("{program}: {error}"));
+        .unwrap_or_else(|error| panic!("{program}: {error}"))
+}
+
+/// Whether a program succeeds.
+fn may(program: &str, arguments: &[&str]) -> bool {
+    output(program, arguments).status.success()
+}
+
+/// What a program says, which has to succeed.
+pub fn must(program: &str, arguments: &[&str]) -> String {
+    let output = output(program, arguments);
     assert!(output.status.success(), "{program} {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8_lossy(&output.stdout).trim().to_owned()
 }

@@ -1,0 +1,238 @@
+//! What can be said on the command line.
+
+use std::{io::IsTerminal, path::PathBuf};
+
+use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+use orbit::Attributes;
+use tracing_subscriber::filter::LevelFilter;
+
+const USAGE: &str = "orbit [OPTIONS] SRC... DST
+       orbit [OPTIONS] -t DIR SRC...
+       orbit [OPTIONS] -s SRC -d DST
+       orbit capabilities [--json] [PATH | SRC DST]";
+
+const AFTER_HELP: &str = "\
+Where DST is an existing directory, sources are copied into it; otherwise the copy becomes DST.
+
+Exit status: 0 when everything was copied, 1 when something failed (the rest was still copied), \
+2 for wrong usage, 130 when interrupted.
+
+`capabilities` is a command only as the first word: `orbit ./capabilities DST` copies a source of \
+that name. ORBIT_LOG=debug (or trace, or module=level,...) shows what the program does inside.";
+
+/// Copies files and directory trees, faithfully and fast.
+#[derive(Debug, Parser)]
+#[command(
+    name = "orbit",
+    version,
+    override_usage = USAGE,
+    after_help = AFTER_HELP,
+    args_conflicts_with_subcommands = true,
+    disable_help_subcommand = true
+)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
+    #[command(flatten)]
+    pub(crate) copy: CopyArgs,
+}
+
+/// What `orbit` does beside copying.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Try what this kernel and a pair of filesystems can do
+    Capabilities(CapabilitiesArgs),
+}
+
+/// The arguments of `orbit capabilities`.
+#[derive(Debug, Args)]
+#[command(override_usage = "orbit capabilities [--json] [PATH | SRC DST]")]
+pub(crate) struct CapabilitiesArgs {
+    /// One place for both sides, or a source and a destination; the working directory by default
+    #[arg(value_name = "PATH", num_args = 0..=2)]
+    pub(crate) paths: Vec<PathBuf>,
+    /// Print one JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// The arguments of a copy.
+#[derive(Debug, Args)]
+pub(crate) struct CopyArgs {
+    /// Sources, and at the end the destination unless -d or -t names it
+    #[arg(value_name = "PATH")]
+    pub(crate) paths: Vec<PathBuf>,
+    /// A source, before those that are named without an option; may be repeated
+    #[arg(short, long, value_name = "SRC")]
+    pub(crate) source: Vec<PathBuf>,
+    /// The destination
+    #[arg(short, long, value_name = "DST")]
+    pub(crate) dest: Option<PathBuf>,
+    /// Copy into DIR, which must exist
+    #[arg(short, long, value_name = "DIR", conflicts_with_all = ["dest", "no_target_directory"])]
+    pub(crate) target_directory: Option<PathBuf>,
+    /// Let the copy become DST, also where DST is a directory
+    #[arg(short = 'T', long)]
+    pub(crate) no_target_directory: bool,
+
+    /// Workers; by default as many as suit the machine's cores and both storages, see -v
+    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=512))]
+    pub(crate) jobs: Option<u16>,
+    /// What to do with files the destination already has
+    #[arg(long, value_enum, value_name = "HOW", default_value_t)]
+    pub(crate) existing: Existing,
+    /// Keep exactly these of each source, and fail what cannot keep them; without LIST, everything.
+    /// By default everything is kept that privilege and destination allow
+    #[arg(
+        long, value_enum, value_name = "LIST", value_delimiter = ',',
+        num_args = 0..=1, require_equals = true, default_missing_value = "all"
+    )]
+    pub(crate) preserve: Option<Vec<Kept>>,
+    /// Do not keep these
+    #[arg(long, value_enum, value_name = "LIST", value_delimiter = ',', require_equals = true)]
+    pub(crate) no_preserve: Vec<Kept>,
+
+    /// Whether copies share blocks with their sources
+    #[arg(long, value_enum, value_name = "WHEN", default_value_t)]
+    pub(crate) reflink: Reflink,
+    /// Let the kernel move the bytes of files of every size
+    #[arg(long, conflicts_with = "no_zero_copy")]
+    pub(crate) zero_copy: bool,
+    /// Never let the kernel move the bytes; blocks are still shared unless --reflink=never
+    #[arg(long)]
+    pub(crate) no_zero_copy: bool,
+    /// Smallest file whose bytes the kernel moves, such as 64K or 1MiB (both powers of 1024)
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    pub(crate) threshold: Option<u64>,
+    /// Holes: those of the source, every run of zeros, or none
+    #[arg(long, value_enum, value_name = "WHEN", default_value_t)]
+    pub(crate) sparse: Sparse,
+
+    /// Show what is done; twice for each directory, three times for everything
+    #[arg(short, long, action = ArgAction::Count, conflicts_with = "quiet")]
+    pub(crate) verbose: u8,
+    /// Print failures and nothing else
+    #[arg(short, long)]
+    pub(crate) quiet: bool,
+    /// Print the final report as one JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Whether to show progress on standard error: `auto` does where that is a terminal
+    #[arg(long, value_enum, value_name = "WHEN", default_value_t)]
+    pub(crate) progress: ShowProgress,
+}
+
+/// `--existing`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Existing {
+    /// Leave a file of the same size and time alone, replace any other
+    #[default]
+    Update,
+    /// Replace it always
+    Replace,
+    /// Replace it where the source was modified later
+    Newer,
+    /// Leave it alone
+    Skip,
+    /// Leave it alone and report a failure
+    Fail,
+}
+
+/// `--reflink`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Reflink {
+    /// Share blocks where the filesystem can
+    #[default]
+    Auto,
+    /// Share blocks or fail the file
+    Always,
+    /// Never share blocks
+    Never,
+}
+
+/// `--sparse`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Sparse {
+    /// Holes where the source has holes
+    #[default]
+    Auto,
+    /// Also turn runs of zeros into holes
+    Always,
+    /// Write every byte
+    Never,
+}
+
+/// `--progress`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ShowProgress {
+    /// Where standard error is a terminal
+    #[default]
+    Auto,
+    /// Never
+    Never,
+}
+
+/// A name in the lists of `--preserve` and `--no-preserve`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Kept {
+    /// Permissions, with setuid, setgid and sticky
+    Mode,
+    /// Owner and group
+    Ownership,
+    /// Access and modification times
+    Timestamps,
+    /// Extended attributes
+    Xattr,
+    /// POSIX ACLs
+    Acl,
+    /// Hard links within what is copied
+    Links,
+    /// Holes
+    Sparse,
+    /// FIFOs, sockets and device nodes
+    Special,
+    /// All of these
+    All,
+}
+
+impl Kept {
+    /// The attributes that a list of names stands for.
+    pub(crate) fn attributes(names: &[Kept]) -> Attributes {
+        names.iter().fold(Attributes::empty(), |sum, name| sum | name.attribute())
+    }
+
+    fn attribute(self) -> Attributes {
+        match self {
+            Kept::Mode => Attributes::MODE,
+            Kept::Ownership => Attributes::OWNERSHIP,
+            Kept::Timestamps => Attributes::TIMESTAMPS,
+            Kept::Xattr => Attributes::XATTR,
+            Kept::Acl => Attributes::ACL,
+            Kept::Links => Attributes::LINKS,
+            Kept::Sparse => Attributes::SPARSE,
+            Kept::Special => Attributes::SPECIAL,
+            Kept::All => Attributes::all(),
+        }
+    }
+}
+
+impl CopyArgs {
+    /// How much to log.
+    pub(crate) fn log_level(&self) -> LevelFilter {
+        match self.verbose {
+            0 => LevelFilter::ERROR,
+            1 => LevelFilter::INFO,
+            2 => LevelFilter::DEBUG,
+            _ => LevelFilter::TRACE,
+        }
+    }
+
+    /// Whether to show progress.
+    pub(crate) fn shows_progress(&self) -> bool {
+        !self.quiet && self.progress == ShowProgress::Auto && std::io::stderr().is_terminal()
+    }
+}
+
+fn size(text: &str) -> Result<u64, parse_size::Error> {
+    parse_size::Config::new().with_binary().parse_size(text)
+}

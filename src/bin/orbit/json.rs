@@ -1,0 +1,152 @@
+//! What programs read: reports and capabilities as JSON. docs/json.md lists the keys.
+
+use std::{path::Path, time::Duration};
+
+use base64::{Engine, prelude::BASE64_STANDARD};
+use orbit::{Ability, Capabilities, Failure, Filesystem, KernelCopies, Report, Warning};
+use serde_json::{Map, Value, json};
+
+use super::output::cause_text;
+
+/// A report as one object.
+pub(crate) fn report(report: &Report) -> Value {
+    let methods = report.methods().map(
+        |(method, moved)| json!({ "method": method.name(), "files": moved.files, "bytes": moved.bytes }),
+    );
+    let declined = report
+        .zero_copy_declined()
+        .map(|(reason, files)| json!({ "reason": reason.reason(), "files": files }));
+    let counts = report
+        .failure_counts
+        .iter()
+        .map(|((op, errno), count)| json!({ "op": op.verb(), "errno": errno, "count": count }));
+    json!({
+        "complete": report.is_complete(),
+        "cancelled": report.cancelled,
+        "elapsed_seconds": report.elapsed.as_secs_f64(),
+        "totals": totals(report),
+        "methods": methods.collect::<Value>(),
+        "zero_copy_declined": declined.collect::<Value>(),
+        "jobs": {
+            "limit": report.jobs.limit,
+            "peak": report.jobs.peak,
+            "reason": report.jobs.reason,
+        },
+        "warnings": report.warnings.iter().map(warning).collect::<Value>(),
+        "failures": report.failures.iter().map(failure).collect::<Value>(),
+        "failure_counts": counts.collect::<Value>(),
+    })
+}
+
+fn totals(report: &Report) -> Value {
+    let totals = &report.totals;
+    json!({
+        "entries_found": totals.entries_found,
+        "entries_done": totals.entries_done(),
+        "files_copied": totals.files_copied,
+        "directories_created": totals.directories_created,
+        "directories_merged": totals.directories_merged,
+        "symlinks_created": totals.symlinks_created,
+        "hard_links_created": totals.hard_links_created,
+        "specials_created": totals.specials_created,
+        "unchanged": totals.unchanged,
+        "metadata_corrected": totals.metadata_corrected,
+        "skipped": totals.skipped,
+        "changed_while_copied": totals.changed_while_copied,
+        "failed": totals.failed,
+        "bytes_copied": totals.bytes_copied,
+        "bytes_found": totals.bytes_found,
+    })
+}
+
+fn failure(failure: &Failure) -> Value {
+    let mut object = with_path(failure.path());
+    object.insert("op".into(), failure.op().verb().into());
+    object.insert("cause".into(), cause_text(&failure.cause().to_string()).into());
+    object.insert("errno".into(), failure.errno().into());
+    object.into()
+}
+
+fn warning(warning: &Warning) -> Value {
+    let mut object = with_path(&warning.path);
+    object.insert("loss".into(), warning.loss.name().into());
+    object.insert("cause".into(), cause_text(&warning.cause).into());
+    object.insert("count".into(), warning.count.into());
+    object.into()
+}
+
+/// An object with a path: as text, and with its very bytes where text cannot hold it.
+fn with_path(path: &Path) -> Map<String, Value> {
+    let mut object = Map::new();
+    object.insert("path".into(), path.to_string_lossy().into());
+    if path.to_str().is_none() {
+        let bytes = BASE64_STANDARD.encode(path.as_os_str().as_encoded_bytes());
+        object.insert("path_bytes".into(), bytes.into());
+    }
+    object
+}
+
+/// Capabilities as one object.
+pub(crate) fn capabilities(able: &Capabilities) -> Value {
+    let ladders = able.ladders.iter().map(|ladder| {
+        json!({
+            "size": ladder.size,
+            "methods": ladder.methods.iter().map(|method| method.name()).collect::<Value>(),
+            "zero_copy_declined": ladder.declined.map(orbit::Declined::reason),
+        })
+    });
+    let direct = able.conveniences.direct_io_alignment.map(
+        |alignment| json!({ "memory": alignment.memory_alignment, "offset": alignment.offset_alignment }),
+    );
+    json!({
+        "zero_copy": {
+            "available": works(&able.zero_copy()),
+            "system_methods": able.system.methods.iter().map(|method| method.name()).collect::<Value>(),
+            "crosses_filesystems": able.system.cross_filesystem,
+        },
+        "source": filesystem(&able.source),
+        "destination": filesystem(&able.destination),
+        "same_filesystem": able.same_filesystem,
+        "between": copies(&able.between),
+        "within_destination": copies(&able.within),
+        "keeps": {
+            "holes": ability(&able.keeps.holes),
+            "xattrs": ability(&able.keeps.xattrs),
+            "acls": ability(&able.keeps.acls),
+            "time_step_ns": able.keeps.time_step.map(|step: Duration| step.as_nanos() as u64),
+        },
+        "conveniences": {
+            "unnamed_files": ability(&able.conveniences.unnamed_files),
+            "openat2": ability(&able.conveniences.openat2),
+            "direct_io": ability(&able.conveniences.direct_io),
+            "direct_io_alignment": direct,
+            "io_uring": ability(&able.conveniences.io_uring),
+        },
+        "jobs": { "default": able.jobs, "reason": able.jobs_reason },
+        "ladders": ladders.collect::<Value>(),
+    })
+}
+
+fn filesystem(filesystem: &Filesystem) -> Value {
+    let mut object = with_path(&filesystem.path);
+    object.insert("filesystem".into(), filesystem.name.clone().into());
+    object.insert("storage".into(), filesystem.storage.name().into());
+    object.into()
+}
+
+fn copies(copies: &KernelCopies) -> Value {
+    let each = copies.each().map(|(method, able)| (method.name().to_owned(), ability(able)));
+    Map::from_iter(each).into()
+}
+
+fn ability(ability: &Ability) -> Value {
+    json!({ "works": works(ability), "reason": ability.reason().map(cause_text) })
+}
+
+fn works(ability: &Ability) -> Option<bool> {
+    match ability {
+        Ability::Yes => Some(true),
+        Ability::No(_) => Some(false),
+        Ability::Unknown(_) => None,
+    }
+}

@@ -1,0 +1,161 @@
+//! What people read: failures, warnings, the summary.
+
+use std::{
+    fmt::{Display, Write},
+    path::Path,
+    time::Duration,
+};
+
+use indicatif::{BinaryBytes, FormattedDuration, HumanCount};
+use orbit::{Failure, Report, Warning};
+use os_display::Quotable;
+
+/// A path as a shell would take it: quoted where it has to be, control bytes escaped.
+pub(crate) fn quoted(path: &Path) -> impl Display + '_ {
+    path.maybe_quote()
+}
+
+/// The line about one entry that failed.
+pub(crate) fn failure_line(failure: &Failure) -> String {
+    let cause = failure.cause().to_string();
+    format!("orbit: cannot {} {}: {}", failure.op(), quoted(failure.path()), cause_text(&cause))
+}
+
+/// The line about one kind of loss.
+pub(crate) fn warning_line(warning: &Warning) -> String {
+    let Warning { loss, path, cause, count, .. } = warning;
+    let others = match count {
+        0 | 1 => String::new(),
+        _ => format!(" and {} more", HumanCount(count - 1)),
+    };
+    format!("orbit: warning: {}: {}{others}: {}", loss.described(), quoted(path), cause_text(cause))
+}
+
+/// A cause as other commands say it: on one line, and without the number that Rust adds.
+pub(crate) fn cause_text(cause: &str) -> String {
+    const NUMBER: &str = " (os error ";
+    let mut parts = cause.split(NUMBER);
+    let mut text = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        match part.split_once(')') {
+            Some((number, rest)) if number.bytes().all(|byte| byte.is_ascii_digit()) => text += rest,
+            _ => text = text + NUMBER + part,
+        }
+    }
+    text.replace(char::is_control, " ")
+}
+
+/// What was done, in a line; in several with `details`.
+pub(crate) fn summary(report: &Report, details: bool) -> String {
+    let totals = &report.totals;
+    let mut text = if report.cancelled { "interrupted; until then, " } else { "" }.to_owned();
+    text += &format!(
+        "{} copied, {} in {}",
+        counted(totals.files_copied, "file", "files"),
+        BinaryBytes(totals.bytes_copied),
+        took(report.elapsed),
+    );
+    let rate = totals.bytes_copied as f64 / report.elapsed.as_secs_f64();
+    if totals.bytes_copied > 0 && rate.is_finite() {
+        text += &format!(" ({}/s)", BinaryBytes(rate as u64));
+    }
+    for (count, what) in [
+        (totals.unchanged, "unchanged"),
+        (totals.metadata_corrected, "with metadata corrected"),
+        (totals.skipped, "skipped"),
+        (totals.failed, "failed"),
+    ] {
+        if count > 0 {
+            text += &format!(", {} {what}", HumanCount(count));
+        }
+    }
+    text.push('\n');
+    if details {
+        add_details(&mut text, report);
+    }
+    text
+}
+
+fn add_details(text: &mut String, report: &Report) {
+    let totals = &report.totals;
+    let mut line = |args: std::fmt::Arguments<'_>| {
+        writeln!(text, "  {args}").expect("a string takes all that is written to it");
+    };
+    let others = [
+        counted(totals.directories_created, "directory", "directories"),
+        counted(totals.symlinks_created, "symlink", "symlinks"),
+        counted(totals.hard_links_created, "hard link", "hard links"),
+        counted(totals.specials_created, "special file", "special files"),
+    ];
+    line(format_args!("created besides: {}", others.join(", ")));
+    for (method, moved) in report.methods() {
+        let files = counted(moved.files, "file", "files");
+        line(format_args!("by {}: {files}, {}", method.name(), BinaryBytes(moved.bytes)));
+    }
+    for (reason, files) in report.zero_copy_declined() {
+        line(format_args!("zero-copy not used for {}: {}", counted(files, "file", "files"), reason.reason()));
+    }
+    let jobs = &report.jobs;
+    line(format_args!("jobs: {} of at most {} ({})", jobs.peak, jobs.limit, jobs.reason));
+}
+
+fn counted(count: u64, one: &str, many: &str) -> String {
+    format!("{} {}", HumanCount(count), if count == 1 { one } else { many })
+}
+
+fn took(elapsed: Duration) -> String {
+    if elapsed.as_secs() < 60 {
+        format!("{:.2} s", elapsed.as_secs_f64())
+    } else {
+        FormattedDuration(elapsed).to_string()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cause_loses_its_number_and_its_line_breaks() {
+        for (cause, expected) in [
+            ("Permission denied (os error 13)", "Permission denied"),
+            (
+                "No space (os error 28); and it could not be removed: I/O (os error 5)",
+                "No space; and it could not be removed: I/O",
+            ),
+            ("odd (os error x)", "odd (os error x)"),
+            ("internal error:\nboom", "internal error: boom"),
+            ("", ""),
+        ] {
+            assert_eq!(cause_text(cause), expected);
+        }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn names_are_quoted_only_where_a_shell_needs_it() {
+        use std::{ffi::OsStr, os::unix::ffi::OsStrExt};
+        for (name, expected) in [
+            (&b"a/b.c"[..], "a/b.c"),
+            (b"a b", "'a b'"),
+            (b"a\nb", r"$'a\nb'"),
+            (b"\x1b[31m", r"$'\x1B[31m'"),
+            (b"odd\xff", r"$'odd\xFF'"),
+        ] {
+            assert_eq!(quoted(Path::new(OsStr::from_bytes(name))).to_string(), expected);
+        }
+    }
+
+    #[test]
+    fn the_summary_leaves_out_what_did_not_happen() {
+        let mut report = Report::default();
+        report.elapsed = Duration::from_millis(500);
+        assert_eq!(summary(&report, false), "0 files copied, 0 B in 0.50 s\n");
+        report.totals.files_copied = 1;
+        report.totals.bytes_copied = 1 << 20;
+        report.totals.failed = 1_234;
+        assert_eq!(summary(&report, false), "1 file copied, 1.00 MiB in 0.50 s (2.00 MiB/s), 1,234 failed\n");
+        report.cancelled = true;
+        assert!(summary(&report, false).starts_with("interrupted; until then, 1 file"));
+    }
+}

@@ -1,0 +1,178 @@
+//! Lines on standard error, and below them how far the copy has come.
+
+use std::{
+    io::{self, Write},
+    time::Duration,
+};
+
+use indicatif::{BinaryBytes, HumanCount, HumanDuration, MultiProgress, ProgressBar, ProgressStyle};
+use orbit::Progress;
+use tracing_subscriber::fmt::MakeWriter;
+
+use super::output::quoted;
+
+/// Whole lines on standard error, above whatever is displayed there.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Lines(MultiProgress);
+
+impl Lines {
+    pub(crate) fn print(&self, line: &str) {
+        // When nobody takes what is said there, the exit status still says it.
+        let _ = self.write_whole(format!("{line}\n").as_bytes());
+    }
+
+    fn write_whole(&self, text: &[u8]) -> io::Result<()> {
+        self.0.suspend(|| io::stderr().lock().write_all(text))
+    }
+}
+
+impl Write for Lines {
+    fn write(&mut self, text: &[u8]) -> io::Result<usize> {
+        self.write_whole(text).map(|()| text.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl<'a> MakeWriter<'a> for Lines {
+    type Writer = Lines;
+
+    fn make_writer(&'a self) -> Lines {
+        self.clone()
+    }
+}
+
+/// How far the copy has come, in two lines at the bottom of the terminal.
+pub(crate) struct Display {
+    lines: Lines,
+    /// The first line: amounts, in numbers.
+    amounts: ProgressBar,
+    /// The second: the share that is done, once the whole is known, and what is being copied.
+    work: ProgressBar,
+    /// Never shown: it averages the rate.
+    bytes: ProgressBar,
+    is_walked: bool,
+}
+
+impl Display {
+    /// How often the display changes.
+    pub(crate) const INTERVAL: Duration = Duration::from_millis(100);
+
+    pub(crate) fn new(lines: &Lines) -> Display {
+        let bar = |template| lines.0.add(ProgressBar::no_length().with_style(style(template)));
+        Display {
+            amounts: bar("{spinner} {wide_msg}"),
+            work: bar("  {wide_msg}"),
+            lines: lines.clone(),
+            bytes: ProgressBar::hidden(),
+            is_walked: false,
+        }
+    }
+
+    pub(crate) fn show(&mut self, progress: &Progress) {
+        if progress.walked && !self.is_walked {
+            self.is_walked = true;
+            self.work.set_style(style("  {bar:20} {percent:>3}% {wide_msg}"));
+        }
+        let (done, found) = work(progress);
+        self.work.set_length(found);
+        self.work.set_position(done);
+        if let Some(current) = &progress.current {
+            self.work.set_message(quoted(current).to_string());
+        }
+        self.bytes.set_position(progress.totals.bytes_copied);
+        let left = (progress.walked && done > 0).then(|| self.work.eta());
+        self.amounts.set_message(message(progress, self.bytes.per_sec(), left));
+        self.amounts.tick();
+    }
+
+    /// Take it all away.
+    pub(crate) fn clear(self) {
+        self.amounts.finish_and_clear();
+        self.work.finish_and_clear();
+        let _ = self.lines.0.clear();
+    }
+}
+
+fn style(template: &str) -> ProgressStyle {
+    let style = ProgressStyle::with_template(template).expect("the templates are sound");
+    style.progress_chars("━╸ ")
+}
+
+/// How much of a copy is done of how much is known, in bytes and what entries are worth in bytes.
+fn work(progress: &Progress) -> (u64, u64) {
+    /// About as much time as an entry costs beside its content.
+    const ENTRY: u64 = 64 << 10;
+    let totals = &progress.totals;
+    let entries_done = totals.entries_done();
+    let begun = entries_done + progress.workers as u64;
+    // Sizes are known only of files that were begun; the others are taken to be like those.
+    let waiting = totals.entries_found.saturating_sub(begun);
+    let bytes_waiting = totals.bytes_found / begun.max(1) * waiting;
+    let done = totals.bytes_copied + entries_done * ENTRY;
+    let found = totals.bytes_found + bytes_waiting + totals.entries_found * ENTRY;
+    (done, found.max(done))
+}
+
+fn message(progress: &Progress, bytes_per_second: f64, left: Option<Duration>) -> String {
+    let totals = &progress.totals;
+    let mut message = format!(
+        "{} of {}, {} of {} entries{}, {}/s",
+        BinaryBytes(totals.bytes_copied),
+        BinaryBytes(totals.bytes_found.max(totals.bytes_copied)),
+        HumanCount(totals.entries_done()),
+        HumanCount(totals.entries_found),
+        if progress.walked { "" } else { " found so far" },
+        BinaryBytes(bytes_per_second as u64),
+    );
+    if let Some(left) = left {
+        message += &format!(", {:#} left", HumanDuration(left));
+    }
+    message
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn progress(done: u64, found: u64, copied: u64, bytes: u64) -> Progress {
+        let mut progress = Progress::default();
+        progress.totals.files_copied = done;
+        progress.totals.entries_found = found;
+        progress.totals.bytes_copied = copied;
+        progress.totals.bytes_found = bytes;
+        progress
+    }
+
+    fn share(progress: &Progress) -> f64 {
+        let (done, found) = work(progress);
+        done as f64 / found as f64
+    }
+
+    #[test]
+    fn work_is_measured_in_bytes_for_one_large_file_and_in_entries_for_empty_ones() {
+        let mut half_of_one = progress(0, 1, 1 << 30, 2 << 30);
+        half_of_one.workers = 1;
+        assert!((share(&half_of_one) - 0.5).abs() < 0.01);
+        assert!((share(&progress(25, 100, 0, 0)) - 0.25).abs() < 0.01);
+    }
+
+    #[test]
+    fn files_not_begun_are_taken_to_be_like_those_that_were() {
+        let tenth = progress(10, 100, 100 << 20, 100 << 20);
+        assert!((share(&tenth) - 0.1).abs() < 0.01, "{}", share(&tenth));
+        assert_eq!(work(&Progress::default()), (0, 0));
+    }
+
+    #[test]
+    fn the_message_says_what_is_known_only_as_far_as_it_is() {
+        let mut progress = progress(1_000, 2_000, 1 << 20, 2 << 20);
+        let walking = message(&progress, 1024.0, None);
+        assert_eq!(walking, "1.00 MiB of 2.00 MiB, 1,000 of 2,000 entries found so far, 1.00 KiB/s");
+        progress.walked = true;
+        let walked = message(&progress, 1024.0, Some(Duration::from_secs(12)));
+        assert_eq!(walked, "1.00 MiB of 2.00 MiB, 1,000 of 2,000 entries, 1.00 KiB/s, 12s left");
+    }
+}

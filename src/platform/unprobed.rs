@@ -1,0 +1,34 @@
+//! The plain form of the questions that only Linux answers: nobody knows.
+
+use std::{fs::File, io};
+
+use super::Dir;
+use crate::capabilities::DirectIo;
+
+fn unknown<T>() -> io::Result<T> {
+    Err(io::Error::new(io::ErrorKind::Unsupported, "not probed on this system"))
+}
+
+pub(crate) fn filesystem_name(_: &Dir) -> Option<String> {
+    None
+}
+
+pub(crate) fn can_set_xattr(_: &File) -> io::Result<()> {
+    unknown()
+}
+
+pub(crate) fn can_set_acl(_: &File) -> io::Result<()> {
+    unknown()
+}
+
+pub(crate) fn direct_io(_: &File) -> io::Result<DirectIo> {
+    unknown()
+}
+
+pub(crate) fn can_open_beneath(_: &Dir) -> io::Result<()> {
+    unknown()
+}
+
+pub(crate) fn ring_is_disabled() -> Option<String> {
+    None
+}

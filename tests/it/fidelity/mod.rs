@@ -1,0 +1,8 @@
+//! A copy keeps everything of its source, on every filesystem and between any two.
+
+mod attributes;
+mod holes;
+mod links;
+mod owners;
+mod pairs;
+mod specials;
