@@ -3,4 +3,9 @@
 mod support;
 
 #[cfg(target_os = "linux")]
+mod existing;
+
+#[cfg(target_os = "linux")]
 mod fidelity;
+#[cfg(target_os = "linux")]
+mod shapes;

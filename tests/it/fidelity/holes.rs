@@ -67,7 +67,7 @@ fn zeros_become_holes_only_when_asked_and_holes_become_zeros_likewise() {
     let sandbox = Sandbox::on(&mount).dir("src");
     let path = sandbox.path("src/file");
     make_sparse(&path, 12 * MIB, &[(0, &vec![0; 4 * MIB as usize]), (4 * MIB, &noise(10_000, 2))]);
-    let mut copy = |name: &str, sparse| {
+    let copy = |name: &str, sparse| {
         let job = CopyJob::new(sandbox.path("src"), sandbox.path(name));
         assert_complete(&run(job.data(DataOptions::default().sparse(sparse))));
         let tree = Tree::of(&sandbox.path(name));
