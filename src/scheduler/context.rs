@@ -35,6 +35,8 @@ pub(crate) struct Context {
     pub(crate) temporaries: TemporaryNames,
     pub(crate) is_privileged: bool,
     pub(crate) user: u32,
+    /// What the umask leaves of the mode that files are created with, once one was.
+    pub(crate) mode_of_created: OnceLock<u32>,
     /// Whether changing an owner was refused, which it then always is.
     pub(crate) owner_refused: AtomicBool,
     /// With several sources: what this run made, so that one does not replace another's.
@@ -103,6 +105,7 @@ impl Context {
             temporaries: TemporaryNames::new(),
             is_privileged: platform::is_privileged(),
             user: platform::effective_user(),
+            mode_of_created: OnceLock::new(),
             owner_refused: AtomicBool::new(false),
             made: several.then(Arc::default),
             copies: RwLock::default(),

@@ -44,6 +44,15 @@ impl Worker {
         if self.keeps(Attributes::MODE) { 0o600 } else { meta.mode & 0o777 }
     }
 
+    /// The mode of an entry that this run has just created: the umask may take from its owner too.
+    fn mode_of_created(&self, created: Handle<'_>) -> std::io::Result<u32> {
+        if let Some(mode) = self.context.mode_of_created.get() {
+            return Ok(*mode);
+        }
+        let mode = created.meta()?.mode;
+        Ok(*self.context.mode_of_created.get_or_init(|| mode))
+    }
+
     pub(super) fn keeps(&self, attribute: Attributes) -> bool {
         self.context.job.preserve.keeps(attribute)
     }
@@ -60,9 +69,13 @@ impl Worker {
         self.xattrs(subject)?;
         if meta.kind != Kind::Symlink && self.keeps(Attributes::MODE) {
             let mode = self.mode_for(subject, owner);
-            let there = found.map_or(0o600, |found| found.mode);
+            let there = match found {
+                Some(found) => Some(found.mode),
+                None if node.inherits_acl => None, // the ACL had a say in it
+                None => Some(self.mode_of_created(to).during(Op::Stat)?),
+            };
             // A change of owner may have cleared bits (chown(2)).
-            if mode != there || owner != current {
+            if Some(mode) != there || owner != current {
                 let set = to.set_mode(mode);
                 self.kept_or_warned(subject, set, Op::SetMode, Attributes::MODE, Loss::Mode)?;
             }

@@ -25,6 +25,9 @@ use crate::{
 const CHANGED: &str =
     "it changed while it was copied; the copy lacks its time, so that the next run copies it again";
 
+/// From this size on, a file that looks dense is asked for holes.
+const ASK_MIN: u64 = 64 * 1024;
+
 /// A file of the copy that is being filled.
 #[derive(Debug)]
 pub(super) struct Filling {
@@ -33,6 +36,8 @@ pub(super) struct Filling {
     pub(super) meta: Meta,
     pub(super) appearance: Appearance,
     pub(super) done: Done,
+    /// Whether to look for the source's data instead of reading everything.
+    pub(super) seeks_data: bool,
 }
 
 /// How far the content of a file has come.
@@ -146,7 +151,7 @@ impl Worker {
         }
         if let Some(method) = platform::WHOLE_COPY {
             if let Some(staged) = self.copy_whole(at, &source, meta, appearance, &ladder)? {
-                let filling = Filling { source, staged, meta: *meta, appearance, done };
+                let filling = Filling { source, staged, meta: *meta, appearance, done, seeks_data: false };
                 let moved = self.take_moved();
                 return self.finish(at, &filling, Filled::Whole, moved);
             }
@@ -154,7 +159,8 @@ impl Worker {
         }
         let staged = Staged::create(&dirs.target, target_name, mode, appearance, &self.context.temporaries)
             .map_err(|error| self.creation_fault(node, Op::CreateFile, error))?;
-        let filling = Filling { source, staged, meta: *meta, appearance, done };
+        let seeks_data = self.seeks_data(&source, meta);
+        let filling = Filling { source, staged, meta: *meta, appearance, done, seeks_data };
         let filled = caught(|| {
             let filled = self.fill(at, &filling, &ladder);
             #[cfg(test)]
@@ -202,26 +208,35 @@ impl Worker {
             return Ok(Filled::InRanges);
         }
         let transfer = Transfer { files, ladder, pair: &node.pair, zeros: self.zeros() };
-        if self.has_holes(&filling.meta) {
+        if self.has_holes(filling) {
             platform::set_size(files.destination, size).during(Op::Write)?;
         }
-        self.copy_span(transfer, &filling.meta, &mut at, size)?;
+        self.copy_span(transfer, filling.seeks_data, &mut at, size)?;
         if at == size {
             return Ok(Filled::Whole);
         }
-        if self.has_holes(&filling.meta) {
+        if self.has_holes(filling) {
             platform::set_size(files.destination, at).during(Op::Write)?;
         }
         Ok(Filled::Short)
     }
 
     /// Whether the copy gets holes, and therefore its size before its content.
-    pub(super) fn has_holes(&self, meta: &Meta) -> bool {
-        self.zeros() == Zeros::LeaveOut || self.seeks_data(meta)
+    pub(super) fn has_holes(&self, filling: &Filling) -> bool {
+        self.zeros() == Zeros::LeaveOut || filling.seeks_data
     }
 
-    fn seeks_data(&self, meta: &Meta) -> bool {
-        meta.is_sparse() && self.context.job.data.sparse != Sparse::Never && self.keeps(Attributes::SPARSE)
+    /// Whether a file has holes that are to be kept.
+    ///
+    /// Blocks that were reserved and never written are holes too, though they count as allocated;
+    /// they are asked for only in files that are large against the cost of asking.
+    fn seeks_data(&self, source: &File, meta: &Meta) -> bool {
+        let may_skip = self.context.job.data.sparse != Sparse::Never && self.keeps(Attributes::SPARSE);
+        let all = Some((0, meta.size));
+        may_skip
+            && (meta.is_sparse()
+                || meta.size >= ASK_MIN
+                    && platform::next_data(source, 0, meta.size).is_ok_and(|data| data != all))
     }
 
     pub(super) fn zeros(&self) -> Zeros {
@@ -235,11 +250,11 @@ impl Worker {
     pub(super) fn copy_span(
         &mut self,
         transfer: Transfer<'_>,
-        meta: &Meta,
+        seeks_data: bool,
         at: &mut u64,
         end: u64,
     ) -> Result<(), Fault> {
-        if !self.seeks_data(meta) {
+        if !seeks_data {
             return self.with_scratch(|worker, scratch| copy_direct(transfer, at, end, scratch, worker));
         }
         while let Some((data, hole)) =

@@ -67,7 +67,7 @@ impl Worker {
         let dirs = node.dirs().during(Op::Open)?;
         let size = filling.meta.size;
         let destination = &filling.staged.file;
-        let prepared = if self.has_holes(&filling.meta) {
+        let prepared = if self.has_holes(&filling) {
             platform::set_size(destination, size).during(Op::Write)
         } else {
             // Sized by its writes; a filesystem that cannot reserve will allocate as they come.
@@ -126,10 +126,10 @@ impl Worker {
     fn copy_step(&mut self, file: &Wide, at: &mut u64, end: u64) -> Result<(), Fault> {
         #[cfg(test)]
         crate::scheduler::break_down(c"breaks-down-in-ranges", &file.name);
-        let Filling { source, staged, meta, .. } = &file.filling;
+        let Filling { source, staged, seeks_data, .. } = &file.filling;
         let files = Files { source, destination: &staged.file };
         let transfer = Transfer { files, ladder: &file.ladder, pair: &file.node.pair, zeros: self.zeros() };
-        self.copy_span(transfer, meta, at, end)
+        self.copy_span(transfer, *seeks_data, at, end)
     }
 
     /// A range is done with; the last one finishes the file.

@@ -7,11 +7,15 @@ mod capabilities;
 #[cfg(target_os = "linux")]
 mod cli;
 #[cfg(target_os = "linux")]
+mod existing;
+#[cfg(target_os = "linux")]
 mod fidelity;
 #[cfg(target_os = "linux")]
 mod inject;
 #[cfg(target_os = "linux")]
 mod interrupts;
+#[cfg(target_os = "linux")]
+mod shapes;
 #[cfg(unix)]
 mod support;
 #[cfg(target_os = "linux")]

@@ -1,1 +1,112 @@
+//! Sparse files: holes where the source has holes, and not a block more.
 
+use std::fs;
+
+use orbit::{Attributes, CopyJob, DataOptions, Preserve, Reflink, Sparse};
+
+use crate::support::{
+    Filesystem, Mount, Sandbox, assert_complete,
+    awkward::{make_sparse, noise},
+    run,
+    tree::{Content, Tree, assert_matches, assert_same},
+};
+
+const MIB: u64 = 1 << 20;
+const TIB: u64 = 1 << 40;
+
+/// Blocks that a file takes, in bytes, once everything is written.
+fn allocated(path: &std::path::Path) -> u64 {
+    fs::File::open(path).unwrap().sync_all().unwrap();
+    std::os::unix::fs::MetadataExt::blocks(&fs::metadata(path).unwrap()) * 512
+}
+
+fn plant(sandbox: &Sandbox) {
+    let data = noise(8 * MIB as usize, 5);
+    fs::create_dir(sandbox.path("src")).unwrap();
+    let file = |name: &str| sandbox.path("src").join(name);
+    make_sparse(&file("all"), 5 * MIB + 1, &[]);
+    make_sparse(&file("leading"), 6 * MIB, &[(5 * MIB, &data[..MIB as usize])]);
+    make_sparse(&file("middle"), 40 * MIB, &[(0, &data[..5000]), (39 * MIB, &data[..MIB as usize])]);
+    make_sparse(&file("trailing"), 30 * MIB, &[(0, &data)]);
+    make_sparse(&file("zeros"), 2 * MIB, &[(0, &vec![0; MIB as usize]), (MIB, &data[..4096])]);
+    make_sparse(
+        &file("huge"),
+        TIB,
+        &[(TIB / 2 + 12_288, &data[..MIB as usize / 2]), (TIB - MIB, &data[..MIB as usize / 2])],
+    );
+}
+
+#[test]
+fn holes_stay_holes_and_no_block_is_added() {
+    for filesystem in
+        [Filesystem::Ext4, Filesystem::Xfs, Filesystem::XfsPlain, Filesystem::Btrfs, Filesystem::Tmpfs]
+    {
+        let Some(mount) = Mount::new(filesystem, 512) else { return };
+        let sandbox = Sandbox::on(&mount);
+        plant(&sandbox);
+        for (name, reflink, jobs) in
+            [("shared", Reflink::Auto, 2), ("copied", Reflink::Never, 1), ("ranges", Reflink::Never, 4)]
+        {
+            let data = DataOptions::default().reflink(reflink);
+            let job = CopyJob::new(sandbox.path("src"), sandbox.path(name)).data(data).jobs(jobs);
+            assert_complete(&run(job));
+            assert_matches(&Tree::of(&sandbox.path("src")), &sandbox.path(name), &[]);
+            for file in ["all", "leading", "middle", "trailing", "zeros", "huge"] {
+                let (source, copy) =
+                    (allocated(&sandbox.path("src").join(file)), allocated(&sandbox.path(name).join(file)));
+                // An extent tree of another shape may take a block of its own.
+                assert!(copy <= source + 8192, "{filesystem:?} {name} {file}: {source} became {copy}");
+            }
+        }
+    }
+}
+
+#[test]
+fn zeros_become_holes_only_when_asked_and_holes_become_zeros_likewise() {
+    let Some(mount) = Mount::new(Filesystem::Ext4, 256) else { return };
+    let sandbox = Sandbox::on(&mount).dir("src");
+    let path = sandbox.path("src/file");
+    make_sparse(&path, 12 * MIB, &[(0, &vec![0; 4 * MIB as usize]), (4 * MIB, &noise(10_000, 2))]);
+    let copy = |name: &str, sparse| {
+        let job = CopyJob::new(sandbox.path("src"), sandbox.path(name));
+        assert_complete(&run(job.data(DataOptions::default().sparse(sparse))));
+        let tree = Tree::of(&sandbox.path(name));
+        let (Content::Bytes { digest, .. }, size) = (&tree.0[&b"file"[..]].content, 12 * MIB) else {
+            panic!("a file");
+        };
+        assert_eq!(tree.0[&b"file"[..]].size, size);
+        (*digest, allocated(&sandbox.path(name).join("file")))
+    };
+    let (auto, kept) = copy("auto", Sparse::Auto);
+    let (always, least) = copy("always", Sparse::Always);
+    let (never, most) = copy("never", Sparse::Never);
+    assert!(auto == always && always == never);
+    assert!((4 * MIB..5 * MIB).contains(&kept), "{kept}");
+    assert!(least < MIB / 16, "{least}");
+    assert!(most >= 12 * MIB, "{most}");
+}
+
+#[test]
+fn without_sparse_in_the_list_the_content_is_still_right() {
+    let sandbox = Sandbox::new().dir("src");
+    make_sparse(&sandbox.path("src/file"), 3 * MIB, &[(MIB, b"data")]);
+    let job = CopyJob::new(sandbox.path("src"), sandbox.path("dst"));
+    let data = DataOptions::default().reflink(Reflink::Never);
+    assert_complete(&run(job.preserve(Preserve::default().without(Attributes::SPARSE)).data(data)));
+    assert_eq!(sandbox.read("src/file"), sandbox.read("dst/file"));
+    assert!(allocated(&sandbox.path("dst/file")) >= 3 * MIB);
+}
+
+#[test]
+fn reserved_blocks_that_were_never_written_are_not_copied_as_data() {
+    let Some(mount) = Mount::new(Filesystem::Ext4, 256) else { return };
+    let sandbox = Sandbox::on(&mount).dir("src");
+    for (name, size) in [("small", MIB), ("wide", 40 * MIB)] {
+        let file = fs::File::create(sandbox.path("src").join(name)).unwrap();
+        rustix::fs::fallocate(&file, rustix::fs::FallocateFlags::empty(), 0, size).unwrap();
+        std::os::unix::fs::FileExt::write_all_at(&file, b"data", size / 2).unwrap();
+    }
+    assert_complete(&sandbox.copy());
+    assert_same(&sandbox.path("src"), &sandbox.path("dst"));
+    assert!(allocated(&sandbox.path("dst/wide")) < MIB);
+}

@@ -1,1 +1,109 @@
+//! Owners, kept by root and reported by others.
 
+use std::{
+    fs,
+    os::unix::fs::{MetadataExt, chown},
+};
+
+use orbit::Attributes;
+
+use crate::support::{
+    Sandbox,
+    awkward::{set_mode, set_times},
+    driver::{Drive, NOBODY},
+    is_root, skip,
+    tree::{Aspect, assert_same_but},
+};
+
+/// A tree of root's that everybody may read, and a place that `NOBODY` may write to.
+fn sandbox() -> Option<Sandbox> {
+    if !is_root() {
+        skip("becoming another user needs root");
+        return None;
+    }
+    let sandbox = Sandbox::new().opened().dir("to");
+    chown(sandbox.path("to"), Some(NOBODY), Some(NOBODY)).unwrap();
+    let sandbox = sandbox.file("src/dir/file", b"content").file("src/setuid", b"#!").file("src/plain", b"x");
+    set_mode(&sandbox.path("src/setuid"), 0o6755);
+    set_mode(&sandbox.path("src/dir"), 0o555);
+    for name in ["src/dir/file", "src/setuid", "src/dir"] {
+        set_times(&sandbox.path(name), 1_234_567_890, 12_345);
+    }
+    Some(sandbox)
+}
+
+#[test]
+fn an_owner_that_may_not_be_set_is_one_warning_and_setuid_is_dropped() {
+    let Some(sandbox) = sandbox() else { return };
+    let (source, copy) = (sandbox.path("src"), sandbox.path("to/copy"));
+    let driven = Drive::new(&source, &copy).user(NOBODY).run();
+    driven.assert_complete();
+    let mut warnings = driven.warnings.clone();
+    warnings.sort();
+    assert_eq!(warnings, ["Owner 5", "SetId 1"]);
+    let program = fs::metadata(copy.join("setuid")).unwrap();
+    assert_eq!((program.mode() & 0o7777, program.uid(), program.gid()), (0o755, NOBODY, NOBODY));
+    set_mode(&source.join("setuid"), 0o755);
+    // Whoever does not own the source may not read it without leaving a trace.
+    assert_same_but(&source, &copy, &[Aspect::Owner, Aspect::Atime]);
+}
+
+#[test]
+fn a_second_run_by_another_user_finds_nothing_to_do() {
+    let Some(sandbox) = sandbox() else { return };
+    let drive = Drive::new(&sandbox.path("src"), &sandbox.path("to/copy")).user(NOBODY);
+    drive.clone().run().assert_complete();
+    let again = drive.run();
+    again.assert_complete();
+    assert_eq!((again.number("files"), again.number("bytes"), again.number("done")), (0, 0, 5));
+}
+
+#[test]
+fn an_owner_that_was_asked_for_by_name_fails_the_entries() {
+    let Some(sandbox) = sandbox() else { return };
+    let drive = Drive::new(&sandbox.path("src"), &sandbox.path("to/copy")).user(NOBODY);
+    let driven = drive.requiring(Attributes::OWNERSHIP).run();
+    assert!(!driven.is_complete());
+    assert!(driven.failures.iter().all(|line| line.contains("cannot set owner of")), "{:?}", driven.failures);
+    assert!(!sandbox.path("to/copy/plain").exists(), "what failed is removed");
+}
+
+#[test]
+fn what_may_not_be_read_fails_and_the_rest_is_copied() {
+    let Some(sandbox) = sandbox() else { return };
+    let sandbox = sandbox.file("src/secret", b"no").file("src/closed/in", b"no");
+    set_mode(&sandbox.path("src/secret"), 0o600);
+    set_mode(&sandbox.path("src/closed"), 0o700);
+    let driven = Drive::new(&sandbox.path("src"), &sandbox.path("to/copy")).user(NOBODY).run();
+    assert!(!driven.is_complete());
+    assert_eq!((driven.number("failed"), driven.number("files")), (2, 3));
+    assert!(driven.failures.iter().all(|line| line.contains("cannot open")), "{:?}", driven.failures);
+    assert_eq!(driven.number("found"), driven.number("done"));
+    assert!(!sandbox.path("to/copy/closed").exists());
+}
+
+#[test]
+fn a_destination_that_may_not_be_written_to_is_one_failure() {
+    let Some(sandbox) = sandbox() else { return };
+    let driven = Drive::new(&sandbox.path("src"), &sandbox.path("copy")).user(NOBODY).run();
+    assert_eq!(driven.failures.len(), 1);
+    assert!(driven.failures[0].contains("cannot create directory"), "{:?}", driven.failures);
+    assert!(!sandbox.path("copy").exists());
+}
+
+#[test]
+fn closed_directories_of_ones_own_are_filled_and_closed_again() {
+    let Some(sandbox) = sandbox() else { return };
+    let drive = Drive::new(&sandbox.path("src"), &sandbox.path("to/copy")).user(NOBODY);
+    drive.clone().run().assert_complete();
+    let sandbox = sandbox.file("src/dir/new", b"new");
+    // The mode is the source's again in the end, or the one that the copy had.
+    drive.clone().run().assert_complete();
+    let mode = || fs::metadata(sandbox.path("to/copy/dir")).unwrap().mode() & 0o7777;
+    assert_eq!((sandbox.read("to/copy/dir/new"), mode()), (b"new".to_vec(), 0o555));
+    let sandbox = sandbox.file("src/dir/newer", b"newer");
+    set_mode(&sandbox.path("to/copy/dir"), 0o511);
+    drive.without(Attributes::MODE).run().assert_complete();
+    let mode = fs::metadata(sandbox.path("to/copy/dir")).unwrap().mode() & 0o7777;
+    assert_eq!((sandbox.read("to/copy/dir/newer"), mode), (b"newer".to_vec(), 0o511));
+}

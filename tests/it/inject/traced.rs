@@ -13,13 +13,16 @@ use std::{
 use tempfile::TempDir;
 
 use super::driver;
-use crate::support::skip;
+use crate::support::{is_root, skip};
 
 /// Whether a process can be traced here; says why not.
 pub(super) fn can_trace() -> bool {
     static CAN: OnceLock<bool> = OnceLock::new();
     let tries = || Command::new("strace").args(["-qq", "-o", "/dev/null", "true"]).output();
-    let can = *CAN.get_or_init(|| tries().is_ok_and(|output| output.status.success()));
+    // Where only ancestors may trace (Documentation/admin-guide/LSM/Yama.rst), attaching needs root.
+    let scope = || fs::read_to_string("/proc/sys/kernel/yama/ptrace_scope").unwrap_or_default();
+    let may_attach = || is_root() || ["", "0"].contains(&scope().trim());
+    let can = *CAN.get_or_init(|| may_attach() && tries().is_ok_and(|output| output.status.success()));
     if !can {
         skip("strace is not installed, or may not trace");
     }
@@ -217,10 +220,10 @@ impl Summary {
         for line in text.lines() {
             if let Some(failure) = line.strip_prefix("failure ") {
                 summary.failures.push(failure.to_owned());
-            } else if let Some((what, number)) = line.rsplit_once(' ') {
-                if let Ok(number) = number.parse() {
-                    summary.counts.insert(what.to_owned(), number);
-                }
+            } else if let Some((what, number)) = line.rsplit_once(' ')
+                && let Ok(number) = number.parse()
+            {
+                summary.counts.insert(what.to_owned(), number);
             }
         }
         summary

@@ -1,0 +1,14 @@
+//! Trees of hard shapes: wide, deep, tangled, lying, moving.
+//!
+//! The sizes are for every day; `ORBIT_TEST_SCALE=full` makes them the ones that are promised.
+
+mod changing;
+mod deep;
+mod lies;
+mod many;
+mod memory;
+
+/// A size for every day, or the full one.
+fn scaled(everyday: usize, full: usize) -> usize {
+    if std::env::var("ORBIT_TEST_SCALE").is_ok_and(|scale| scale == "full") { full } else { everyday }
+}
