@@ -325,6 +325,12 @@ impl Worker {
             is_new: true,
             times: !has_changed,
         })?;
+        if has_changed && self.keeps(Attributes::TIMESTAMPS) {
+            // Neither the source's time nor the present, which might turn out to be equal: a time
+            // that no later run can take for a finished copy's, whatever its policy.
+            let never = Stamp { secs: 0, nanos: 0 };
+            let _ = Handle::Open(&staged.file).set_times(meta.accessed, never);
+        }
         if node.pair.storage == plan::Storage::Remote {
             // Some servers report a full disk only now (close(2)); a second descriptor's close
             // flushes as well, and leaves the first for the rename.

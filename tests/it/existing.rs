@@ -374,8 +374,8 @@ fn leftover_temporaries_are_removed_and_locked_ones_are_not() {
     drop(held);
     assert_complete(&sandbox.copy());
     assert!(!sandbox.path("dst/dir").join(alive).exists());
-    // Beside a single file as well.
-    let sandbox = sandbox.file(format!("dst/{stale}"), b"of a run that died");
+    // Beside a single file as well, which a run that died was about to replace.
+    let sandbox = sandbox.file(format!("dst/{stale}"), b"of a run that died").file("dst/file", b"old");
     assert_complete(&run(CopyJob::new(sandbox.path("src/dir/file"), sandbox.path("dst/file"))));
     assert!(!sandbox.path("dst").join(stale).exists());
 }
