@@ -42,6 +42,8 @@ pub(crate) const WHOLE_COPY: Option<Method> = Some(Method::Reflink);
 pub(crate) const ACCESS_ACL: &CStr = c"system.posix_acl_access";
 /// Linux's name for a default ACL, which no file has here.
 pub(crate) const DEFAULT_ACL: &CStr = c"system.posix_acl_default";
+/// Other names of ACLs, which no file has here.
+pub(crate) const ACL_ALIASES: &[&CStr] = &[];
 
 /// Whether a directory has been listed: it is listed in one piece.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

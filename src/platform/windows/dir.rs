@@ -88,9 +88,9 @@ impl Dir {
         Ok(self.clone())
     }
 
-    /// The directory above this one.
-    pub(crate) fn open_parent(&self) -> io::Result<Dir> {
-        self.open_dir(c"..")
+    /// The source directory `name`.
+    pub(crate) fn open_source_dir(&self, name: &CStr) -> io::Result<Dir> {
+        self.open_dir(name)
     }
 
     pub(crate) fn meta(&self) -> io::Result<Meta> {
@@ -100,6 +100,15 @@ impl Dir {
     /// Metadata of the entry `name` itself, not of what it may link to.
     pub(crate) fn stat(&self, name: &CStr) -> io::Result<Meta> {
         meta(&open_itself(&self.at(name), FILE_READ_ATTRIBUTES)?)
+    }
+
+    /// Metadata of what the entry `name` leads to, through symbolic links.
+    pub(crate) fn stat_through(&self, name: &CStr) -> io::Result<Meta> {
+        let file = OpenOptions::new()
+            .access_mode(FILE_READ_ATTRIBUTES)
+            .custom_flags(FILE_FLAG_BACKUP_SEMANTICS)
+            .open(self.at(name))?;
+        meta(&file)
     }
 
     pub(super) fn open_for_metadata(&self, name: &CStr) -> io::Result<File> {

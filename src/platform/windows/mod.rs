@@ -27,3 +27,5 @@ pub(crate) const WHOLE_COPY: Option<Method> = Some(Method::System);
 pub(crate) const ACCESS_ACL: &CStr = c"system.posix_acl_access";
 /// Linux's name for a default ACL, which no file has here.
 pub(crate) const DEFAULT_ACL: &CStr = c"system.posix_acl_default";
+/// Other names of ACLs, which no file has here.
+pub(crate) const ACL_ALIASES: &[&CStr] = &[];

@@ -129,3 +129,74 @@ fn wide(path: &Path) -> Vec<u16> {
 fn check(done: windows_sys::core::BOOL) -> io::Result<()> {
     if done == 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn what_the_system_tells_of_the_content_reaches_the_listener() {
+        let mut heard = Vec::new();
+        let mut note = |bytes| {
+            heard.push(bytes);
+            heard.len() < 2
+        };
+        let mut moved: &mut dyn FnMut(u64) -> bool = &mut note;
+        let listener = (&raw mut moved).cast::<c_void>().cast_const();
+        let none = ptr::null_mut();
+        // SAFETY: `listener` is what `copy_file` passes, and lives until the end of the test.
+        let answers = [(7, 1), (9, 2)]
+            .map(|(bytes, stream)| unsafe { progress(9, 9, 9, bytes, stream, 0, none, none, listener) });
+        assert_eq!(answers, [PROGRESS_CONTINUE, PROGRESS_CANCEL]);
+        assert_eq!(heard, [7, 0]);
+    }
+
+    #[test]
+    fn a_copy_never_overwrites_and_one_that_is_stopped_leaves_nothing() {
+        let root = tempfile::TempDir::new().unwrap();
+        let (from, to) = (root.path().join("from"), root.path().join("to"));
+        fs::write(&from, vec![1; 4 << 20]).unwrap();
+        fs::write(&to, b"there").unwrap();
+        let refused = copy_file(&from, &to, &mut |_| true).unwrap_err();
+        assert_eq!(refused.kind(), io::ErrorKind::AlreadyExists);
+        assert_eq!(fs::read(&to).unwrap(), b"there");
+
+        fs::remove_file(&to).unwrap();
+        let mut calls = 0;
+        let stopped = copy_file(&from, &to, &mut |_| {
+            calls += 1;
+            false
+        });
+        if calls == 0 {
+            return eprintln!("skipped: this system, Wine perhaps, never calls the progress routine");
+        }
+        assert!(stopped.is_err());
+        assert!(!to.exists());
+    }
+
+    #[test]
+    fn a_rename_to_a_name_that_is_taken_fails() {
+        let root = tempfile::TempDir::new().unwrap();
+        let (from, to) = (root.path().join("from"), root.path().join("to"));
+        fs::write(&from, b"from").unwrap();
+        fs::write(&to, b"to").unwrap();
+        assert_eq!(rename_new(&from, &to).unwrap_err().kind(), io::ErrorKind::AlreadyExists);
+        fs::remove_file(&to).unwrap();
+        rename_new(&from, &to).unwrap();
+        assert_eq!(fs::read(&to).unwrap(), b"from");
+    }
+
+    #[test]
+    fn an_open_file_tells_its_path_and_its_names() {
+        let root = tempfile::TempDir::new().unwrap();
+        let (first, second) = (root.path().join("first"), root.path().join("second"));
+        fs::write(&first, b"x").unwrap();
+        fs::hard_link(&first, &second).unwrap();
+        let [one, two] = [&first, &second].map(|path| File::open(path).unwrap());
+        assert_eq!(identity(&one).unwrap(), identity(&two).unwrap());
+        assert_eq!(identity(&one).unwrap().1, 2);
+        assert_eq!(path_of(&one).unwrap(), fs::canonicalize(&first).unwrap());
+    }
+}
