@@ -78,7 +78,11 @@ fn every_policy_does_what_it_says_to_files_links_and_fifos() {
             _ => {
                 assert_eq!(found, text("dst", "dst", "dst"));
                 assert_eq!((totals.files_copied, totals.failed), (1, 5));
-                assert!(causes(&report).iter().all(|cause| cause.contains("exists")), "{:?}", causes(&report));
+                assert!(
+                    causes(&report).iter().all(|cause| cause.contains("exists")),
+                    "{:?}",
+                    causes(&report)
+                );
             }
         }
         assert_eq!(totals.entries_found, totals.entries_done());
@@ -204,7 +208,8 @@ fn a_replaced_file_is_another_inode_until_then_the_old_one_is_whole() {
 
 #[test]
 fn one_file_is_never_copied_onto_itself_however_it_is_spelled() {
-    let sandbox = Sandbox::new().file("dir/file", b"content").symlink("dir", "alias").symlink("file", "dir/link");
+    let sandbox =
+        Sandbox::new().file("dir/file", b"content").symlink("dir", "alias").symlink("file", "dir/link");
     fs::hard_link(sandbox.path("dir/file"), sandbox.path("dir/hard")).unwrap();
     let mut spelled = vec!["dir/file", "dir/./file", "dir/../dir/file", "alias/file", "dir/hard", "dir/link"];
     let bound = if is_root() { Some(Bound::new(&sandbox, "dir", "bound")) } else { None };
@@ -376,7 +381,8 @@ fn leftover_temporaries_are_removed_and_locked_ones_are_not() {
 
 #[test]
 fn merging_keeps_what_the_source_does_not_have() {
-    let sandbox = Sandbox::new().file("src/both/new", b"n").file("dst/both/old", b"o").file("dst/alone/x", b"x");
+    let sandbox =
+        Sandbox::new().file("src/both/new", b"n").file("dst/both/old", b"o").file("dst/alone/x", b"x");
     let report = sandbox.copy();
     assert_complete(&report);
     assert_eq!((report.totals.directories_merged, report.totals.files_copied), (2, 1));

@@ -4,8 +4,13 @@ mod support;
 
 #[cfg(target_os = "linux")]
 mod existing;
-
 #[cfg(target_os = "linux")]
 mod fidelity;
+#[cfg(target_os = "linux")]
+mod library;
+#[cfg(target_os = "linux")]
+mod property;
+#[cfg(target_os = "linux")]
+mod race;
 #[cfg(target_os = "linux")]
 mod shapes;

@@ -78,7 +78,8 @@ fn inodes(dir: &Path) -> usize {
 fn more_names_than_one_inode_may_have_become_several_inodes_and_one_warning() {
     const MOST_ON_EXT4: u64 = 65_000;
     let names = scaled(70_000, 100_000) as u64;
-    let (Some(xfs), Some(ext4)) = (Mount::new(Filesystem::Xfs, 512), Mount::new(Filesystem::Ext4, 512)) else {
+    let (Some(xfs), Some(ext4)) = (Mount::new(Filesystem::Xfs, 512), Mount::new(Filesystem::Ext4, 512))
+    else {
         return;
     };
     let (source, other) = (Sandbox::on(&xfs), Sandbox::on(&ext4));
