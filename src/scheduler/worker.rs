@@ -73,7 +73,11 @@ impl Worker {
         };
         while let Some(unit) = worker.next() {
             // Entries are guarded one by one; this is for what lies between them.
-            if let Err(fault) = caught(|| Ok(worker.perform(unit))) {
+            let performed = caught(|| {
+                worker.perform(unit);
+                Ok(())
+            });
+            if let Err(fault) = performed {
                 let path = worker.context.job.sources.first().cloned().unwrap_or_default();
                 worker.fail_at(fault.at(path));
             }
@@ -158,13 +162,21 @@ impl Worker {
 
     /// Do something about an entry so that a panic is a failure of that entry alone.
     pub(crate) fn guarded(&mut self, node: &Arc<Node>, name: &CStr, work: impl FnOnce(&mut Worker)) {
-        if let Err(fault) = caught(|| Ok(work(self))) {
+        let worked = caught(|| {
+            work(self);
+            Ok(())
+        });
+        if let Err(fault) = worked {
             self.fail(node, name, fault);
         }
     }
 
     fn guarded_source(&mut self, index: usize) {
-        if let Err(fault) = caught(|| Ok(self.source(index))) {
+        let begun = caught(|| {
+            self.source(index);
+            Ok(())
+        });
+        if let Err(fault) = begun {
             let path = self.context.job.sources[index].clone();
             self.fail_at(fault.at(path));
         }

@@ -75,8 +75,9 @@ fn a_file_that_becomes_something_else_is_copied_as_either_and_never_waited_for()
         }
         let copy = |number: usize| {
             // A new destination, and one that has something.
-            let target = sandbox.path(if number % 2 == 0 { "dst" } else { "merged" });
-            if number % 2 == 0 {
+            let is_new = number.is_multiple_of(2);
+            let target = sandbox.path(if is_new { "dst" } else { "merged" });
+            if is_new {
                 let _ = fs::remove_dir_all(&target);
             }
             run(CopyJob::new(sandbox.path("src"), target).existing(Existing::Replace))
