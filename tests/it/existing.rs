@@ -89,10 +89,11 @@ fn every_policy_does_what_it_says_to_files_links_and_fifos() {
     }
 }
 
+type Maker = fn(&Path);
+
 #[test]
 fn only_a_file_link_or_equal_special_file_is_replaced() {
-    type Make = fn(&Path);
-    let makers: [(&str, Make); 4] = [
+    let makers: [(&str, Maker); 4] = [
         ("file", |path| fs::write(path, b"source").unwrap()),
         ("dir", |path| fs::create_dir(path).unwrap()),
         ("link", |path| std::os::unix::fs::symlink("elsewhere", path).unwrap()),
