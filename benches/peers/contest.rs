@@ -135,7 +135,7 @@ fn run(args: Args) -> Result<()> {
                 continue;
             }
         };
-        println!("{}", contest.section());
+        println!("{}", contest.section(&results.machine));
         results.contests.push(contest);
         write(&results)?;
     }

@@ -10,7 +10,7 @@ use serde::Serialize;
 pub(crate) struct Machine {
     kernel: String,
     cpu: String,
-    cores: usize,
+    pub(crate) cores: usize,
     memory_mib: u64,
 }
 
@@ -77,6 +77,17 @@ impl Ground {
     pub(crate) fn described(&self) -> String {
         format!("{} on {} ({})", self.filesystem, self.device, self.mount_options)
     }
+}
+
+/// CPU seconds that this machine has spent so far, by whomever, hypervisor included.
+pub(crate) fn busy_s() -> f64 {
+    const TICKS: f64 = 100.0; // a second, for user space, on every architecture of today
+    let text = fs::read_to_string("/proc/stat").unwrap_or_default();
+    let line = text.lines().next().unwrap_or_default();
+    let times: Vec<f64> = line.split_whitespace().skip(1).flat_map(str::parse).collect();
+    // user, nice, system, idle, iowait, irq, softirq, steal; what follows is in user already
+    let busy = times.iter().take(8).enumerate().filter(|(index, _)| ![3, 4].contains(index));
+    busy.map(|(_, ticks)| ticks / TICKS).sum()
 }
 
 /// Memory that can be had without swapping, in bytes.

@@ -6,7 +6,9 @@
 //! - deleting and writing back the copy before would be timed with the next: it is removed, and the
 //!   filesystem synced, before each run;
 //! - a program's peak memory includes, by the kernel's reckoning, that of the process which started
-//!   it: a small process of its own starts each copier, so that the floor is low and equal for all.
+//!   it: a small process of its own starts each copier, so that the floor is low and equal for all;
+//! - another program's work slows some runs and not others: how much CPU time went elsewhere is
+//!   noted with each run.
 //!
 //! CPU seconds are those of the copier and its children, in user and kernel mode; what the kernel
 //! does on threads of its own (writing back, the loop device) is nobody's.
@@ -28,7 +30,7 @@ use nix::sys::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::{arena, peer::Contender};
+use crate::{arena, machine, peer::Contender};
 
 /// What one copy took.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
@@ -37,6 +39,8 @@ pub(crate) struct Run {
     /// User and system.
     pub(crate) cpu_s: f64,
     pub(crate) rss_kib: i64,
+    /// CPU seconds that all others used meanwhile, the kernel's own threads included.
+    pub(crate) others_cpu_s: f64,
 }
 
 /// What is in the page cache when a copy begins.
@@ -70,16 +74,19 @@ fn start(mut command: impl Iterator<Item = OsString>) -> Result<serde_json::Valu
     let program = command.next().context("no program to start")?;
     let mut copier = Command::new(program);
     copier.args(command).stdin(Stdio::null()).stdout(Stdio::null());
+    let busy_before = machine::busy_s();
     let started = Instant::now();
     let status = copier.status()?;
     let wall_s = started.elapsed().as_secs_f64();
+    let busy_s = machine::busy_s() - busy_before;
     if !status.success() {
         bail!("{status}");
     }
     // Of all children there were; there was one.
     let used = getrusage(UsageWho::RUSAGE_CHILDREN)?;
-    let cpu_us = used.user_time().num_microseconds() + used.system_time().num_microseconds();
-    Ok(serde_json::to_value(Run { wall_s, cpu_s: cpu_us as f64 / 1e6, rss_kib: used.max_rss() })?)
+    let cpu_s = (used.user_time().num_microseconds() + used.system_time().num_microseconds()) as f64 / 1e6;
+    let others_cpu_s = (busy_s - cpu_s).max(0.0); // counted in ticks, so it may come out a little below
+    Ok(serde_json::to_value(Run { wall_s, cpu_s, rss_kib: used.max_rss(), others_cpu_s })?)
 }
 
 /// Let a contender copy `source` to `destination`, where nothing is left of the copy before.

@@ -94,6 +94,13 @@ impl Contest {
         )
     }
 
+    /// Which part of the machine's CPU time went elsewhere during the runs.
+    fn elsewhere(&self, cores: usize) -> f64 {
+        let runs = || self.rows.iter().flat_map(|row| &row.runs);
+        let wall_s: f64 = runs().map(|run| run.wall_s).sum();
+        runs().map(|run| run.others_cpu_s).sum::<f64>() / (wall_s * cores as f64).max(f64::MIN_POSITIVE)
+    }
+
     /// A Markdown table, with its columns aligned so that it reads well as text too.
     fn table(&self) -> String {
         const HEAD: [&str; 8] = [
@@ -137,8 +144,14 @@ impl Contest {
     }
 
     /// The section about this tree.
-    pub(crate) fn section(&self) -> String {
-        let mut text = format!("## {}\n\n{}\n", self.title(), self.ground.described());
+    pub(crate) fn section(&self, machine: &Machine) -> String {
+        let percent = self.elsewhere(machine.cores) * 100.0;
+        let mut text = format!(
+            "## {}\n\n{}. During the runs {percent:.0} % of the machine's CPU time went elsewhere, to the kernel's own \
+             threads and other programs.\n",
+            self.title(),
+            self.ground.described()
+        );
         if let Some(doubt) = self.ground.doubt {
             text += &format!("\n**Do not believe these times**: {doubt}.\n");
         }
@@ -165,7 +178,7 @@ impl Results {
     pub(crate) fn markdown(&self) -> String {
         let mut text = self.heading();
         for contest in &self.contests {
-            let _ = write!(text, "\n{}", contest.section()); // writing to a String cannot fail
+            let _ = write!(text, "\n{}", contest.section(&self.machine)); // writing to a String cannot fail
         }
         text
     }

@@ -84,10 +84,11 @@ impl Worker {
     fn work(&mut self) {
         while let Some(unit) = self.next() {
             // Entries are guarded one by one; this is for what lies between them.
-            if let Err(fault) = caught(|| {
+            let performed = caught(|| {
                 self.perform(unit);
                 Ok(())
-            }) {
+            });
+            if let Err(fault) = performed {
                 let path = self.context.job.sources.first().cloned().unwrap_or_default();
                 self.fail_at(fault.at(path));
             }
@@ -175,19 +176,21 @@ impl Worker {
 
     /// Do something about an entry so that a panic is a failure of that entry alone.
     pub(crate) fn guarded(&mut self, node: &Arc<Node>, name: &CStr, work: impl FnOnce(&mut Worker)) {
-        if let Err(fault) = caught(|| {
+        let worked = caught(|| {
             work(self);
             Ok(())
-        }) {
+        });
+        if let Err(fault) = worked {
             self.fail(node, name, fault);
         }
     }
 
     fn guarded_source(&mut self, index: usize) {
-        if let Err(fault) = caught(|| {
+        let begun = caught(|| {
             self.source(index);
             Ok(())
-        }) {
+        });
+        if let Err(fault) = begun {
             let path = self.context.job.sources[index].clone();
             self.fail_at(fault.at(path));
         }

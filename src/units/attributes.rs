@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::{
-    Node,
+    Node, acl,
     entry::{First, Item},
     node::Owner,
 };
@@ -22,6 +22,7 @@ use crate::{
 
 const SETUID: u32 = 0o4000;
 const SETGID: u32 = 0o2000;
+const GROUP_RIGHTS: u32 = 0o070;
 
 /// An entry whose copy is to get the source's attributes.
 pub(super) struct Subject<'a> {
@@ -66,9 +67,12 @@ impl Worker {
             None => node.born(to).during(Op::Stat)?,
         };
         let owner = if self.keeps(Attributes::OWNERSHIP) { self.owner(subject, current)? } else { current };
-        self.xattrs(subject)?;
+        let lost_acl = self.xattrs(subject)?;
         if meta.kind != Kind::Symlink && self.keeps(Attributes::MODE) {
-            let mode = self.mode_for(subject, owner);
+            let mut mode = self.mode_for(subject, owner);
+            if let Some(group_rights) = lost_acl {
+                mode = mode & !GROUP_RIGHTS | group_rights;
+            }
             let there = match found {
                 Some(found) => Some(found.mode),
                 None if node.inherits_acl => None, // the ACL had a say in it
@@ -220,7 +224,9 @@ impl Worker {
     }
 
     /// Copy extended attributes and ACLs, and remove what the copy inherited beyond them.
-    fn xattrs(&mut self, subject: &Subject<'_>) -> Result<(), Fault> {
+    ///
+    /// Where the access ACL could not be kept: what it leaves to the owning group.
+    fn xattrs(&mut self, subject: &Subject<'_>) -> Result<Option<u32>, Fault> {
         let mut listed = std::mem::take(&mut self.attribute_names);
         let mut value = std::mem::take(&mut self.attribute_value);
         let done = self.xattrs_with(subject, &mut listed, &mut value);
@@ -233,7 +239,7 @@ impl Worker {
         subject: &Subject<'_>,
         listed: &mut Vec<u8>,
         value: &mut Vec<u8>,
-    ) -> Result<(), Fault> {
+    ) -> Result<Option<u32>, Fault> {
         let Subject { node, from, to, meta, is_new, .. } = *subject;
         let mut length = 0;
         let asks = self.keeps(Attributes::XATTR) || self.keeps(Attributes::ACL);
@@ -245,9 +251,13 @@ impl Worker {
                 }
                 Err(error) => {
                     self.xattr_not_kept(subject, error, Op::ReadXattrs, false)?;
+                    if !is_new {
+                        return Ok(None); // nobody can say what the copy should lose
+                    }
                 }
             }
         }
+        let mut lost_acl = None;
         let names = || c_strings(&listed[..length]);
         if meta.kind != Kind::Symlink && self.keeps(Attributes::MODE) && (node.inherits_acl || !is_new) {
             // An inherited ACL would let others in through the group bits of the mode (acl(5)).
@@ -283,9 +293,14 @@ impl Worker {
             if let Err(error) = set {
                 let op = if is_acl { Op::SetAcl } else { Op::SetXattrs };
                 self.xattr_not_kept(subject, error, op, is_acl)?;
+                if name == ACCESS_ACL {
+                    // Its mask must not become the rights of the owning group.
+                    let length = from.xattr(name, value).during(Op::ReadXattrs)?;
+                    lost_acl = acl::group_rights(&value[..length]);
+                }
             }
         }
-        Ok(())
+        Ok(lost_acl)
     }
 
     /// Remove the users' attributes that the source does not have from an existing copy.

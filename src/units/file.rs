@@ -25,6 +25,10 @@ use crate::{
 const CHANGED: &str =
     "it changed while it was copied; the copy lacks its time, so that the next run copies it again";
 
+/// How many seconds older than its source a copy says to be whose source changed meanwhile: more
+/// than the step of any clock.
+const CHANGED_BEFORE: i64 = 10;
+
 /// From this size on, a file that looks dense is asked for holes.
 const ASK_MIN: u64 = 64 * 1024;
 
@@ -325,6 +329,11 @@ impl Worker {
             is_new: true,
             times: !has_changed,
         })?;
+        if has_changed && self.keeps(Attributes::TIMESTAMPS) {
+            // Its own time could be the source's: both were written within a tick of one clock.
+            let modified = Stamp { secs: meta.modified.secs - CHANGED_BEFORE, ..meta.modified };
+            Handle::Open(&staged.file).set_times(meta.accessed, modified).during(Op::SetTimes)?;
+        }
         if node.pair.storage == plan::Storage::Remote {
             // Some servers report a full disk only now (close(2)); a second descriptor's close
             // flushes as well, and leaves the first for the rename.

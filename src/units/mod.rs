@@ -1,5 +1,6 @@
 //! What there is to do for each kind of entry.
 
+mod acl;
 mod attributes;
 mod descriptors;
 mod directory;

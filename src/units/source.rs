@@ -192,14 +192,14 @@ impl Worker {
                 (default_jobs(cores, from, to), default_jobs_reason(cores, from, to))
             }
         };
+        if limits.engine < jobs {
+            jobs = limits.engine;
+            reason += ", bounded by the engine";
+        }
         let workers_max = context.descriptors.workers_max();
         if workers_max < jobs {
             jobs = workers_max;
             reason += ", bounded by the limit of open files";
-        }
-        if limits.engine < jobs {
-            jobs = limits.engine;
-            reason += ", bounded by the engine";
         }
         if context.jobs_reason.set(reason).is_ok() {
             context.queue.set_limit(jobs);

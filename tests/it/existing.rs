@@ -89,10 +89,11 @@ fn every_policy_does_what_it_says_to_files_links_and_fifos() {
     }
 }
 
+type Maker = fn(&Path);
+
 #[test]
 fn only_a_file_link_or_equal_special_file_is_replaced() {
-    type Make = fn(&Path);
-    let makers: [(&str, Make); 4] = [
+    let makers: [(&str, Maker); 4] = [
         ("file", |path| fs::write(path, b"source").unwrap()),
         ("dir", |path| fs::create_dir(path).unwrap()),
         ("link", |path| std::os::unix::fs::symlink("elsewhere", path).unwrap()),
@@ -374,8 +375,8 @@ fn leftover_temporaries_are_removed_and_locked_ones_are_not() {
     drop(held);
     assert_complete(&sandbox.copy());
     assert!(!sandbox.path("dst/dir").join(alive).exists());
-    // Beside a single file as well.
-    let sandbox = sandbox.file(format!("dst/{stale}"), b"of a run that died");
+    // Beside a single file as well, which a run that died was about to replace.
+    let sandbox = sandbox.file(format!("dst/{stale}"), b"of a run that died").file("dst/file", b"old");
     assert_complete(&run(CopyJob::new(sandbox.path("src/dir/file"), sandbox.path("dst/file"))));
     assert!(!sandbox.path("dst").join(stale).exists());
 }

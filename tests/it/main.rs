@@ -15,6 +15,12 @@ mod inject;
 #[cfg(target_os = "linux")]
 mod interrupts;
 #[cfg(target_os = "linux")]
+mod library;
+#[cfg(target_os = "linux")]
+mod property;
+#[cfg(target_os = "linux")]
+mod race;
+#[cfg(target_os = "linux")]
 mod shapes;
 #[cfg(unix)]
 mod support;

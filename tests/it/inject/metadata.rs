@@ -261,3 +261,20 @@ fn links_that_are_refused_become_second_copies() {
         assert!(totals[1] >= 1, "{name}: the first link was made");
     }
 }
+
+#[test]
+fn a_lost_acl_never_gives_its_mask_to_the_owning_group() {
+    if !can_trace() || !has_program("setfacl") {
+        return;
+    }
+    let Some(mount) = Mount::new(Filesystem::Ext4, 32) else { return };
+    let sandbox = Sandbox::on(&mount).file("src/f", b"secret");
+    let file = sandbox.path("src/f");
+    crate::support::must("setfacl", &["-m", "u:77:rw,g::-", file.to_str().unwrap()]);
+    let copy = Traced::copy(sandbox.path("src"), sandbox.path("dst")).fault("fsetxattr", "error=EOPNOTSUPP");
+    let outcome = copy.run();
+    assert!(outcome.calls.iter().any(Call::is_injected));
+    let mode = |path: std::path::PathBuf| fs::metadata(path).unwrap().mode();
+    assert_eq!(mode(file) & 0o070, 0o060, "the mask, to those who do not ask for the ACL");
+    assert_eq!(mode(sandbox.path("dst/f")) & 0o077, 0o004, "the group had no rights, others could read");
+}

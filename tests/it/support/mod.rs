@@ -89,7 +89,7 @@ pub fn run(job: CopyJob) -> Report {
 #[track_caller]
 pub fn assert_complete(report: &Report) {
     let failures: Vec<_> =
-        report.failures.iter().map(|failure| format!("{failure}: {}", failure.cause())).collect();
+        report.failures.iter().take(20).map(|failure| format!("{failure}: {}", failure.cause())).collect();
     assert!(report.is_complete(), "{failures:?}");
 }
 

@@ -108,7 +108,7 @@ impl Mount {
 
     fn mount_on_tmpfs(&mut self, filesystem: Filesystem, at: &str, mebibytes: u64) {
         if filesystem == Filesystem::Tmpfs {
-            must("mount", &["-t", "tmpfs", "-o", &format!("size={mebibytes}m"), "tmpfs", at]);
+            must("mount", &["-t", "tmpfs", "-o", &format!("size={mebibytes}m,nr_inodes=0"), "tmpfs", at]);
             return;
         }
         let below = Mount::new(Filesystem::Tmpfs, mebibytes).expect("whoever mounts this may mount a tmpfs");

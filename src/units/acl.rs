@@ -1,0 +1,41 @@
+//! What a POSIX ACL says, for destinations that cannot hold it.
+
+/// The rights of the owning group, as mode bits, in an access ACL as the kernel gives it out.
+///
+/// The group bits of the mode are the ACL's mask, the most that any named user or group may have
+/// (acl(5)); without the ACL they would be the owning group's own. `None` for what is no such ACL.
+pub(super) fn group_rights(acl: &[u8]) -> Option<u32> {
+    const VERSION: [u8; 4] = 2_u32.to_le_bytes(); // linux/posix_acl_xattr.h
+    const GROUP: u16 = 0x04;
+    const MASK: u16 = 0x10;
+    let entries = acl.strip_prefix(&VERSION)?;
+    let rights_of = |wanted: u16| {
+        entries.chunks_exact(8).find_map(|entry| {
+            let tag = u16::from_le_bytes([entry[0], entry[1]]);
+            let rights = u16::from_le_bytes([entry[2], entry[3]]);
+            (tag == wanted).then_some(u32::from(rights & 7))
+        })
+    };
+    Some((rights_of(GROUP)? & rights_of(MASK).unwrap_or(7)) << 3)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn acl(entries: &[(u16, u16)]) -> Vec<u8> {
+        let entries = entries.iter().flat_map(|(tag, rights)| {
+            [tag.to_le_bytes(), rights.to_le_bytes(), [0xff; 2], [0xff; 2]].concat()
+        });
+        2_u32.to_le_bytes().into_iter().chain(entries).collect()
+    }
+
+    #[test]
+    fn the_group_has_its_own_rights_within_the_mask() {
+        let named = acl(&[(0x01, 6), (0x02, 7), (0x04, 4), (0x10, 6), (0x20, 0)]);
+        assert_eq!(group_rights(&named), Some(0o40));
+        assert_eq!(group_rights(&acl(&[(0x01, 6), (0x04, 7), (0x10, 5), (0x20, 0)])), Some(0o50));
+        assert_eq!(group_rights(&acl(&[(0x01, 6), (0x04, 6), (0x20, 0)])), Some(0o60));
+        assert_eq!(group_rights(b"something else"), None);
+    }
+}
