@@ -10,7 +10,6 @@ use std::{
 #[non_exhaustive]
 #[expect(missing_docs, reason = "each name is the words that `Display` gives it")]
 pub enum Op {
-    Start,
     Open,
     Stat,
     List,
@@ -42,7 +41,6 @@ impl Op {
     #[must_use]
     pub fn verb(self) -> &'static str {
         match self {
-            Op::Start => "start copying",
             Op::Open => "open",
             Op::Stat => "stat",
             Op::List => "list",

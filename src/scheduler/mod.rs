@@ -3,6 +3,7 @@
 mod context;
 mod outcome;
 mod queue;
+mod tell;
 mod unit;
 mod worker;
 

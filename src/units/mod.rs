@@ -16,6 +16,7 @@ mod stage;
 mod symlink;
 mod whole;
 mod wide;
+mod xattrs;
 
 pub(crate) use descriptors::Descriptors;
 pub(crate) use links::{LinkCache, LinkGroups, Parked};

@@ -1,0 +1,135 @@
+//! What a worker tells: counts, records, failures and warnings, in batches.
+
+use std::{
+    ffi::CStr,
+    sync::{Arc, atomic::Ordering},
+    time::{Duration, Instant},
+};
+
+use super::{Record, Worker, outcome::Current};
+use crate::{
+    entry::Kind,
+    error::{Failure, Fault, Op},
+    event::Done,
+    method::Method,
+    report::{Loss, Warning},
+    transfer::Watch,
+    units::{Node, Place},
+};
+
+impl Worker {
+    /// How often a worker tells what it did.
+    const TELL: Duration = Duration::from_millis(20);
+    /// How many small entries pass between looks at the clock.
+    const LOOK: u32 = 16;
+    /// A call that moves this many bytes is worth a look at the clock.
+    const LARGE_CALL: u64 = 1 << 20;
+    /// Entries of which a record is kept at most before they are told.
+    const RECORDS: usize = 1024;
+
+    /// Look at the clock now and then, and tell what was done.
+    pub(super) fn look(&mut self) {
+        self.entries_since_look += 1;
+        if self.entries_since_look >= Self::LOOK {
+            self.entries_since_look = 0;
+            self.tell_if_due();
+        }
+    }
+
+    fn tell_if_due(&mut self) {
+        if self.told.elapsed() >= Self::TELL || self.outcomes.records.len() >= Self::RECORDS {
+            self.tell();
+        }
+    }
+
+    pub(super) fn tell(&mut self) {
+        self.told = Instant::now();
+        if !self.outcomes.is_empty() {
+            // Waits when the supervisor is behind: a slow reader of events slows the run. When
+            // there is no supervisor any more, the run is being cancelled and nobody listens.
+            let _ = self.context.outcomes.blocking_send(std::mem::take(&mut self.outcomes));
+        }
+    }
+
+    /// What each method moved since this was last asked.
+    pub(crate) fn take_moved(&mut self) -> [u64; Method::ALL.len()] {
+        std::mem::take(&mut self.moved_of_file)
+    }
+
+    /// Count a file for the method that moved most of it.
+    pub(crate) fn count_file(&mut self, moved: &[u64; Method::ALL.len()]) {
+        let most = (0..moved.len()).max_by_key(|index| moved[*index]).expect("there are methods");
+        if moved[most] > 0 {
+            self.outcomes.moved[most].files += 1;
+        }
+    }
+
+    /// Say which entry is being worked on: each large one, and now and then a small one.
+    pub(crate) fn announce(&mut self, place: &Arc<Place>, name: &CStr) {
+        self.outcomes.current = Some(Current { place: place.clone(), name: name.to_owned() });
+    }
+
+    /// Note what became of an entry.
+    pub(crate) fn record(&mut self, place: &Arc<Place>, name: &CStr, kind: Kind, done: Done, bytes: u64) {
+        let totals = &mut self.outcomes.totals;
+        match done {
+            Done::Created | Done::Replaced => match kind {
+                Kind::File => totals.files_copied += 1,
+                Kind::Directory => totals.directories_created += 1,
+                Kind::Symlink => totals.symlinks_created += 1,
+                _ => totals.specials_created += 1,
+            },
+            Done::Linked => totals.hard_links_created += 1,
+            Done::Merged => totals.directories_merged += 1,
+            Done::Unchanged => totals.unchanged += 1,
+            Done::Corrected => totals.metadata_corrected += 1,
+            Done::Skipped => totals.skipped += 1,
+        }
+        if self.context.records_wanted.load(Ordering::Relaxed) {
+            let record = Record { place: place.clone(), name: name.into(), kind, done, bytes };
+            self.outcomes.records.push(record);
+        }
+    }
+
+    /// Note that an entry failed; a run that was cancelled does not fail what it leaves undone.
+    pub(crate) fn fail(&mut self, node: &Node, name: &CStr, fault: Fault) {
+        let path = match fault.op {
+            Op::Open | Op::Stat | Op::List | Op::Read | Op::ReadSymlink | Op::ReadXattrs | Op::Copy => {
+                node.place.source_path(name)
+            }
+            _ => node.place.target_path(name),
+        };
+        self.fail_at(fault.at(path));
+    }
+
+    pub(crate) fn fail_at(&mut self, failure: Failure) {
+        if self.is_cancelled() && failure.cause().kind() == std::io::ErrorKind::Interrupted {
+            return;
+        }
+        self.outcomes.totals.failed += 1;
+        self.outcomes.failures.push(failure);
+    }
+
+    /// Note that something could not be kept.
+    pub(crate) fn warn(&mut self, loss: Loss, node: &Node, name: &CStr, cause: &str) {
+        if let Some(known) = self.outcomes.warnings.iter_mut().find(|warning| warning.loss == loss) {
+            known.count += 1;
+            return;
+        }
+        let path = node.place.target_path(name);
+        self.outcomes.warnings.push(Warning { loss, path, cause: cause.to_owned(), count: 1 });
+    }
+}
+
+impl Watch for Worker {
+    fn is_cancelled(&self) -> bool {
+        self.context.cancel.is_cancelled()
+    }
+
+    fn advanced(&mut self, method: Method, bytes: u64) {
+        self.outcomes.totals.bytes_copied += bytes;
+        self.outcomes.moved[method.index()].bytes += bytes;
+        self.moved_of_file[method.index()] += bytes;
+        if bytes >= Self::LARGE_CALL { self.tell_if_due() } else { self.look() }
+    }
+}

@@ -1,0 +1,188 @@
+//! Extended attributes and ACLs of an entry.
+
+use std::{
+    ffi::{CStr, CString},
+    sync::atomic::Ordering,
+};
+
+use super::{acl, attributes::Subject};
+use crate::{
+    entry::Kind,
+    error::{During, Fault, Op},
+    options::Attributes,
+    platform::{self, ACCESS_ACL, ACL_ALIASES, DEFAULT_ACL, Handle},
+    report::Loss,
+    scheduler::Worker,
+};
+
+impl Worker {
+    /// Whether extended attributes or ACLs differ, asked only where they may have changed since the
+    /// copy was made: that has moved the source's ctime.
+    pub(super) fn have_xattrs_changed(&mut self, subject: &Subject<'_>) -> bool {
+        let Subject { from, to, meta, found, .. } = *subject;
+        let keeps_any = self.keeps(Attributes::XATTR) || self.keeps(Attributes::ACL);
+        let may_have = found.is_none_or(|found| meta.changed > found.changed);
+        keeps_any
+            && may_have
+            && self.xattrs_of(from, |_| true) != {
+                let wanted = self.xattr_names(from);
+                self.xattrs_of(to, |name| {
+                    attribute_of(name) == Attributes::ACL
+                        || is_users(name)
+                        || wanted.iter().any(|wanted| wanted.as_c_str() == name)
+                })
+            }
+    }
+
+    /// The names of the extended attributes that are to be kept.
+    fn xattr_names(&mut self, of: Handle<'_>) -> Vec<CString> {
+        let length = of.list_xattrs(&mut self.attribute_names).unwrap_or(0);
+        c_strings(&self.attribute_names[..length])
+            .filter(|name| self.keeps(attribute_of(name)))
+            .map(CStr::to_owned)
+            .collect()
+    }
+
+    /// The extended attributes that are to be kept, those of them that `wants` names.
+    fn xattrs_of(&mut self, of: Handle<'_>, wants: impl Fn(&CStr) -> bool) -> Vec<(CString, Vec<u8>)> {
+        let names = self.xattr_names(of).into_iter().filter(|name| wants(name));
+        let value = &mut self.attribute_value;
+        let with_value = |name: CString| {
+            let length = of.xattr(&name, value).ok()?;
+            Some((name, value[..length].to_vec()))
+        };
+        let mut found: Vec<_> = names.filter_map(with_value).collect();
+        found.sort_unstable();
+        found
+    }
+
+    /// Copy extended attributes and ACLs, and remove what the copy inherited beyond them.
+    ///
+    /// Where the access ACL could not be kept: what it leaves to the owning group.
+    pub(super) fn xattrs(&mut self, subject: &Subject<'_>) -> Result<Option<u32>, Fault> {
+        let mut listed = std::mem::take(&mut self.attribute_names);
+        let mut value = std::mem::take(&mut self.attribute_value);
+        let done = self.xattrs_with(subject, &mut listed, &mut value);
+        (self.attribute_names, self.attribute_value) = (listed, value);
+        done
+    }
+
+    fn xattrs_with(
+        &mut self,
+        subject: &Subject<'_>,
+        listed: &mut Vec<u8>,
+        value: &mut Vec<u8>,
+    ) -> Result<Option<u32>, Fault> {
+        let Subject { node, from, to, meta, is_new, .. } = *subject;
+        let mut length = 0;
+        let asks = self.keeps(Attributes::XATTR) || self.keeps(Attributes::ACL);
+        if asks && !node.pair.source_lacks_xattrs.load(Ordering::Relaxed) {
+            match from.list_xattrs(listed) {
+                Ok(bytes) => length = bytes,
+                Err(error) if platform::lacks_xattrs(&error) => {
+                    node.pair.source_lacks_xattrs.store(true, Ordering::Relaxed);
+                }
+                Err(error) => {
+                    self.xattr_not_kept(subject, error, Op::ReadXattrs, false)?;
+                    if !is_new {
+                        return Ok(None); // nobody can say what the copy should lose
+                    }
+                }
+            }
+        }
+        let mut lost_acl = None;
+        let names = || c_strings(&listed[..length]);
+        if meta.kind != Kind::Symlink && self.keeps(Attributes::MODE) && (node.inherits_acl || !is_new) {
+            // An inherited ACL would let others in through the group bits of the mode (acl(5)).
+            let inheritable = [ACCESS_ACL, DEFAULT_ACL];
+            let count = if meta.kind == Kind::Directory { 2 } else { 1 };
+            for acl in &inheritable[..count] {
+                if !(self.keeps(Attributes::ACL) && names().any(|name| name == *acl)) {
+                    match to.remove_xattr(acl) {
+                        Err(error) if !platform::is_no_xattr(&error) && !platform::lacks_xattrs(&error) => {
+                            self.xattr_not_kept(subject, error, Op::SetAcl, true)?;
+                        }
+                        _ => {}
+                    }
+                }
+            }
+        }
+        if !is_new && self.keeps(Attributes::XATTR) {
+            self.remove_other_xattrs(subject, &names().map(CStr::to_owned).collect::<Vec<_>>(), value)?;
+        }
+        for name in names() {
+            let is_acl = attribute_of(name) == Attributes::ACL;
+            if !self.keeps(attribute_of(name)) {
+                continue;
+            }
+            let set = match from.xattr(name, value) {
+                Ok(length) => to.set_xattr(name, &value[..length]),
+                Err(error) if platform::is_no_xattr(&error) => continue, // removed meanwhile
+                Err(error) => {
+                    self.xattr_not_kept(subject, error, Op::ReadXattrs, is_acl)?;
+                    continue;
+                }
+            };
+            if let Err(error) = set {
+                let op = if is_acl { Op::SetAcl } else { Op::SetXattrs };
+                self.xattr_not_kept(subject, error, op, is_acl)?;
+                if name == ACCESS_ACL {
+                    // Its mask must not become the rights of the owning group.
+                    let length = from.xattr(name, value).during(Op::ReadXattrs)?;
+                    lost_acl = acl::group_rights(&value[..length]);
+                }
+            }
+        }
+        Ok(lost_acl)
+    }
+
+    /// Remove the users' attributes that the source does not have from an existing copy.
+    fn remove_other_xattrs(
+        &mut self,
+        subject: &Subject<'_>,
+        kept: &[CString],
+        buffer: &mut Vec<u8>,
+    ) -> Result<(), Fault> {
+        let Ok(length) = subject.to.list_xattrs(buffer) else { return Ok(()) };
+        let others: Vec<CString> = c_strings(&buffer[..length])
+            .filter(|name| is_users(name) && !kept.iter().any(|kept| kept.as_c_str() == *name))
+            .map(CStr::to_owned)
+            .collect();
+        for name in others {
+            subject.to.remove_xattr(&name).during(Op::SetXattrs)?;
+        }
+        Ok(())
+    }
+
+    fn xattr_not_kept(
+        &mut self,
+        subject: &Subject<'_>,
+        error: std::io::Error,
+        op: Op,
+        is_acl: bool,
+    ) -> Result<(), Fault> {
+        if !platform::is_xattr_not_kept(&error) {
+            return Err(Fault::new(op, error));
+        }
+        let (attribute, loss) =
+            if is_acl { (Attributes::ACL, Loss::Acl) } else { (Attributes::XATTR, Loss::Xattr) };
+        self.not_kept(subject, error, op, attribute, loss)
+    }
+}
+
+/// The names in a list of extended attributes, without those that only repeat an ACL.
+fn c_strings(list: &[u8]) -> impl Iterator<Item = &CStr> {
+    list.split_inclusive(|byte| *byte == 0)
+        .filter_map(|name| CStr::from_bytes_with_nul(name).ok())
+        .filter(|name| !ACL_ALIASES.contains(name))
+}
+
+/// Which kind of attribute an extended attribute is.
+fn attribute_of(name: &CStr) -> Attributes {
+    if name == ACCESS_ACL || name == DEFAULT_ACL { Attributes::ACL } else { Attributes::XATTR }
+}
+
+/// Whether an extended attribute belongs to the users, and not to the system.
+fn is_users(name: &CStr) -> bool {
+    name.to_bytes().starts_with(b"user.")
+}
