@@ -21,7 +21,7 @@ impl Worker {
     pub(super) fn have_xattrs_changed(&mut self, subject: &Subject<'_>) -> bool {
         let Subject { from, to, meta, found, .. } = *subject;
         let keeps_any = self.keeps(Attributes::XATTR) || self.keeps(Attributes::ACL);
-        let may_have = found.is_none_or(|found| meta.changed > found.changed);
+        let may_have = found.is_none_or(|found| meta.changed >= found.changed);
         keeps_any
             && may_have
             && self.xattrs_of(from, |_| true) != {
