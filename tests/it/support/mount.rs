@@ -134,10 +134,10 @@ impl Mount {
 
 impl Drop for Mount {
     fn drop(&mut self) {
-        let _ = Command::new("umount").arg("-l").arg(&self.path).status();
+        let _ = may("umount", &["-l", self.path.to_str().unwrap_or_default()]);
         let _ = fs::remove_dir(&self.path);
         if let Some(device) = &self.device {
-            let _ = Command::new("losetup").args(["--detach", device]).status();
+            let _ = may("losetup", &["--detach", device]);
         }
         if let Some(image) = &self.image {
             let _ = fs::remove_file(image);
