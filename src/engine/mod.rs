@@ -76,11 +76,13 @@ impl EngineBuilder {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "an engine needs at least one worker"));
         }
         let limit = self.jobs.unwrap_or(Engine::JOBS_MAX).min(Semaphore::MAX_PERMITS);
+        let descriptors = Arc::new(Descriptors::within_limit(limit));
+        let limit = limit.min(descriptors.workers_max());
         let shared = Shared {
             jobs: self.jobs,
             permits: Arc::new(Semaphore::new(limit)),
             limit,
-            descriptors: Arc::new(Descriptors::within_limit(limit)),
+            descriptors,
             waiting_runs: Arc::default(),
             active: watch::Sender::new(0),
         };

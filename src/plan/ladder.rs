@@ -24,6 +24,8 @@ pub(crate) struct Pair {
     refused: AtomicU8,
     /// Whether the source's filesystem turned out to have no extended attributes.
     pub(crate) source_lacks_xattrs: AtomicBool,
+    /// The mode that what is created with the least rights turns out to have.
+    pub(crate) mode_of_created: OnceLock<u32>,
     /// The step of the destination's modification times, once it mattered.
     pub(crate) granularity: OnceLock<Granularity>,
 }
@@ -35,6 +37,7 @@ impl Pair {
             storage,
             refused: AtomicU8::new(0),
             source_lacks_xattrs: AtomicBool::new(false),
+            mode_of_created: OnceLock::new(),
             granularity: OnceLock::new(),
         }
     }

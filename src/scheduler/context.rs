@@ -35,14 +35,14 @@ pub(crate) struct Context {
     pub(crate) temporaries: TemporaryNames,
     pub(crate) is_privileged: bool,
     pub(crate) user: u32,
-    /// What the umask leaves of the mode that files are created with, once one was.
-    pub(crate) mode_of_created: OnceLock<u32>,
     /// Whether changing an owner was refused, which it then always is.
     pub(crate) owner_refused: AtomicBool,
     /// With several sources: what this run made, so that one does not replace another's.
     pub(crate) made: Option<Arc<Made>>,
     /// Directories that are the copies of sources: never to be copied themselves.
     pub(crate) copies: RwLock<HashSet<FileId>>,
+    /// With several sources: directories of the copy whose leftovers were removed.
+    pub(crate) swept: Mutex<HashSet<FileId>>,
     /// The directory that holds the copies; open once, however many sources there are.
     pub(crate) target: OnceLock<Arc<Dir>>,
     pub(crate) jobs_limit: JobsLimit,
@@ -100,15 +100,15 @@ impl Context {
             queue,
             outcomes,
             cancel,
-            links: LinkGroups::default(),
+            links: LinkGroups::new(several),
             descriptors: shares.descriptors,
             temporaries: TemporaryNames::new(),
             is_privileged: platform::is_privileged(),
             user: platform::effective_user(),
-            mode_of_created: OnceLock::new(),
             owner_refused: AtomicBool::new(false),
             made: several.then(Arc::default),
             copies: RwLock::default(),
+            swept: Mutex::default(),
             target: OnceLock::new(),
             jobs_limit: shares.jobs_limit,
             jobs_reason: OnceLock::new(),

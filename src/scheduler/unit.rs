@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::{
+    entry::FileId,
     platform::Names,
     units::{Node, Parked, Wide},
 };
@@ -17,7 +18,7 @@ pub(crate) enum Unit {
     /// Copy these entries of a directory.
     Batch(Batch),
     /// Copy this name of a link group, whose first name could not be copied.
-    Heir(Parked),
+    Heir(Parked, FileId),
     /// Copy this range of a large file.
     Range(RangeOf),
 }
@@ -79,7 +80,7 @@ impl Unit {
     /// Give away half of it, where it can be divided.
     pub(crate) fn split(&mut self) -> Option<Unit> {
         match self {
-            Unit::Source(_) | Unit::List(_) | Unit::Heir(_) => None,
+            Unit::Source(_) | Unit::List(_) | Unit::Heir(..) => None,
             Unit::Batch(batch) => batch.split().map(Unit::Batch),
             Unit::Range(range) => range.split().map(Unit::Range),
         }

@@ -111,9 +111,9 @@ impl Worker {
             Unit::Source(index) => self.guarded_source(index),
             Unit::List(node) => self.list(node),
             Unit::Batch(batch) => self.batch(batch),
-            Unit::Heir(heir) => {
+            Unit::Heir(heir, group) => {
                 let Parked { node, name } = heir;
-                self.guarded(&node, &name, |worker| worker.heir(&node, &name));
+                self.guarded(&node, &name, |worker| worker.heir(&node, &name, group));
                 self.release(node);
             }
             Unit::Range(range) => {

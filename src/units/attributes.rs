@@ -20,6 +20,7 @@ use crate::{
 const SETUID: u32 = 0o4000;
 const SETGID: u32 = 0o2000;
 const GROUP_RIGHTS: u32 = 0o070;
+const OTHERS_WRITE: u32 = 0o022;
 
 /// An entry whose copy is to get the source's attributes.
 pub(super) struct Subject<'a> {
@@ -43,12 +44,12 @@ impl Worker {
     }
 
     /// The mode of an entry that this run has just created: the umask may take from its owner too.
-    fn mode_of_created(&self, created: Handle<'_>) -> std::io::Result<u32> {
-        if let Some(mode) = self.context.mode_of_created.get() {
+    fn mode_of_created(&self, node: &Node, created: Handle<'_>) -> std::io::Result<u32> {
+        if let Some(mode) = node.pair.mode_of_created.get() {
             return Ok(*mode);
         }
         let mode = created.meta()?.mode;
-        Ok(*self.context.mode_of_created.get_or_init(|| mode))
+        Ok(*node.pair.mode_of_created.get_or_init(|| mode))
     }
 
     pub(super) fn keeps(&self, attribute: Attributes) -> bool {
@@ -73,7 +74,7 @@ impl Worker {
             let there = match found {
                 Some(found) => Some(found.mode),
                 None if node.inherits_acl => None, // the ACL had a say in it
-                None => Some(self.mode_of_created(to).during(Op::Stat)?),
+                None => Some(self.mode_of_created(node, to).during(Op::Stat)?),
             };
             // A change of owner may have cleared bits (chown(2)).
             if Some(mode) != there || owner != current {
@@ -88,16 +89,44 @@ impl Worker {
         Ok(())
     }
 
+    /// Whether a file that looks the same must be copied all the same, because correcting it in place
+    /// would do what no copy may.
+    pub(super) fn must_be_new(&self, at: Item<'_>, meta: &Meta, found: &Meta) -> bool {
+        let (from, to) = at.handles();
+        let Item { node, name, .. } = at;
+        let subject = Subject { node, name, from, to, meta, found: Some(found), is_new: false, times: true };
+        // It would lend the rights of setuid to content that a stranger may have written.
+        let lends = self.context.is_privileged
+            && meta.mode & (SETUID | SETGID) != 0
+            && self.keeps(Attributes::MODE | Attributes::OWNERSHIP)
+            && (Owner::of(found) != Owner::of(meta)
+                || found.mode & OTHERS_WRITE != 0 && found.mode != meta.mode);
+        // It would change another file that the source does not link it to.
+        let is_shared = found.nlink > 1 && self.keeps(Attributes::LINKS) && !self.is_linked(meta);
+        lends || is_shared && self.differs(&subject, Granularity::Nanos(1))
+    }
+
     /// Leave an entry's content alone, and correct its metadata where that differs.
     pub(super) fn keep(&mut self, at: Item<'_>, meta: &Meta, found: &Meta) -> Result<First, Fault> {
         let Item { node, dirs, name } = at;
-        let target_name = node.place.target_name(name);
-        let (from, to) = (Handle::Entry(&dirs.source, name), Handle::Entry(&dirs.target, target_name));
-        let subject = Subject { node, name, from, to, meta, found: Some(found), is_new: false, times: true };
+        let (from, to) = at.handles();
+        let mut subject =
+            Subject { node, name, from, to, meta, found: Some(found), is_new: false, times: true };
         let granularity = self.granularity(node, dirs, meta, found);
         let have_xattrs_changed = self.have_xattrs_changed(&subject);
         let mut is_corrected = have_xattrs_changed;
         if have_xattrs_changed || self.differs(&subject, granularity) {
+            // The very file that was looked at, where it may be opened, and none put in its place.
+            let file = match meta.kind {
+                Kind::File => dirs.target.open_existing(node.place.target_name(name)).ok(),
+                _ => None,
+            };
+            if let Some(file) = &file {
+                subject.to = Handle::Open(file);
+                if subject.to.meta().during(Op::Stat)?.id != found.id {
+                    return Err(Fault::refused(Op::Replace, "it was replaced meanwhile"));
+                }
+            }
             self.attributes(&subject)?;
             // Where the destination cannot keep it, there is nothing to correct, today or tomorrow.
             let now = to.meta().during(Op::Stat)?;

@@ -71,7 +71,7 @@ impl Worker {
         }
         let inherits_acl = if existed { has_default_acl(&target) } else { parent.inherits_acl };
         if existed {
-            self.sweep(&target, &parent.place.target_path(name));
+            self.sweep(&target, found.id, &parent.place.target_path(name));
         }
         let pair = if parent.source_id.dev == meta.id.dev && parent.target.id.dev == found.id.dev {
             parent.pair.clone()
@@ -127,8 +127,19 @@ impl Worker {
     }
 
     /// Remove what runs that died have left in a directory of the copy, as far as that works.
-    pub(super) fn sweep(&mut self, target: &Dir, path: &Path) {
-        if let Err(error) = stage::sweep(target, &mut self.listing) {
+    ///
+    /// Once a run, before any of its entries is begun there: what comes later may be this run's own.
+    pub(super) fn sweep(&mut self, target: &Dir, id: FileId, path: &Path) {
+        let context = self.context.clone();
+        // Held throughout: a worker on another source of the same directory waits for the end.
+        let mut swept = match context.job.sources.len() {
+            1 => None, // each directory is entered once
+            _ => Some(context.swept.lock().unwrap_or_else(PoisonError::into_inner)),
+        };
+        if swept.as_mut().is_some_and(|swept| !swept.insert(id)) {
+            return;
+        }
+        if let Err(error) = stage::sweep(target, &mut self.listing, &context.cancel) {
             tracing::debug!(path = %path.display(), %error, "leftovers not removed");
         }
     }
@@ -229,6 +240,7 @@ impl Worker {
         node.resume_parent(&dirs);
         let (from, to) = (Handle::Open(&dirs.source), Handle::Open(&dirs.target));
         let now = if node.existed { to.meta().during(Op::Stat)? } else { node.target };
+        let mut done = Ok(());
         let subject = Subject {
             node,
             name: c"",
@@ -243,11 +255,11 @@ impl Worker {
             || self.differs(&subject, Granularity::Nanos(1))
             || self.have_xattrs_changed(&subject)
         {
-            self.attributes(&subject)?;
+            done = self.attributes(&subject);
         }
         match node.closes_to {
-            Some(mode) if mode != now.mode => to.set_mode(mode).during(Op::SetMode),
-            _ => Ok(()),
+            Some(mode) if mode != now.mode => done.and(to.set_mode(mode).during(Op::SetMode)),
+            _ => done,
         }
     }
 

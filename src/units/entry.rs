@@ -14,9 +14,10 @@ use crate::{
     event::Done,
     options::Attributes,
     plan::{Action, decide},
-    platform::{self, Dir},
+    platform::{self, Dir, Handle},
     report::Loss,
     scheduler::{Unit, Worker, caught},
+    transfer::Watch,
 };
 
 /// One entry of a directory in flight.
@@ -25,6 +26,14 @@ pub(super) struct Item<'a> {
     pub(super) node: &'a Arc<Node>,
     pub(super) dirs: &'a Dirs,
     pub(super) name: &'a CStr,
+}
+
+impl<'a> Item<'a> {
+    /// The source's entry and the copy's, by name.
+    pub(super) fn handles(self) -> (Handle<'a>, Handle<'a>) {
+        let target_name = self.node.place.target_name(self.name);
+        (Handle::Entry(&self.dirs.source, self.name), Handle::Entry(&self.dirs.target, target_name))
+    }
 }
 
 /// How an entry was dealt with.
@@ -54,7 +63,7 @@ impl Worker {
         if stage::is_temporary(name) && listed != Some(Kind::Directory) {
             return self.record(&node.place, name, Kind::File, Done::Skipped, 0);
         }
-        if let Err(fault) = self.try_entry(node, name, listed, false) {
+        if let Err(fault) = self.try_entry(node, name, listed, &mut None) {
             self.fail(node, name, fault);
         }
         if listed == Some(Kind::Directory) {
@@ -62,10 +71,23 @@ impl Worker {
         }
     }
 
-    /// Deal with a name that takes over its link group.
-    pub(crate) fn heir(&mut self, node: &Arc<Node>, name: &CStr) {
-        if let Err(fault) = self.try_entry(node, name, None, true) {
+    /// Deal with a name that takes over the link group of the source inode `group`.
+    pub(crate) fn heir(&mut self, node: &Arc<Node>, name: &CStr, group: FileId) {
+        let mut owed = Some(group);
+        let tried = caught(|| self.try_entry(node, name, None, &mut owed));
+        if owed.is_some() {
+            // It did not come to the group: it failed before, or is another inode by now.
+            self.pass_on(group);
+        }
+        if let Err(fault) = tried {
             self.fail(node, name, fault);
+        }
+    }
+
+    /// Let the next name that waits in a link group take it over.
+    fn pass_on(&mut self, group: FileId) {
+        if let Some(heir) = self.context.links.fail(group) {
+            self.push(Unit::Heir(heir, group));
         }
     }
 
@@ -74,7 +96,7 @@ impl Worker {
         node: &Arc<Node>,
         name: &CStr,
         listed: Option<Kind>,
-        is_heir: bool,
+        owed: &mut Option<FileId>,
     ) -> Result<(), Fault> {
         const LOOKS: usize = 3;
         let dirs = node.dirs().during(Op::Open)?;
@@ -85,10 +107,10 @@ impl Worker {
         let at = Item { node, dirs: &dirs, name };
         for _ in 0..LOOKS {
             let handled = match kind {
-                Kind::File => self.regular(at, is_heir)?,
+                Kind::File => self.regular(at, owed)?,
                 Kind::Directory => self.enter(at)?,
-                Kind::Symlink => self.symlink(at, is_heir)?,
-                _ => self.special(at, is_heir)?,
+                Kind::Symlink => self.symlink(at, owed)?,
+                _ => self.special(at, owed)?,
             };
             match handled {
                 Handled::Yes => return Ok(()),
@@ -104,25 +126,29 @@ impl Worker {
     }
 
     /// Copy an entry that is not a directory, unless a name of the same inode was copied before.
+    ///
+    /// `owed` is the group that this name has to take over, if any. `copy` is told the group that it
+    /// copies for; whoever ends the copy must [`conclude`](Worker::conclude) that one.
     pub(super) fn once(
         &mut self,
         at: Item<'_>,
         meta: &Meta,
-        is_heir: bool,
-        copy: impl FnOnce(&mut Worker) -> Result<First, Fault>,
+        owed: &mut Option<FileId>,
+        copy: impl FnOnce(&mut Worker, Option<FileId>) -> Result<First, Fault>,
     ) -> Result<(), Fault> {
         let Item { node, name, .. } = at;
-        if !self.is_linked(meta) {
-            return copy(self).map(drop);
-        }
+        let is_heir = owed.take_if(|group| *group == meta.id).is_some();
         if !is_heir {
+            if !self.is_linked(meta) {
+                return copy(self, None).map(drop);
+            }
             let claim = self.context.links.claim(meta.id, meta.nlink, node, name);
             if self.link_up(at, meta, claim)? {
                 return Ok(());
             }
         }
         // Caught here, for the names that wait for this one.
-        let first = caught(|| copy(self));
+        let first = caught(|| copy(self, Some(meta.id)));
         self.conclude(node, name, meta.id, first)
     }
 
@@ -139,14 +165,13 @@ impl Worker {
             Ok(First::Copied(id)) => {
                 let target = LinkTarget { place: node.place.clone(), name: name.into(), id };
                 for parked in self.context.links.settle(group, target.clone()) {
-                    self.late_name(parked, &target);
+                    if self.is_cancelled() {
+                        break;
+                    }
+                    self.late_name(parked, &target, group);
                 }
             }
-            Ok(First::LeftOut) | Err(_) => {
-                if let Some(heir) = self.context.links.fail(group) {
-                    self.push(Unit::Heir(heir));
-                }
-            }
+            Ok(First::LeftOut) | Err(_) => self.pass_on(group),
         }
         first.map(drop)
     }
@@ -173,11 +198,14 @@ impl Worker {
     }
 
     /// Deal with a name that waited for the first of its group.
-    fn late_name(&mut self, parked: Parked, target: &LinkTarget) {
+    fn late_name(&mut self, parked: Parked, target: &LinkTarget, group: FileId) {
         let Parked { node, name } = parked;
         self.guarded(&node.clone(), &name.clone(), |worker| {
             let linked = node.dirs().during(Op::Open).and_then(|dirs| {
                 let meta = dirs.source.stat(&name).during(Op::Stat)?;
+                if meta.id != group {
+                    return worker.try_entry(&node, &name, None, &mut None).map(|()| true);
+                }
                 worker.link_up(
                     Item { node: &node, dirs: &dirs, name: &name },
                     &meta,
@@ -187,7 +215,9 @@ impl Worker {
             match linked {
                 Ok(true) => {}
                 // Not here: where every name needs a copy of its own, that would nest without end.
-                Ok(false) => worker.push(Unit::Heir(Parked { node: node.hold(), name: name.clone() })),
+                Ok(false) => {
+                    worker.push(Unit::Heir(Parked { node: node.hold(), name: name.clone() }, group));
+                }
                 Err(fault) => worker.fail(&node, &name, fault),
             }
         });

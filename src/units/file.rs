@@ -1,6 +1,6 @@
 //! Regular files: decide, create, fill, finish.
 
-use std::{ffi::CStr, fs::File, io};
+use std::{ffi::CStr, fs::File, io, time::UNIX_EPOCH};
 
 use super::{
     Node,
@@ -10,7 +10,7 @@ use super::{
     stage::{Appearance, Staged},
 };
 use crate::{
-    entry::{Granularity, Kind, Meta, Stamp},
+    entry::{FileId, Granularity, Kind, Meta, Stamp},
     error::{During, Fault, Op},
     event::Done,
     method::Method,
@@ -42,6 +42,8 @@ pub(super) struct Filling {
     pub(super) done: Done,
     /// Whether to look for the source's data instead of reading everything.
     pub(super) seeks_data: bool,
+    /// The link group that it is the first copied name of.
+    pub(super) group: Option<FileId>,
 }
 
 /// How far the content of a file has come.
@@ -56,7 +58,7 @@ pub(super) enum Filled {
 }
 
 impl Worker {
-    pub(super) fn regular(&mut self, at: Item<'_>, is_heir: bool) -> Result<Handled, Fault> {
+    pub(super) fn regular(&mut self, at: Item<'_>, owed: &mut Option<FileId>) -> Result<Handled, Fault> {
         let Item { node, dirs, name } = at;
         if node.existed {
             // Most of what is there is unchanged, and need not be opened.
@@ -65,12 +67,9 @@ impl Worker {
                 return Ok(Handled::Is(meta.kind));
             }
             let found = self.found(&dirs.target, node.place.target_name(name))?;
-            self.once(at, &meta, is_heir, |worker| match &found {
-                Some(found) => worker.meet(at, &meta, found),
-                None => {
-                    let source = dirs.source.open_source(name).during(Op::Open)?;
-                    worker.copy_opened(at, source, None)
-                }
+            self.once(at, &meta, owed, |worker, group| match &found {
+                Some(found) => worker.meet(at, &meta, found, group),
+                None => worker.copy_listed(at, &meta, None, group),
             })?;
             return Ok(Handled::Yes);
         }
@@ -89,39 +88,53 @@ impl Worker {
         if meta.kind != Kind::File {
             return Ok(Handled::Is(meta.kind));
         }
-        if self.is_linked(&meta) {
-            self.once(at, &meta, is_heir, |worker| worker.copy_file(at, source, &meta, None))?;
-        } else {
-            self.copy_file(at, source, &meta, None)?;
-        }
+        self.once(at, &meta, owed, |worker, group| worker.copy_file(at, source, &meta, None, group))?;
         Ok(Handled::Yes)
     }
 
     /// Decide about a file whose name the copy's directory already has.
-    fn meet(&mut self, at: Item<'_>, meta: &Meta, found: &Meta) -> Result<First, Fault> {
+    fn meet(
+        &mut self,
+        at: Item<'_>,
+        meta: &Meta,
+        found: &Meta,
+        group: Option<FileId>,
+    ) -> Result<First, Fault> {
         let Item { node, dirs, name } = at;
         self.refuse_made(node, found)?;
         let granularity = self.granularity(node, dirs, meta, found);
         match decide(meta, found, self.context.job.existing, granularity) {
+            Action::Unchanged if self.must_be_new(at, meta, found) => {
+                self.copy_listed(at, meta, Some(found), group)
+            }
             Action::Unchanged => self.keep(at, meta, found),
             Action::Skip => {
                 self.record(&node.place, name, meta.kind, Done::Skipped, 0);
                 Ok(First::LeftOut)
             }
             Action::Refuse(why) => Err(Fault::refused(Op::Replace, why)),
-            Action::Replace => {
-                let source = dirs.source.open_source(name).during(Op::Open)?;
-                self.copy_opened(at, source, Some(found))
-            }
+            Action::Replace => self.copy_listed(at, meta, Some(found), group),
         }
     }
 
-    fn copy_opened(&mut self, at: Item<'_>, source: File, found: Option<&Meta>) -> Result<First, Fault> {
+    /// Open and copy a file that was looked at by name as `listed`.
+    fn copy_listed(
+        &mut self,
+        at: Item<'_>,
+        listed: &Meta,
+        found: Option<&Meta>,
+        group: Option<FileId>,
+    ) -> Result<First, Fault> {
+        let source = at.dirs.source.open_source(at.name).during(Op::Open)?;
         let meta = platform::meta(&source).during(Op::Stat)?;
         if meta.kind != Kind::File {
             return Err(Fault::refused(Op::Open, format!("it became {} meanwhile", meta.kind.described())));
         }
-        self.copy_file(at, source, &meta, found)
+        if group.is_some() && meta.id != listed.id {
+            // Names that wait for the other file must not be linked to this one.
+            return Err(Fault::refused(Op::Open, "it was replaced meanwhile"));
+        }
+        self.copy_file(at, source, &meta, found, group)
     }
 
     fn copy_file(
@@ -130,12 +143,17 @@ impl Worker {
         source: File,
         meta: &Meta,
         found: Option<&Meta>,
+        group: Option<FileId>,
     ) -> Result<First, Fault> {
         let Item { node, dirs, name } = at;
+        let may_look_finished = self.may_look_finished(meta);
         let job = &self.context.job;
         let (appearance, done) = match found {
             Some(_) => (Appearance::Instead, Done::Replaced),
-            None if job.existing.trusts_mtime() && job.preserve.keeps(Attributes::TIMESTAMPS) => {
+            None if job.existing.trusts_mtime()
+                && job.preserve.keeps(Attributes::TIMESTAMPS)
+                && !may_look_finished =>
+            {
                 (Appearance::AtOnce, Done::Created)
             }
             None => (Appearance::WhenFinished, Done::Created),
@@ -155,7 +173,8 @@ impl Worker {
         }
         if let Some(method) = platform::WHOLE_COPY {
             if let Some(staged) = self.copy_whole(at, &source, meta, appearance, &ladder)? {
-                let filling = Filling { source, staged, meta: *meta, appearance, done, seeks_data: false };
+                let filling =
+                    Filling { source, staged, meta: *meta, appearance, done, seeks_data: false, group };
                 let moved = self.take_moved();
                 return self.finish(at, &filling, Filled::Whole, moved);
             }
@@ -164,7 +183,7 @@ impl Worker {
         let staged = Staged::create(&dirs.target, target_name, mode, appearance, &self.context.temporaries)
             .map_err(|error| self.creation_fault(node, Op::CreateFile, error))?;
         let seeks_data = self.seeks_data(&source, meta);
-        let filling = Filling { source, staged, meta: *meta, appearance, done, seeks_data };
+        let filling = Filling { source, staged, meta: *meta, appearance, done, seeks_data, group };
         let filled = caught(|| {
             let filled = self.fill(at, &filling, &ladder);
             #[cfg(test)]
@@ -176,11 +195,24 @@ impl Worker {
             Err(fault) => return Err(self.discard(dirs, target_name, &filling, fault)),
         };
         if filled == Filled::InRanges {
-            self.widen(node, name, filling, ladder)?;
+            self.widen(at, filling, ladder)?;
             return Ok(First::Underway);
         }
         let moved = self.take_moved();
         self.finish(at, &filling, filled, moved)
+    }
+
+    /// Whether an unfinished copy could pass for a finished one: it has the source's size before its
+    /// content, and its own time, the present, may be the source's on a coarse clock.
+    fn may_look_finished(&self, meta: &Meta) -> bool {
+        /// More than the step of any filesystem's clock, in seconds.
+        const RECENT: i64 = 3;
+        let is_sized_first =
+            meta.size >= ASK_MIN || meta.is_sparse() || self.context.job.data.sparse == Sparse::Always;
+        is_sized_first && {
+            let now = UNIX_EPOCH.elapsed().map_or(0, |since| since.as_secs());
+            meta.modified.secs >= now.cast_signed() - RECENT
+        }
     }
 
     /// Put the content in place, unless it is so large that it becomes units of its own.
@@ -312,7 +344,7 @@ impl Worker {
         at: Item<'_>,
         filling: &Filling,
         filled: Filled,
-    ) -> Result<(bool, Option<crate::entry::FileId>), Fault> {
+    ) -> Result<(bool, Option<FileId>), Fault> {
         let Item { node, dirs, name } = at;
         let Filling { source, staged, meta, appearance, .. } = filling;
         // Files of sysfs say 4096 bytes whatever they hold, and have no blocks; where there are
@@ -340,7 +372,7 @@ impl Worker {
             let closed = staged.file.try_clone().and_then(platform::close);
             closed.during(Op::Close)?;
         }
-        let id = if self.is_linked(meta) || node.made.is_some() {
+        let id = if filling.group.is_some() || node.made.is_some() {
             Some(staged.id().during(Op::Stat)?)
         } else {
             None

@@ -11,9 +11,11 @@ use super::{Node, Place, node::Dirs};
 use crate::{entry::FileId, platform::Dir};
 
 /// The groups of names that share an inode, from the first name seen until the last.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct LinkGroups {
     shards: [Mutex<HashMap<FileId, Group>>; SHARDS],
+    /// Whether a name may be met twice, so that counting them says nothing of the last.
+    repeats: bool,
 }
 
 const SHARDS: usize = 32;
@@ -83,6 +85,11 @@ pub(crate) enum Claim {
 }
 
 impl LinkGroups {
+    /// No groups yet; `repeats` where one name may be met twice, as with sources that overlap.
+    pub(crate) fn new(repeats: bool) -> LinkGroups {
+        LinkGroups { shards: Default::default(), repeats }
+    }
+
     fn shard(&self, id: FileId) -> MutexGuard<'_, HashMap<FileId, Group>> {
         let index = (id.ino ^ (id.ino >> 17)) as usize % SHARDS;
         // A panic never happens between two changes of a group.
@@ -93,7 +100,8 @@ impl LinkGroups {
     pub(crate) fn claim(&self, id: FileId, nlink: u64, node: &Arc<Node>, name: &CStr) -> Claim {
         let mut shard = self.shard(id);
         let Some(group) = shard.get_mut(&id) else {
-            shard.insert(id, Group { unseen: nlink - 1, state: State::Copying(Vec::new()) });
+            let unseen = if self.repeats { u64::MAX } else { nlink - 1 };
+            shard.insert(id, Group { unseen, state: State::Copying(Vec::new()) });
             return Claim::Copy;
         };
         group.unseen = group.unseen.saturating_sub(1);

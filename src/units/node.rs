@@ -84,7 +84,7 @@ impl Dirs {
 
     /// The directories above these, if they are still the ones of `parent`.
     fn parents(&self, parent: &Node) -> io::Result<Dirs> {
-        let (source, target) = (self.source.open_source_dir(c"..")?, self.target.open_dir(c"..")?);
+        let (source, target) = (self.source.open_dir(c"..")?, self.target.open_dir(c"..")?);
         parent.reopened(source, target, &self.budget)
     }
 }
@@ -208,7 +208,7 @@ impl Node {
                 held.as_ref().map_or((&start.source, &start.target), |(source, target)| (source, target));
             let name = node.place.name();
             let place = &node.parent.as_ref().expect("only the root has none").place;
-            held = Some((source.open_source_dir(name)?, target.open_dir(place.target_name(name))?));
+            held = Some((source.open_dir(name)?, target.open_dir(place.target_name(name))?));
         }
         let (source, target) = held.expect("the path holds at least this node");
         self.reopened(source, target, &start.budget)

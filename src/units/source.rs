@@ -118,7 +118,7 @@ impl Worker {
                 return Err(Failure::new(Op::Replace, to.directory.join(platform::to_os(&to.name)), why));
             }
             if target.stat(&to.name).is_ok() {
-                self.sweep(&target, &to.directory);
+                self.sweep(&target, target_meta.id, &to.directory);
             }
         }
         let pair = self.pair_of(&source, &source_meta, &target, &target_meta);

@@ -2,7 +2,7 @@
 
 use super::entry::{First, Handled, Item};
 use crate::{
-    entry::Meta,
+    entry::{FileId, Meta},
     error::{During, Fault, Op},
     event::Done,
     options::Attributes,
@@ -12,7 +12,7 @@ use crate::{
 };
 
 impl Worker {
-    pub(super) fn special(&mut self, at: Item<'_>, is_heir: bool) -> Result<Handled, Fault> {
+    pub(super) fn special(&mut self, at: Item<'_>, owed: &mut Option<FileId>) -> Result<Handled, Fault> {
         let Item { node, dirs, name } = at;
         let meta = dirs.source.stat(name).during(Op::Stat)?;
         if !meta.kind.is_special() {
@@ -22,7 +22,7 @@ impl Worker {
             self.record(&node.place, name, meta.kind, Done::Skipped, 0);
             return Ok(Handled::Yes);
         }
-        self.once(at, &meta, is_heir, |worker| worker.copy_special(at, &meta))?;
+        self.once(at, &meta, owed, |worker, _| worker.copy_special(at, &meta))?;
         Ok(Handled::Yes)
     }
 

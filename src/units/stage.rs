@@ -11,6 +11,7 @@ use std::{
 use crate::{
     entry::{FileId, Kind, Stamp},
     platform::{self, Dir, Handle, ListCursor, Names},
+    scheduler::Cancel,
 };
 
 /// How a file of the copy comes into being.
@@ -176,11 +177,11 @@ impl Staged {
 }
 
 /// Remove temporaries that a run which died has left in `dir`.
-pub(crate) fn sweep(dir: &Dir, buffer: &mut [MaybeUninit<u8>]) -> io::Result<()> {
+pub(crate) fn sweep(dir: &Dir, buffer: &mut [MaybeUninit<u8>], cancel: &Cancel) -> io::Result<()> {
     let mut cursor = ListCursor::default();
     loop {
         let mut names = Names::default();
-        if !dir.list(buffer, &mut cursor, &mut names)? {
+        if cancel.is_cancelled() || !dir.list(buffer, &mut cursor, &mut names)? {
             return Ok(());
         }
         for (name, _) in (0..names.len()).map(|index| names.get(index)) {

@@ -7,7 +7,7 @@ use super::{
     entry::{First, Handled, Item},
 };
 use crate::{
-    entry::{Granularity, Kind, Meta},
+    entry::{FileId, Granularity, Kind, Meta},
     error::{During, Fault, Op},
     event::Done,
     options::Existing,
@@ -17,13 +17,13 @@ use crate::{
 };
 
 impl Worker {
-    pub(super) fn symlink(&mut self, at: Item<'_>, is_heir: bool) -> Result<Handled, Fault> {
+    pub(super) fn symlink(&mut self, at: Item<'_>, owed: &mut Option<FileId>) -> Result<Handled, Fault> {
         let Item { dirs, name, .. } = at;
         let meta = dirs.source.stat(name).during(Op::Stat)?;
         if meta.kind != Kind::Symlink {
             return Ok(Handled::Is(meta.kind));
         }
-        self.once(at, &meta, is_heir, |worker| worker.copy_symlink(at, &meta))?;
+        self.once(at, &meta, owed, |worker, _| worker.copy_symlink(at, &meta))?;
         Ok(Handled::Yes)
     }
 
@@ -98,7 +98,8 @@ impl Worker {
                 Ok(First::Copied(there.id))
             }
             Err(fault) => {
-                dirs.target.remove(work_name).during(Op::Remove)?;
+                // What went wrong first says more than what could not be removed after it.
+                let _ = dirs.target.remove(work_name);
                 Err(fault)
             }
         }

@@ -1,7 +1,7 @@
 //! Files so large that several workers copy their ranges.
 
 use std::{
-    ffi::{CStr, CString},
+    ffi::CString,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
@@ -57,14 +57,13 @@ impl Worker {
     const STEP: u64 = 32 << 20;
 
     /// Make a large file's content units of their own.
-    pub(super) fn widen(
-        &mut self,
-        node: &Arc<Node>,
-        name: &CStr,
-        filling: Filling,
-        ladder: Ladder,
-    ) -> Result<(), Fault> {
-        let dirs = node.dirs().during(Op::Open)?;
+    pub(super) fn widen(&mut self, at: Item<'_>, filling: Filling, ladder: Ladder) -> Result<(), Fault> {
+        let Item { node, name, .. } = at;
+        let target_name = node.place.target_name(name);
+        let dirs = match node.dirs().during(Op::Open) {
+            Ok(dirs) => dirs,
+            Err(fault) => return Err(self.discard(at.dirs, target_name, &filling, fault)),
+        };
         let size = filling.meta.size;
         let destination = &filling.staged.file;
         let prepared = if self.has_holes(&filling) {
@@ -75,7 +74,6 @@ impl Worker {
             Ok(())
         };
         if let Err(fault) = prepared {
-            let target_name = node.place.target_name(name);
             return Err(self.discard(&dirs, target_name, &filling, fault));
         }
         let file = Arc::new(Wide {
@@ -164,10 +162,9 @@ impl Worker {
             Some(fault) => Err(self.discard(dirs, node.place.target_name(name), filling, fault)),
             None => self.finish(Item { node, dirs, name }, filling, filled, moved),
         };
-        let done = if self.is_linked(&filling.meta) {
-            self.conclude(node, name, filling.meta.id, first)
-        } else {
-            first.map(drop)
+        let done = match filling.group {
+            Some(group) => self.conclude(node, name, group, first),
+            None => first.map(drop),
         };
         if let Err(fault) = done {
             self.fail(node, name, fault);

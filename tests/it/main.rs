@@ -16,3 +16,5 @@ mod race;
 mod shapes;
 mod support;
 mod terminal;
+#[cfg(target_os = "linux")]
+mod trust;

@@ -9,7 +9,10 @@ use std::{
 use nix::{
     Error as Errno,
     fcntl::{FallocateFlags, OFlag, SpliceFFlags, copy_file_range, fallocate, splice},
-    sys::sendfile::sendfile64,
+    sys::{
+        sendfile::sendfile64,
+        statfs::{BTRFS_SUPER_MAGIC, fstatfs},
+    },
     unistd::{Whence, lseek64, pipe2},
 };
 
@@ -111,6 +114,9 @@ pub(crate) fn splice_range(
 
 /// Reserve the blocks of a range that is about to be written; a filesystem may decline.
 pub(crate) fn reserve(file: &File, length: u64) -> io::Result<()> {
+    if fstatfs(file)?.filesystem_type() == BTRFS_SUPER_MAGIC {
+        return Err(io::ErrorKind::Unsupported.into()); // what is reserved there is never compressed
+    }
     Ok(fallocate(file, FallocateFlags::FALLOC_FL_KEEP_SIZE, 0, signed(length)?)?)
 }
 

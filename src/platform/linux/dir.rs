@@ -6,6 +6,8 @@ use std::{
     io,
     mem::MaybeUninit,
     os::fd::{AsFd, AsRawFd},
+    path::Path,
+    sync::OnceLock,
 };
 
 use nix::{
@@ -57,6 +59,9 @@ impl Dir {
 
     /// Create a file without a name in this directory's filesystem; it vanishes unless linked.
     pub(crate) fn create_unnamed(&self, mode: u32) -> io::Result<File> {
+        if !has_proc() {
+            return Err(nix::Error::EOPNOTSUPP.into()); // it could not be given its name
+        }
         let flags = OFlag::O_TMPFILE | OFlag::O_RDWR | OFlag::O_CLOEXEC;
         Ok(openat(self, c".", flags, Mode::from_bits_truncate(mode))?.into())
     }
@@ -90,8 +95,18 @@ impl Dir {
     }
 }
 
+/// Whether open files can be named through /proc, which a chroot may lack.
+fn has_proc() -> bool {
+    static HAS_PROC: OnceLock<bool> = OnceLock::new();
+    *HAS_PROC.get_or_init(|| Path::new("/proc/self/fd").exists())
+}
+
 /// A path that leads to an open directory, wherever that is moved.
 pub(crate) fn path_of(dir: &Dir) -> io::Result<Vec<u8>> {
+    if !has_proc() {
+        let why = "it can be named through /proc alone, which is not mounted";
+        return Err(io::Error::new(io::ErrorKind::Unsupported, why));
+    }
     Ok(format!("/proc/self/fd/{}", dir.as_fd().as_raw_fd()).into_bytes())
 }
 

@@ -52,6 +52,9 @@ impl Dir {
     }
 
     /// Open the directory `name`, never through a symbolic link.
+    ///
+    /// On both sides the access time is left alone: of a copy's directory that turns out to be as
+    /// it should, nothing changes.
     pub(crate) fn open_dir(&self, name: &CStr) -> io::Result<Dir> {
         Ok(Dir(self.open_quietly(name, Self::LISTABLE | OFlag::O_NOFOLLOW)?))
     }
@@ -65,18 +68,6 @@ impl Dir {
             }
         }
         Ok(openat(&self.0, name, flags, Mode::empty())?)
-    }
-
-    /// Open a source directory: the access time is left alone where the system lets us.
-    pub(crate) fn open_source_dir(&self, name: &CStr) -> io::Result<Dir> {
-        if let Some(quiet) = imp::O_QUIET {
-            let flags = Self::LISTABLE | OFlag::O_NOFOLLOW | quiet;
-            match openat(&self.0, name, flags, Mode::empty()) {
-                Err(nix::Error::EPERM) => {} // only an owner may leave no trace
-                opened => return Ok(Dir(opened?)),
-            }
-        }
-        self.open_dir(name)
     }
 
     /// Open the directory `name` for naming things below it, which needs no read permission.

@@ -55,7 +55,9 @@ pub(crate) fn is_not_kept(error: &io::Error) -> bool {
 
 /// Whether an extended attribute cannot be kept: also too long or too many for the destination.
 pub(crate) fn is_xattr_not_kept(error: &io::Error) -> bool {
-    is_not_kept(error) || matches!(errno(error), Errno::E2BIG | Errno::ERANGE | Errno::ENOSPC)
+    error.kind() == io::ErrorKind::Unsupported
+        || is_not_kept(error)
+        || matches!(errno(error), Errno::E2BIG | Errno::ERANGE | Errno::ENOSPC)
 }
 
 /// Whether a filesystem has no extended attributes at all.

@@ -88,11 +88,6 @@ impl Dir {
         Ok(self.clone())
     }
 
-    /// The source directory `name`.
-    pub(crate) fn open_source_dir(&self, name: &CStr) -> io::Result<Dir> {
-        self.open_dir(name)
-    }
-
     pub(crate) fn meta(&self) -> io::Result<Meta> {
         self.stat(c".")
     }

@@ -21,7 +21,7 @@ use super::{
         KIB, age, assert_no_temporaries, assert_same_tree, is_temporary, noise, same_entry, set_mode, walk,
     },
 };
-use crate::support::{Sandbox, assert_complete, is_root, run, skip};
+use crate::support::{Filesystem, Mount, Sandbox, assert_complete, is_root, run, skip};
 
 const SETID: u32 = 0o6000;
 /// Calls that touch files, which are those between which a copy can be cut.
@@ -260,4 +260,29 @@ fn many_workers_killed_at_any_time_leave_what_the_next_run_mends() {
     }
     assert!(kills >= 4, "only {kills} were killed while they worked");
     assert_complete(&sandbox.copy());
+}
+
+#[test]
+fn an_unfinished_file_of_the_present_does_not_look_finished_on_a_coarse_clock() {
+    if !can_trace() {
+        return;
+    }
+    let Some(mount) = Mount::new(Filesystem::Ext4Coarse, 64) else { return };
+    // Three pieces with holes between: the copy has its whole size before its content.
+    for when in 1..=3 {
+        let sandbox = Sandbox::on(&mount).dir("src");
+        let file = fs::File::create(sandbox.path("src/f")).unwrap();
+        for piece in 0..3 {
+            std::os::unix::fs::FileExt::write_all_at(&file, &noise(piece, 64 * KIB), piece << 20).unwrap();
+        }
+        drop(file);
+        let cut = Traced::copy(sandbox.path("src"), sandbox.path("dst"))
+            .without_reflink()
+            .told("zero-copy", "forbid")
+            .fault("pwrite64", &format!("signal=KILL:when={when}"))
+            .run();
+        assert_eq!(cut.status.signal(), Some(9));
+        assert_complete(&run(CopyJob::new(sandbox.path("src"), sandbox.path("dst"))));
+        assert!(sandbox.read("src/f") == sandbox.read("dst/f"), "cut at write {when}");
+    }
 }
