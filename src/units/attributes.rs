@@ -64,6 +64,12 @@ impl Worker {
             Some(found) => Owner::of(found),
             None => node.born(to).during(Op::Stat)?,
         };
+        // Asked before an ACL is set, which has a say in the mode.
+        let there = match found {
+            Some(found) => Some(found.mode),
+            None if node.inherits_acl || meta.kind == Kind::Symlink => None,
+            None => Some(self.mode_of_created(node, to).during(Op::Stat)?),
+        };
         let owner = if self.keeps(Attributes::OWNERSHIP) { self.owner(subject, current)? } else { current };
         let lost_acl = self.xattrs(subject)?;
         if meta.kind != Kind::Symlink && self.keeps(Attributes::MODE) {
@@ -71,13 +77,8 @@ impl Worker {
             if let Some(group_rights) = lost_acl {
                 mode = mode & !GROUP_RIGHTS | group_rights;
             }
-            let there = match found {
-                Some(found) => Some(found.mode),
-                None if node.inherits_acl => None, // the ACL had a say in it
-                None => Some(self.mode_of_created(node, to).during(Op::Stat)?),
-            };
-            // A change of owner may have cleared bits (chown(2)).
-            if Some(mode) != there || owner != current {
+            // A change of owner may have cleared bits (chown(2)), and an ACL may have set some.
+            if Some(mode) != there || owner != current || lost_acl.is_some() {
                 let set = to.set_mode(mode);
                 self.kept_or_warned(subject, set, Op::SetMode, Attributes::MODE, Loss::Mode)?;
             }

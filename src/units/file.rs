@@ -146,7 +146,7 @@ impl Worker {
         group: Option<FileId>,
     ) -> Result<First, Fault> {
         let Item { node, dirs, name } = at;
-        let may_look_finished = self.may_look_finished(meta);
+        let may_look_finished = self.may_look_finished(node, meta);
         let job = &self.context.job;
         let (appearance, done) = match found {
             Some(_) => (Appearance::Instead, Done::Replaced),
@@ -204,12 +204,14 @@ impl Worker {
 
     /// Whether an unfinished copy could pass for a finished one: it has the source's size before its
     /// content, and its own time, the present, may be the source's on a coarse clock.
-    fn may_look_finished(&self, meta: &Meta) -> bool {
+    fn may_look_finished(&self, node: &Node, meta: &Meta) -> bool {
         /// More than the step of any filesystem's clock, in seconds.
         const RECENT: i64 = 3;
         let is_sized_first =
             meta.size >= ASK_MIN || meta.is_sparse() || self.context.job.data.sparse == Sparse::Always;
-        is_sized_first && {
+        // Nobody can set a change time: where it has no fraction, the clock has none.
+        let is_coarse = node.target.changed.nanos == 0;
+        is_coarse && is_sized_first && {
             let now = UNIX_EPOCH.elapsed().map_or(0, |since| since.as_secs());
             meta.modified.secs >= now.cast_signed() - RECENT
         }
