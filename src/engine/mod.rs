@@ -77,10 +77,10 @@ impl EngineBuilder {
         }
         let limit = self.jobs.unwrap_or(Engine::JOBS_MAX).min(Semaphore::MAX_PERMITS);
         let descriptors = Arc::new(Descriptors::within_limit(limit));
-        let limit = limit.min(descriptors.workers_max());
+        let permits = limit.min(descriptors.workers_max());
         let shared = Shared {
             jobs: self.jobs,
-            permits: Arc::new(Semaphore::new(limit)),
+            permits: Arc::new(Semaphore::new(permits)),
             limit,
             descriptors,
             waiting_runs: Arc::default(),
