@@ -15,7 +15,7 @@ pub use run::{Aborted, Canceller, Run};
 
 use crate::{
     job::CopyJob,
-    scheduler::{Cancel, Context, JobsLimit, Queue, Shares, Unit},
+    scheduler::{Cancel, Context, JobsLimit, Shares},
     units::Descriptors,
 };
 
@@ -119,14 +119,12 @@ impl Engine {
         let shared = &self.shared;
         let cancel = Cancel::default();
         let (outcomes, gathered) = mpsc::channel(Self::OUTCOMES);
-        let sources = (0..job.sources.len()).rev().map(Unit::Source).collect();
         let shares = Shares {
             descriptors: shared.descriptors.clone(),
             waiting_runs: shared.waiting_runs.clone(),
             jobs_limit: JobsLimit { engine: shared.limit, asked: job.jobs.or(shared.jobs) },
         };
-        // One worker begins; how many may follow is settled when the storage is known.
-        let context = Arc::new(Context::new(job, Queue::new(sources, 1), outcomes, cancel, shares));
+        let context = Arc::new(Context::new(job, outcomes, cancel, shares));
         run::start(context, gathered, shared.clone())
     }
 

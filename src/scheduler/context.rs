@@ -10,14 +10,14 @@ use std::{
 
 use tokio::sync::mpsc;
 
-use super::{Outcomes, Queue};
+use super::{Outcomes, Queue, Unit};
 use crate::{
     capabilities::ZeroCopyCapabilities,
     entry::FileId,
     job::CopyJob,
     plan::{Pair, Storage},
     platform::{self, Dir},
-    units::{Descriptors, LinkGroups, Made, TemporaryNames},
+    units::{Descriptors, LinkGroups, MadeWithin, Namesakes, TemporaryNames},
 };
 
 /// What all workers of one run share.
@@ -37,8 +37,9 @@ pub(crate) struct Context {
     pub(crate) user: u32,
     /// Whether changing an owner was refused, which it then always is.
     pub(crate) owner_refused: AtomicBool,
+    pub(crate) namesakes: Namesakes,
     /// With several sources: what this run made, so that one does not replace another's.
-    pub(crate) made: Option<Arc<Made>>,
+    pub(crate) made_within: Option<MadeWithin>,
     /// Directories that are the copies of sources: never to be copied themselves.
     pub(crate) copies: RwLock<HashSet<FileId>>,
     /// With several sources: directories of the copy whose leftovers were removed.
@@ -87,17 +88,21 @@ pub(crate) struct Shares {
 impl Context {
     pub(crate) fn new(
         job: CopyJob,
-        queue: Queue,
         outcomes: mpsc::Sender<Outcomes>,
         cancel: Cancel,
         shares: Shares,
     ) -> Context {
-        let several = job.sources.len() > 1;
+        let count = job.sources.len();
+        let several = count > 1;
+        let namesakes = if several { Namesakes::among(&job.sources) } else { Namesakes::default() };
+        let first = namesakes.leaders(count).rev().map(Unit::Source).collect();
+        // One worker begins; how many may follow is settled when the storage is known.
         Context {
             records_wanted: AtomicBool::new(job.entry_events),
             job,
             capabilities: ZeroCopyCapabilities::detect(),
-            queue,
+            queue: Queue::new(first, 1),
+            namesakes,
             outcomes,
             cancel,
             links: LinkGroups::new(several),
@@ -106,7 +111,7 @@ impl Context {
             is_privileged: platform::is_privileged(),
             user: platform::effective_user(),
             owner_refused: AtomicBool::new(false),
-            made: several.then(Arc::default),
+            made_within: several.then(MadeWithin::default),
             copies: RwLock::default(),
             swept: Mutex::default(),
             target: OnceLock::new(),

@@ -10,7 +10,7 @@ mod worker;
 pub(crate) use context::{Cancel, Context, JobsLimit, Shares};
 pub(crate) use outcome::{Outcomes, Record};
 pub(crate) use queue::Queue;
-pub(crate) use unit::{Batch, RangeOf, Unit};
+pub(crate) use unit::{Batch, LateNames, RangeOf, Unit};
 #[cfg(test)]
 pub(crate) use worker::break_down;
 pub(crate) use worker::{Worker, caught};

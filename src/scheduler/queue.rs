@@ -82,6 +82,7 @@ impl Queue {
         state.limit = limit.max(1);
         self.limit.store(state.limit, Ordering::Relaxed);
         self.settle(&state);
+        self.news.notify_one(); // there may be room now for work that is there already
     }
 
     /// The most workers there may be.

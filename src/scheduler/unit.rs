@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::{
     entry::FileId,
     platform::Names,
-    units::{Node, Parked, Wide},
+    units::{LinkTarget, Node, Parked, Wide},
 };
 
 /// A piece of work.
@@ -19,6 +19,8 @@ pub(crate) enum Unit {
     Batch(Batch),
     /// Copy this name of a link group, whose first name could not be copied.
     Heir(Parked, FileId),
+    /// Link these names, which waited for the first of their group.
+    Late(LateNames),
     /// Copy this range of a large file.
     Range(RangeOf),
 }
@@ -38,6 +40,29 @@ pub(crate) struct RangeOf {
     pub(crate) file: Arc<Wide>,
     pub(crate) at: u64,
     pub(crate) end: u64,
+}
+
+/// Names of one link group that came while its first name was copied.
+#[derive(Debug)]
+pub(crate) struct LateNames {
+    pub(crate) names: Vec<Parked>,
+    pub(crate) target: LinkTarget,
+    /// The source's inode.
+    pub(crate) group: FileId,
+}
+
+impl LateNames {
+    /// The fewest names that are worth two workers.
+    const SPLIT_MIN: usize = 4;
+
+    /// Give away the second half.
+    pub(crate) fn split(&mut self) -> Option<LateNames> {
+        if self.names.len() < Self::SPLIT_MIN {
+            return None;
+        }
+        let names = self.names.split_off(self.names.len() / 2);
+        Some(LateNames { names, target: self.target.clone(), group: self.group })
+    }
 }
 
 impl Batch {
@@ -82,6 +107,7 @@ impl Unit {
         match self {
             Unit::Source(_) | Unit::List(_) | Unit::Heir(..) => None,
             Unit::Batch(batch) => batch.split().map(Unit::Batch),
+            Unit::Late(late) => late.split().map(Unit::Late),
             Unit::Range(range) => range.split().map(Unit::Range),
         }
     }

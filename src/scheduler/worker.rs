@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Batch, Context, Outcomes, Unit};
+use super::{Batch, Context, LateNames, Outcomes, Unit};
 use crate::{
     error::{Fault, Op},
     method::Method,
@@ -116,6 +116,7 @@ impl Worker {
                 self.guarded(&node, &name, |worker| worker.heir(&node, &name, group));
                 self.release(node);
             }
+            Unit::Late(late) => self.late(late),
             Unit::Range(range) => {
                 let file = range.file.clone();
                 match caught(|| Ok(self.range(range))) {
@@ -163,6 +164,21 @@ impl Worker {
         self.release(batch.node);
     }
 
+    fn late(&mut self, mut late: LateNames) {
+        while let Some(parked) = late.names.pop() {
+            let below = self.stack.len();
+            self.late_name(parked, &late.target, late.group);
+            self.look();
+            let half = if self.context.queue.is_hungry() { late.split() } else { None };
+            if let Some(half) = half {
+                self.context.queue.give([Unit::Late(half)]);
+            }
+            if self.stack.len() > below || self.is_cancelled() {
+                return self.stack.insert(below, Unit::Late(late)); // depth first, as in a batch
+            }
+        }
+    }
+
     /// Do something about an entry so that a panic is a failure of that entry alone.
     pub(crate) fn guarded(&mut self, node: &Arc<Node>, name: &CStr, work: impl FnOnce(&mut Worker)) {
         let worked = caught(|| {
@@ -182,6 +198,7 @@ impl Worker {
         if let Err(fault) = begun {
             let path = self.context.job.sources[index].clone();
             self.fail_at(fault.at(path));
+            self.after_source(index);
         }
     }
 
@@ -245,9 +262,13 @@ mod tests {
     use crate::{CopyJob, Engine, Report};
 
     fn copy(root: &Path) -> Report {
+        run(CopyJob::new(root.join("src"), root.join("dst")).jobs(3))
+    }
+
+    fn run(job: CopyJob) -> Report {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
-            let run = Engine::new().unwrap().start(CopyJob::new(root.join("src"), root.join("dst")).jobs(3));
+            let run = Engine::new().unwrap().start(job);
             let finished = tokio::time::timeout(std::time::Duration::from_secs(60), run.finish()).await;
             finished.expect("a panic must not hang the run").unwrap()
         })
@@ -288,6 +309,30 @@ mod tests {
         assert_eq!(report.totals.hard_links_created, 99);
         assert_eq!(fs::read_dir(root.path().join("dst/below")).unwrap().count(), 100);
         assert_eq!(fs::read_dir(root.path().join("dst")).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn an_heir_that_fails_hands_the_group_on() {
+        let root = tempfile::tempdir().unwrap();
+        let (first, others) = (root.path().join("first"), root.path().join("breaks-down-as-heir"));
+        for dir in [&first, &others] {
+            fs::create_dir(dir).unwrap();
+        }
+        fs::write(first.join("breaks-down-awaited"), b"content").unwrap();
+        for index in 0..3 {
+            fs::hard_link(first.join("breaks-down-awaited"), others.join(format!("name-{index}"))).unwrap();
+        }
+        // Which name comes first is a race, and only one of them breaks down.
+        let broken = (0..100).find_map(|round| {
+            let dst = root.path().join(format!("dst-{round}"));
+            fs::create_dir(&dst).unwrap();
+            let report = run(CopyJob::into_directory([&first, &others], &dst).jobs(2));
+            (report.totals.failed > 0).then_some((report, dst))
+        });
+        let (report, dst) = broken.expect("it comes first now and then");
+        assert_eq!((report.totals.failed, report.totals.files_copied), (2, 1));
+        assert_eq!(report.totals.hard_links_created, 1);
+        assert_eq!(fs::read_dir(dst.join("breaks-down-as-heir")).unwrap().count(), 2);
     }
 
     #[test]

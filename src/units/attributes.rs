@@ -135,7 +135,7 @@ impl Worker {
                 || (now.mode, now.modified) != (found.mode, found.modified);
         }
         if found.nlink == 1 {
-            self.remember_made(node, || Ok(found.id))?;
+            node.vouch(found.id)?;
         }
         let done = if is_corrected { Done::Corrected } else { Done::Unchanged };
         self.record(&node.place, name, meta.kind, done, 0);

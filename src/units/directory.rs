@@ -9,7 +9,7 @@ use std::{
 };
 
 use super::{
-    Made, Node, Place,
+    Node, Place,
     attributes::Subject,
     entry::{Handled, Item},
     node::{Dirs, NodeParts, Owner},
@@ -27,6 +27,16 @@ use crate::{
 
 /// What the owner of a directory needs to work in it.
 const OWNERS: u32 = 0o700;
+
+/// The copy's directory, open.
+pub(super) struct Reached {
+    pub(super) target: Dir,
+    pub(super) found: Meta,
+    /// Whether it was there already.
+    pub(super) existed: bool,
+    /// The mode it had, where it had to be opened up to work in it.
+    pub(super) opened_up: Option<u32>,
+}
 
 impl Worker {
     /// Names of one directory that are copied as one batch, at most, in bytes.
@@ -55,22 +65,15 @@ impl Worker {
             ));
         }
         let target_name = parent.place.target_name(name);
-        let existed = self.make_directory(parent, dirs, target_name, &meta)?;
-        let (target, opened_up) = self.open_target(dirs, target_name, existed)?;
-        let found = target.meta().during(Op::Stat)?;
-        if found.id == meta.id {
-            return Err(Fault::refused(Op::Copy, "source and destination are the same directory"));
-        }
-        // Directories of several sources are merged, whichever of them made theirs first.
-        if self.context.made.is_none() {
-            self.refuse_made(parent, &found)?;
-            self.remember_made(parent, || Ok(found.id))?;
-        }
+        let (Reached { target, found, existed, opened_up }, is_ours) = parent
+            .merge_once(self.context.made_within.is_some(), || {
+                self.reach(parent, dirs, target_name, &meta)
+            })?;
         if parent.place.is_root() {
             self.context.copies.write().unwrap_or_else(PoisonError::into_inner).insert(found.id);
         }
         let inherits_acl = if existed { has_default_acl(&target) } else { parent.inherits_acl };
-        if existed {
+        if existed && !is_ours {
             self.sweep(&target, found.id, &parent.place.target_path(name));
         }
         let pair = if parent.source_id.dev == meta.id.dev && parent.target.id.dev == found.id.dev {
@@ -78,10 +81,15 @@ impl Worker {
         } else {
             self.pair_of(&source, &meta, &target, &found)
         };
-        let (made, is_ours) = self.made_in(found.id, existed);
+        let made = match &self.context.made_within {
+            _ if !existed || is_ours => None,
+            Some(within) => Some(within.directory(found.id)),
+            None => Some(Arc::default()),
+        };
         let child = Node::new(NodeParts {
             place: Arc::new(Place::below(&parent.place, name)),
             parent: Some(parent.hold()),
+            source_index: None,
             source: Some(meta),
             source_id: meta.id,
             target: found,
@@ -112,18 +120,15 @@ impl Worker {
         Ok(Handled::Yes)
     }
 
-    /// Where to remember what is made in a directory, and whether this run made the directory itself
-    /// for another source.
-    fn made_in(&self, directory: FileId, existed: bool) -> (Option<Arc<Made>>, bool) {
-        match (&self.context.made, existed) {
-            (Some(of_run), true) => (Some(of_run.clone()), of_run.contains(directory)),
-            (Some(of_run), false) => {
-                of_run.insert(directory);
-                (None, false)
-            }
-            (None, true) => (Some(Arc::default()), false),
-            (None, false) => (None, false),
+    /// Open the copy's directory, created first where it is not there yet.
+    fn reach(&self, parent: &Node, dirs: &Dirs, name: &CStr, meta: &Meta) -> Result<Reached, Fault> {
+        let existed = self.make_directory(parent, dirs, name, meta)?;
+        let (target, opened_up) = self.open_target(dirs, name, existed)?;
+        let found = target.meta().during(Op::Stat)?;
+        if found.id == meta.id {
+            return Err(Fault::refused(Op::Copy, "source and destination are the same directory"));
         }
+        Ok(Reached { target, found, existed, opened_up })
     }
 
     /// Remove what runs that died have left in a directory of the copy, as far as that works.
@@ -147,9 +152,11 @@ impl Worker {
     /// Create the copy's directory; whether it was there already.
     fn make_directory(&self, parent: &Node, dirs: &Dirs, name: &CStr, meta: &Meta) -> Result<bool, Fault> {
         let mode = if self.keeps(Attributes::MODE) { 0o700 } else { meta.mode & 0o777 | OWNERS };
+        // Directories of several sources are merged, whichever of them made theirs first.
+        let may_exist = parent.existed || self.context.made_within.is_some();
         match dirs.target.make_dir(name, mode) {
             Ok(()) => Ok(false),
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists && parent.existed => {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists && may_exist => {
                 match dirs.target.stat(name).during(Op::Stat)?.kind {
                     Kind::Directory => Ok(true),
                     kind => Err(Fault::refused(
@@ -158,7 +165,7 @@ impl Worker {
                     )),
                 }
             }
-            Err(error) => Err(self.creation_fault(parent, Op::CreateDirectory, error)),
+            Err(error) => Err(parent.creation_fault(Op::CreateDirectory, error)),
         }
     }
 
@@ -228,7 +235,10 @@ impl Worker {
             });
             match node.parent.clone() {
                 Some(parent) => node = parent,
-                None => break,
+                None => {
+                    node.source_index.into_iter().for_each(|index| self.after_source(index));
+                    break;
+                }
             }
         }
     }

@@ -16,8 +16,7 @@ use crate::{
     plan::{Action, decide},
     platform::{self, Dir, Handle},
     report::Loss,
-    scheduler::{Unit, Worker, caught},
-    transfer::Watch,
+    scheduler::{LateNames, Unit, Worker, caught},
 };
 
 /// One entry of a directory in flight.
@@ -74,7 +73,13 @@ impl Worker {
     /// Deal with a name that takes over the link group of the source inode `group`.
     pub(crate) fn heir(&mut self, node: &Arc<Node>, name: &CStr, group: FileId) {
         let mut owed = Some(group);
-        let tried = caught(|| self.try_entry(node, name, None, &mut owed));
+        let tried = caught(|| {
+            #[cfg(test)]
+            if self.context.links.waiting(group) == 2 {
+                crate::scheduler::break_down(c"breaks-down-as-heir", node.place.name());
+            }
+            self.try_entry(node, name, None, &mut owed)
+        });
         if owed.is_some() {
             // It did not come to the group: it failed before, or is another inode by now.
             self.pass_on(group);
@@ -164,11 +169,9 @@ impl Worker {
             Ok(First::Underway) => {}
             Ok(First::Copied(id)) => {
                 let target = LinkTarget { place: node.place.clone(), name: name.into(), id };
-                for parked in self.context.links.settle(group, target.clone()) {
-                    if self.is_cancelled() {
-                        break;
-                    }
-                    self.late_name(parked, &target, group);
+                let names = self.context.links.settle(group, target.clone());
+                if !names.is_empty() {
+                    self.push(Unit::Late(LateNames { names, target, group }));
                 }
             }
             Ok(First::LeftOut) | Err(_) => self.pass_on(group),
@@ -198,7 +201,7 @@ impl Worker {
     }
 
     /// Deal with a name that waited for the first of its group.
-    fn late_name(&mut self, parked: Parked, target: &LinkTarget, group: FileId) {
+    pub(crate) fn late_name(&mut self, parked: Parked, target: &LinkTarget, group: FileId) {
         let Parked { node, name } = parked;
         self.guarded(&node.clone(), &name.clone(), |worker| {
             let linked = node.dirs().during(Op::Open).and_then(|dirs| {
@@ -231,11 +234,11 @@ impl Worker {
         let found = if node.existed { self.found(&dirs.target, target_name)? } else { None };
         let mut work_name = None;
         if let Some(found) = &found {
-            self.refuse_made(node, found)?;
             if found.id == target.id {
                 self.record(&node.place, name, meta.kind, Done::Unchanged, 0);
                 return Ok(());
             }
+            node.refuse_made(found)?;
             // Whatever its content, it is not a name of the copy yet: `unchanged` is not enough.
             let replaces = match decide(meta, found, self.context.job.existing, Granularity::Nanos(1)) {
                 Action::Unchanged | Action::Replace => true,
@@ -250,11 +253,16 @@ impl Worker {
         }
         let work_name = work_name.as_deref().unwrap_or(target_name);
         let mut cache = std::mem::take(&mut self.link_cache);
-        let linked = cache
-            .directory(node, dirs, target)
-            .and_then(|from| dirs.target.link_from(from, target.place.target_name(&target.name), work_name));
+        let mut make = || {
+            let from = cache.directory(node, dirs, target)?;
+            dirs.target.link_from(from, target.place.target_name(&target.name), work_name)
+        };
+        let linked = match found {
+            None => self.name_once(at, Op::CreateHardLink, false, make, |()| Ok(target.id)),
+            Some(_) => make().during(Op::CreateHardLink),
+        };
         self.link_cache = cache;
-        linked.map_err(|error| self.creation_fault(node, Op::CreateHardLink, error))?;
+        linked?;
         // The name may have been given to something else since it was copied.
         let is_ours = dirs.target.stat(work_name).during(Op::Stat)?.id == target.id;
         if !is_ours {
@@ -262,7 +270,12 @@ impl Worker {
             return Err(Fault::new(Op::CreateHardLink, io::Error::from(io::ErrorKind::NotFound)));
         }
         if found.is_some() {
-            dirs.target.rename(work_name, target_name).during(Op::Rename)?;
+            let give = || dirs.target.rename(work_name, target_name);
+            let named = self.name_once(at, Op::Rename, true, give, |()| Ok(target.id));
+            if named.is_err() {
+                let _ = dirs.target.remove(work_name);
+            }
+            named?;
         }
         self.record(&node.place, name, meta.kind, Done::Linked, 0);
         Ok(())
@@ -276,34 +289,4 @@ impl Worker {
             Err(error) => Err(Fault::new(Op::Replace, error)),
         }
     }
-
-    /// Refuse to put an entry where this run has put another.
-    pub(super) fn refuse_made(&self, node: &Node, found: &Meta) -> Result<(), Fault> {
-        let is_made = node.is_ours || node.made.as_ref().is_some_and(|made| made.contains(found.id));
-        if is_made { Err(collision()) } else { Ok(()) }
-    }
-
-    /// Remember that this run made `id`, where another entry might meet it.
-    pub(super) fn remember_made(
-        &self,
-        node: &Node,
-        id: impl FnOnce() -> io::Result<FileId>,
-    ) -> Result<(), Fault> {
-        if let Some(made) = &node.made {
-            made.insert(id().during(Op::Stat)?);
-        }
-        Ok(())
-    }
-
-    /// Say what a failed creation means in a directory where nothing else was.
-    pub(super) fn creation_fault(&self, node: &Node, op: Op, error: io::Error) -> Fault {
-        if error.kind() == io::ErrorKind::AlreadyExists && !node.existed {
-            return collision();
-        }
-        Fault::new(op, error)
-    }
-}
-
-fn collision() -> Fault {
-    Fault::refused(Op::Replace, "another entry of this run was copied to that name")
 }

@@ -5,6 +5,7 @@ use std::{ffi::CStr, fs::File, io, time::UNIX_EPOCH};
 use super::{
     Node,
     attributes::Subject,
+    content::{ASK_MIN, Filled, Filling},
     entry::{First, Handled, Item},
     node::Dirs,
     stage::{Appearance, Staged},
@@ -14,11 +15,10 @@ use crate::{
     error::{During, Fault, Op},
     event::Done,
     method::Method,
-    options::{Attributes, Reflink, Sparse},
-    plan::{self, Action, Ladder, PARALLEL_MIN, decide},
+    options::{Attributes, Sparse},
+    plan::{self, Action, decide},
     platform::{self, Dir, Handle},
     scheduler::{Worker, caught},
-    transfer::{Files, Scratch, Transfer, ZeroCopyResult, Zeros, copy_direct, copy_unsized, try_reflink},
 };
 
 /// What is said of a file whose source did not stand still.
@@ -28,34 +28,6 @@ const CHANGED: &str =
 /// How many seconds older than its source a copy says to be whose source changed meanwhile: more
 /// than the step of any clock.
 const CHANGED_BEFORE: i64 = 10;
-
-/// From this size on, a file that looks dense is asked for holes.
-const ASK_MIN: u64 = 64 * 1024;
-
-/// A file of the copy that is being filled.
-#[derive(Debug)]
-pub(super) struct Filling {
-    pub(super) source: File,
-    pub(super) staged: Staged,
-    pub(super) meta: Meta,
-    pub(super) appearance: Appearance,
-    pub(super) done: Done,
-    /// Whether to look for the source's data instead of reading everything.
-    pub(super) seeks_data: bool,
-    /// The link group that it is the first copied name of.
-    pub(super) group: Option<FileId>,
-}
-
-/// How far the content of a file has come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Filled {
-    /// All of it is in place.
-    Whole,
-    /// The source ended before its size.
-    Short,
-    /// It is so large that its ranges become units of their own.
-    InRanges,
-}
 
 impl Worker {
     pub(super) fn regular(&mut self, at: Item<'_>, owed: &mut Option<FileId>) -> Result<Handled, Fault> {
@@ -101,7 +73,7 @@ impl Worker {
         group: Option<FileId>,
     ) -> Result<First, Fault> {
         let Item { node, dirs, name } = at;
-        self.refuse_made(node, found)?;
+        node.refuse_made(found)?;
         let granularity = self.granularity(node, dirs, meta, found);
         match decide(meta, found, self.context.job.existing, granularity) {
             Action::Unchanged if self.must_be_new(at, meta, found) => {
@@ -180,14 +152,24 @@ impl Worker {
             }
             ladder = ladder.without(method);
         }
-        let staged = Staged::create(&dirs.target, target_name, mode, appearance, &self.context.temporaries)
-            .map_err(|error| self.creation_fault(node, Op::CreateFile, error))?;
+        let create =
+            || Staged::create(&dirs.target, target_name, mode, appearance, &self.context.temporaries);
+        let staged = match appearance {
+            Appearance::AtOnce => self.name_once(at, Op::CreateFile, false, create, Staged::id)?,
+            Appearance::WhenFinished | Appearance::Instead => create().during(Op::CreateFile)?,
+        };
         let seeks_data = self.seeks_data(&source, meta);
         let filling = Filling { source, staged, meta: *meta, appearance, done, seeks_data, group };
         let filled = caught(|| {
             let filled = self.fill(at, &filling, &ladder);
             #[cfg(test)]
             crate::scheduler::break_down(c"breaks-down-filled", name);
+            #[cfg(test)]
+            while name == c"breaks-down-awaited" && !self.context.cancel.is_cancelled() {
+                let waiting = filling.group.map_or(0, |group| self.context.links.waiting(group));
+                assert!(waiting < 3, "broken on purpose");
+                std::thread::yield_now();
+            }
             filled
         });
         let filled = match filled {
@@ -215,104 +197,6 @@ impl Worker {
             let now = UNIX_EPOCH.elapsed().map_or(0, |since| since.as_secs());
             meta.modified.secs >= now.cast_signed() - RECENT
         }
-    }
-
-    /// Put the content in place, unless it is so large that it becomes units of its own.
-    fn fill(&mut self, at: Item<'_>, filling: &Filling, ladder: &Ladder) -> Result<Filled, Fault> {
-        let Item { node, name, .. } = at;
-        let files = Files { source: &filling.source, destination: &filling.staged.file };
-        let size = filling.meta.size;
-        self.take_moved();
-        if size == 0 {
-            return self
-                .with_scratch(|worker, scratch| copy_unsized(files, &mut scratch.buffer, worker))
-                .map(|_| Filled::Whole);
-        }
-        let mut at = 0;
-        if ladder.reflinks() {
-            if size >= PARALLEL_MIN {
-                self.announce(&node.place, name);
-            }
-            match try_reflink(files, &node.pair, size, &mut at, self) {
-                ZeroCopyResult::Success(_) => return Ok(Filled::Whole),
-                ZeroCopyResult::Unsupported => {}
-                ZeroCopyResult::Failed(error) => return Err(Fault::new(Op::Clone, error)),
-            }
-        }
-        if self.context.job.data.reflink == Reflink::Always {
-            return Err(Fault::refused(Op::Clone, "these filesystems cannot share the file's blocks"));
-        }
-        if size >= PARALLEL_MIN && at == 0 {
-            return Ok(Filled::InRanges);
-        }
-        let transfer = Transfer { files, ladder, pair: &node.pair, zeros: self.zeros() };
-        if self.has_holes(filling) {
-            platform::set_size(files.destination, size).during(Op::Write)?;
-        }
-        self.copy_span(transfer, filling.seeks_data, &mut at, size)?;
-        if at == size {
-            return Ok(Filled::Whole);
-        }
-        if self.has_holes(filling) {
-            platform::set_size(files.destination, at).during(Op::Write)?;
-        }
-        Ok(Filled::Short)
-    }
-
-    /// Whether the copy gets holes, and therefore its size before its content.
-    pub(super) fn has_holes(&self, filling: &Filling) -> bool {
-        self.zeros() == Zeros::LeaveOut || filling.seeks_data
-    }
-
-    /// Whether a file has holes that are to be kept.
-    ///
-    /// Blocks that were reserved and never written are holes too, though they count as allocated;
-    /// they are asked for only in files that are large against the cost of asking.
-    fn seeks_data(&self, source: &File, meta: &Meta) -> bool {
-        let may_skip = self.context.job.data.sparse != Sparse::Never && self.keeps(Attributes::SPARSE);
-        let all = Some((0, meta.size));
-        may_skip
-            && (meta.is_sparse()
-                || meta.size >= ASK_MIN
-                    && platform::next_data(source, 0, meta.size).is_ok_and(|data| data != all))
-    }
-
-    pub(super) fn zeros(&self) -> Zeros {
-        match self.context.job.data.sparse {
-            Sparse::Always => Zeros::LeaveOut,
-            Sparse::Auto | Sparse::Never => Zeros::Write,
-        }
-    }
-
-    /// Copy the data from `at` to `end`, passing over holes; `at` stays below where the source ends.
-    pub(super) fn copy_span(
-        &mut self,
-        transfer: Transfer<'_>,
-        seeks_data: bool,
-        at: &mut u64,
-        end: u64,
-    ) -> Result<(), Fault> {
-        if !seeks_data {
-            return self.with_scratch(|worker, scratch| copy_direct(transfer, at, end, scratch, worker));
-        }
-        while let Some((data, hole)) =
-            platform::next_data(transfer.files.source, *at, end).during(Op::Read)?
-        {
-            *at = data;
-            self.with_scratch(|worker, scratch| copy_direct(transfer, at, hole, scratch, worker))?;
-            if *at < hole {
-                return Ok(()); // the source ended before
-            }
-        }
-        *at = end;
-        Ok(())
-    }
-
-    fn with_scratch<T>(&mut self, work: impl FnOnce(&mut Worker, &mut Scratch) -> T) -> T {
-        let mut scratch = std::mem::take(&mut self.scratch).ready();
-        let done = work(self, &mut scratch);
-        self.scratch = scratch;
-        done
     }
 
     /// The content is in place: see whether the source stood still, and give the copy the rest.
@@ -374,13 +258,15 @@ impl Worker {
             let closed = staged.file.try_clone().and_then(platform::close);
             closed.during(Op::Close)?;
         }
-        let id = if filling.group.is_some() || node.made.is_some() {
-            Some(staged.id().during(Op::Stat)?)
-        } else {
-            None
+        let id = match filling.group {
+            Some(_) => Some(staged.id().during(Op::Stat)?),
+            None => None,
         };
-        staged.commit(&dirs.target, node.place.target_name(name), *appearance).during(Op::Rename)?;
-        self.remember_made(node, || id.ok_or_else(|| io::Error::other("made without an identity")))?;
+        if *appearance != Appearance::AtOnce {
+            let commit = || staged.commit(&dirs.target, node.place.target_name(name), *appearance);
+            let replaces = *appearance == Appearance::Instead;
+            self.name_once(at, Op::Rename, replaces, commit, |()| staged.id())?;
+        }
         Ok((has_changed, id))
     }
 

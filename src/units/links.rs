@@ -145,6 +145,15 @@ impl LinkGroups {
         next
     }
 
+    /// How many names wait for the first of the group `id`.
+    #[cfg(test)]
+    pub(crate) fn waiting(&self, id: FileId) -> usize {
+        match self.shard(id).get(&id) {
+            Some(Group { state: State::Copying(parked), .. }) => parked.len(),
+            _ => 0,
+        }
+    }
+
     /// The copy `full` takes no more names: begin a second copy, unless another worker has.
     pub(crate) fn renew(&self, id: FileId, full: FileId, node: &Arc<Node>, name: &CStr) -> Claim {
         let mut shard = self.shard(id);

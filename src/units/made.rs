@@ -2,14 +2,20 @@
 
 use std::{
     collections::{HashMap, HashSet},
-    sync::Mutex,
+    io,
+    sync::{Arc, Mutex, PoisonError},
 };
 
-use crate::entry::FileId;
+use super::{directory::Reached, entry::Item, node::Node};
+use crate::{
+    entry::{FileId, Meta},
+    error::{During, Fault, Op},
+    scheduler::Worker,
+};
 
-/// Inodes of copies that this run made.
+/// Inodes that this run has put into one directory of the copy which was there before.
 ///
-/// Needed where two sources can end at one name: several sources of one base name, or two names
+/// Needed where two entries can end at one name: several sources of one base name, or two names
 /// that a case-folding directory holds for equal. In a directory that the run itself created, any
 /// entry that is already there is one of its own, and nothing needs to be remembered.
 ///
@@ -19,12 +25,130 @@ use crate::entry::FileId;
 pub(crate) struct Made(Mutex<HashMap<u64, HashSet<u64>>>);
 
 impl Made {
-    pub(crate) fn insert(&self, id: FileId) {
-        self.0.lock().expect("inserting does not panic").entry(id.dev).or_default().insert(id.ino);
+    fn contains(&self, id: FileId) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).contains_id(id)
     }
 
-    pub(crate) fn contains(&self, id: FileId) -> bool {
-        let made = self.0.lock().expect("looking does not panic");
-        made.get(&id.dev).is_some_and(|made| made.contains(&id.ino))
+    /// Remember `id`; whether it was not there yet.
+    fn insert(&self, id: FileId) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert_id(id)
     }
+}
+
+trait Inodes {
+    fn contains_id(&self, id: FileId) -> bool;
+    fn insert_id(&mut self, id: FileId) -> bool;
+}
+
+impl Inodes for HashMap<u64, HashSet<u64>> {
+    fn contains_id(&self, id: FileId) -> bool {
+        self.get(&id.dev).is_some_and(|made| made.contains(&id.ino))
+    }
+
+    fn insert_id(&mut self, id: FileId) -> bool {
+        self.entry(id.dev).or_default().insert(id.ino)
+    }
+}
+
+/// What was made in each directory that several sources are copied into.
+#[derive(Debug, Default)]
+pub(crate) struct MadeWithin(Mutex<HashMap<FileId, Arc<Made>>>);
+
+impl MadeWithin {
+    pub(super) fn directory(&self, id: FileId) -> Arc<Made> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).entry(id).or_default().clone()
+    }
+}
+
+impl Node {
+    /// Refuse to put an entry where this run has put another.
+    pub(super) fn refuse_made(&self, found: &Meta) -> Result<(), Fault> {
+        let is_made = self.is_ours || self.made.as_ref().is_some_and(|made| made.contains(found.id));
+        if is_made { Err(collision()) } else { Ok(()) }
+    }
+
+    /// Note that this run answers for the entry `id`, and that no other of its entries does yet.
+    pub(super) fn vouch(&self, id: FileId) -> Result<(), Fault> {
+        match &self.made {
+            Some(made) if !made.insert(id) => Err(collision()),
+            _ => Ok(()),
+        }
+    }
+
+    /// Say what a failed creation means in a directory where nothing else was.
+    pub(super) fn creation_fault(&self, op: Op, error: io::Error) -> Fault {
+        if error.kind() == io::ErrorKind::AlreadyExists && (!self.existed || self.is_ours) {
+            return collision();
+        }
+        Fault::new(op, error)
+    }
+}
+
+impl Node {
+    /// Reach a child directory of the copy by `reach`; whether this run made it for another source.
+    ///
+    /// Two entries of one source never share a directory; those of `several` sources are merged.
+    pub(super) fn merge_once(
+        &self,
+        several: bool,
+        reach: impl FnOnce() -> Result<Reached, Fault>,
+    ) -> Result<(Reached, bool), Fault> {
+        match &self.made {
+            _ if !several => {
+                let reached = reach()?;
+                self.vouch(reached.found.id)?;
+                Ok((reached, false))
+            }
+            // All that lies in this directory is this run's.
+            None => reach().map(|reached| {
+                let is_ours = reached.existed;
+                (reached, is_ours)
+            }),
+            Some(made) => {
+                let mut made = made.0.lock().unwrap_or_else(PoisonError::into_inner);
+                let reached = reach()?;
+                let is_ours = reached.existed && made.contains_id(reached.found.id);
+                if !reached.existed {
+                    made.insert_id(reached.found.id);
+                }
+                Ok((reached, is_ours))
+            }
+        }
+    }
+}
+
+impl Worker {
+    /// Give an entry of the copy its name by `give`, in place of what is there where it `replaces`.
+    ///
+    /// Of all entries of this run that want one name, exactly one gets it: where nothing but a look
+    /// beforehand would tell, looking and naming are one step for everybody. `id` is asked only then.
+    pub(super) fn name_once<T>(
+        &self,
+        at: Item<'_>,
+        op: Op,
+        replaces: bool,
+        give: impl FnOnce() -> io::Result<T>,
+        id: impl FnOnce(&T) -> io::Result<FileId>,
+    ) -> Result<T, Fault> {
+        let Item { node, dirs, name } = at;
+        let Some(made) = &node.made else {
+            return give().map_err(|error| node.creation_fault(op, error));
+        };
+        let target_name = node.place.target_name(name);
+        let mut made = made.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if replaces && dirs.target.stat(target_name).is_ok_and(|there| made.contains_id(there.id)) {
+            return Err(collision());
+        }
+        let given = give().map_err(|error| {
+            let is_made = error.kind() == io::ErrorKind::AlreadyExists
+                && dirs.target.stat(target_name).is_ok_and(|there| made.contains_id(there.id));
+            if is_made { collision() } else { Fault::new(op, error) }
+        })?;
+        made.insert_id(id(&given).during(Op::Stat)?);
+        Ok(given)
+    }
+}
+
+pub(super) fn collision() -> Fault {
+    Fault::refused(Op::Replace, "another entry of this run was copied to that name")
 }

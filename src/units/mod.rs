@@ -2,6 +2,7 @@
 
 mod acl;
 mod attributes;
+mod content;
 mod descriptors;
 mod directory;
 mod entry;
@@ -19,9 +20,10 @@ mod wide;
 mod xattrs;
 
 pub(crate) use descriptors::Descriptors;
-pub(crate) use links::{LinkCache, LinkGroups, Parked};
-pub(crate) use made::Made;
+pub(crate) use links::{LinkCache, LinkGroups, LinkTarget, Parked};
+pub(crate) use made::MadeWithin;
 pub(crate) use node::Node;
 pub(crate) use place::Place;
+pub(crate) use source::Namesakes;
 pub(crate) use stage::TemporaryNames;
 pub(crate) use wide::Wide;

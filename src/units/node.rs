@@ -9,7 +9,7 @@ use std::{
     },
 };
 
-use super::{Descriptors, Made, Place};
+use super::{Descriptors, Place, made::Made};
 use crate::{
     entry::{FileId, Meta},
     plan::Pair,
@@ -22,6 +22,8 @@ use crate::{
 pub(crate) struct Node {
     pub(crate) place: Arc<Place>,
     pub(crate) parent: Option<Arc<Node>>,
+    /// The number of the source, of the directory that only holds one.
+    pub(crate) source_index: Option<usize>,
     /// The source directory's metadata; none for the directory that only holds a source.
     pub(crate) source: Option<Meta>,
     pub(crate) source_id: FileId,
@@ -99,6 +101,7 @@ impl Drop for Dirs {
 pub(crate) struct NodeParts {
     pub(crate) place: Arc<Place>,
     pub(crate) parent: Option<Arc<Node>>,
+    pub(crate) source_index: Option<usize>,
     pub(crate) source: Option<Meta>,
     pub(crate) source_id: FileId,
     pub(crate) target: Meta,
@@ -117,6 +120,7 @@ impl Node {
         let NodeParts {
             place,
             parent,
+            source_index,
             source,
             source_id,
             target,
@@ -131,6 +135,7 @@ impl Node {
         Node {
             place,
             parent,
+            source_index,
             source,
             source_id,
             target,

@@ -1,6 +1,7 @@
 //! Where a run begins: one of the sources that the caller named.
 
 use std::{
+    collections::{HashMap, HashSet},
     ffi::{CStr, CString},
     io,
     path::{Path, PathBuf, is_separator},
@@ -77,18 +78,49 @@ fn ends_in_separator(path: &Path) -> bool {
     text.last().is_some_and(|byte| is_separator(char::from(*byte)))
 }
 
+/// Sources of one base name, which are copied one after the other: the first one's entries stay.
+#[derive(Debug, Default)]
+pub(crate) struct Namesakes(HashMap<usize, usize>);
+
+impl Namesakes {
+    /// Those among `sources` that all go into one directory.
+    pub(crate) fn among(sources: &[PathBuf]) -> Namesakes {
+        let mut last = HashMap::new();
+        let bases = sources.iter().map(|path| Named::of(path).ok().map(|named| named.base));
+        let chain = bases.enumerate().filter_map(|(index, base)| Some((last.insert(base?, index)?, index)));
+        Namesakes(chain.collect())
+    }
+
+    /// The source to begin when that of number `index` is done.
+    fn after(&self, index: usize) -> Option<usize> {
+        self.0.get(&index).copied()
+    }
+
+    /// The sources that wait for no other.
+    pub(crate) fn leaders(&self, count: usize) -> impl DoubleEndedIterator<Item = usize> {
+        let followers: HashSet<usize> = self.0.values().copied().collect();
+        (0..count).filter(move |index| !followers.contains(index))
+    }
+}
+
 impl Worker {
+    /// Begin the source that waited for this one.
+    pub(crate) fn after_source(&mut self, index: usize) {
+        self.context.namesakes.after(index).into_iter().for_each(|next| self.push(Unit::Source(next)));
+    }
+
     /// Begin the source of number `index`.
     pub(crate) fn source(&mut self, index: usize) {
         let path = self.context.job.sources[index].clone();
-        if let Err(failure) = self.begin(&path) {
+        if let Err(failure) = self.begin(index, &path) {
             self.outcomes.listings_open -= 1;
             self.outcomes.totals.entries_found += 1;
             self.fail_at(failure);
+            self.after_source(index);
         }
     }
 
-    fn begin(&mut self, path: &Path) -> Result<(), Failure> {
+    fn begin(&mut self, index: usize, path: &Path) -> Result<(), Failure> {
         let from = Named::of(path)?;
         let to = match &self.context.job.target {
             Target::Exact(path) => Named::of_target(path)?,
@@ -136,6 +168,7 @@ impl Worker {
         let node = Arc::new(Node::new(NodeParts {
             place: Arc::new(Place::root(root)),
             parent: None,
+            source_index: Some(index),
             source: None,
             source_id: source_meta.id,
             target: target_meta,
@@ -143,7 +176,7 @@ impl Worker {
             closes_to: None,
             inherits_acl,
             pair,
-            made: self.context.made.clone(),
+            made: self.context.made_within.as_ref().map(|within| within.directory(target_meta.id)),
             is_ours: false,
             dirs: Arc::new(Dirs::new(source, target, &self.context.descriptors)),
         }));
@@ -270,6 +303,17 @@ mod tests {
             );
             assert_eq!(got, (directory, name, base), "{path}");
         }
+    }
+
+    #[test]
+    fn sources_of_one_base_name_form_a_chain() {
+        let sources = ["a/x", "y", "b/x", "c/x/", ""].map(PathBuf::from);
+        let namesakes = Namesakes::among(&sources);
+        assert_eq!(
+            (0..5).map(|index| namesakes.after(index)).collect::<Vec<_>>(),
+            [Some(2), None, Some(3), None, None]
+        );
+        assert_eq!(namesakes.leaders(5).collect::<Vec<_>>(), [0, 1, 4]);
     }
 
     #[cfg(unix)]

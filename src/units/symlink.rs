@@ -33,7 +33,7 @@ impl Worker {
         let target_name = node.place.target_name(name);
         let found = if node.existed { self.found(&dirs.target, target_name)? } else { None };
         if let Some(found) = &found {
-            self.refuse_made(node, found)?;
+            node.refuse_made(found)?;
             let is_same = found.kind == Kind::Symlink
                 && found.id != meta.id
                 && dirs.target.read_link(target_name).is_ok_and(|there| there == points_to);
@@ -59,7 +59,7 @@ impl Worker {
         let Item { node, dirs, name } = at;
         let target_name = node.place.target_name(name);
         if let Some(found) = found {
-            self.refuse_made(node, found)?;
+            node.refuse_made(found)?;
         }
         let (work_name, done) = match found {
             None => (None, Done::Created),
@@ -74,7 +74,11 @@ impl Worker {
             },
         };
         let work_name = work_name.as_deref().unwrap_or(target_name);
-        make(work_name).map_err(|error| self.creation_fault(node, op, error))?;
+        let made = || make(work_name);
+        match found {
+            None => self.name_once(at, op, false, made, |()| Ok(dirs.target.stat(work_name)?.id))?,
+            Some(_) => made().during(op)?,
+        }
         let finished = self
             .attributes(&Subject {
                 node,
@@ -87,13 +91,16 @@ impl Worker {
                 times: true,
             })
             .and_then(|()| match done {
-                Done::Replaced => dirs.target.rename(work_name, target_name).during(Op::Rename),
+                Done::Replaced => {
+                    let id = dirs.target.stat(work_name).during(Op::Stat)?.id;
+                    let give = || dirs.target.rename(work_name, target_name);
+                    self.name_once(at, Op::Rename, true, give, |()| Ok(id))
+                }
                 _ => Ok(()),
             })
             .and_then(|()| dirs.target.stat(target_name).during(Op::Stat));
         match finished {
             Ok(there) => {
-                self.remember_made(node, || Ok(there.id))?;
                 self.record(&node.place, name, meta.kind, done, 0);
                 Ok(First::Copied(there.id))
             }

@@ -10,8 +10,8 @@ use std::{
 
 use super::{
     Node,
+    content::{Filled, Filling},
     entry::Item,
-    file::{Filled, Filling},
     node::Dirs,
 };
 use crate::{

@@ -287,6 +287,49 @@ fn two_sources_of_one_name_are_a_failure_and_the_first_stays() {
 }
 
 #[test]
+fn of_two_sources_for_one_name_the_first_stays_and_none_replaces_another() {
+    let size = 12 << 20;
+    let Some(mount) = Mount::new(Filesystem::Ext4Folding, 256) else { return };
+    let of = |byte: u8| vec![byte; size];
+    let sandbox = Sandbox::new().file("a/x", &of(b'a')).file("b/x", &of(b'b')).file("c/X", &of(b'c'));
+    for round in 0..8 {
+        for (before, second) in [(None, "b/x"), (Some(b"old"), "b/x"), (None, "c/X"), (Some(b"old"), "c/X")] {
+            let dst = mount.path().join("dst");
+            fs::create_dir(&dst).unwrap();
+            must("chattr", &["+F", dst.to_str().unwrap()]);
+            before.iter().for_each(|old| fs::write(dst.join("x"), old).unwrap());
+            let sources = [sandbox.path("a/x"), sandbox.path(second)];
+            let report = run(CopyJob::into_directory(sources, &dst).jobs(4));
+            let told = (report.totals.files_copied, report.totals.failed);
+            assert_eq!(told, (1, 1), "{round} {second} {:?}", causes(&report));
+            let copy = fs::read(dst.join("x")).unwrap();
+            assert!(copy.len() == size && copy.iter().all(|byte| *byte == copy[0]));
+            // Only names that are the same before any folding have an order.
+            assert!(copy[0] == b'a' || second == "c/X" && copy[0] == b'c');
+            assert_eq!(fs::read_dir(&dst).unwrap().count(), 1, "no temporary is left");
+            fs::remove_dir_all(&dst).unwrap();
+        }
+    }
+}
+
+#[test]
+fn directories_that_two_sources_make_at_one_time_are_merged() {
+    let mut sandbox = Sandbox::new();
+    for index in 0..150 {
+        for source in ["a", "b"] {
+            sandbox = sandbox.file(format!("{source}/d/s{index}/{source}"), source.as_bytes());
+        }
+    }
+    for round in 0..12 {
+        let dst = sandbox.path(format!("dst-{round}"));
+        fs::create_dir(&dst).unwrap();
+        let report = run(CopyJob::into_directory([sandbox.path("a/d"), sandbox.path("b/d")], &dst).jobs(8));
+        assert_complete(&report);
+        assert_eq!(report.totals.files_copied, 300);
+    }
+}
+
+#[test]
 fn directories_of_two_sources_are_merged_without_losing_a_file() {
     let sandbox = Sandbox::new().file("a/dir/x", b"1").file("a/dir/mine", b"a").dir("dst");
     let sandbox = sandbox.file("b/dir/x", b"2").file("b/dir/mine-too", b"b");

@@ -1,0 +1,146 @@
+//! The content of a regular file: what of it is data, and which ways of moving it are tried.
+
+use std::fs::File;
+
+use super::{
+    entry::Item,
+    stage::{Appearance, Staged},
+};
+use crate::{
+    entry::{FileId, Meta},
+    error::{During, Fault, Op},
+    event::Done,
+    options::{Attributes, Reflink, Sparse},
+    plan::{Ladder, PARALLEL_MIN},
+    platform,
+    scheduler::Worker,
+    transfer::{Files, Scratch, Transfer, ZeroCopyResult, Zeros, copy_direct, copy_unsized, try_reflink},
+};
+
+/// From this size on, a file that looks dense is asked for holes.
+pub(super) const ASK_MIN: u64 = 64 * 1024;
+
+/// A file of the copy that is being filled.
+#[derive(Debug)]
+pub(super) struct Filling {
+    pub(super) source: File,
+    pub(super) staged: Staged,
+    pub(super) meta: Meta,
+    pub(super) appearance: Appearance,
+    pub(super) done: Done,
+    /// Whether to look for the source's data instead of reading everything.
+    pub(super) seeks_data: bool,
+    /// The link group that it is the first copied name of.
+    pub(super) group: Option<FileId>,
+}
+
+/// How far the content of a file has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Filled {
+    /// All of it is in place.
+    Whole,
+    /// The source ended before its size.
+    Short,
+    /// It is so large that its ranges become units of their own.
+    InRanges,
+}
+
+impl Worker {
+    /// Put the content in place, unless it is so large that it becomes units of its own.
+    pub(super) fn fill(&mut self, at: Item<'_>, filling: &Filling, ladder: &Ladder) -> Result<Filled, Fault> {
+        let Item { node, name, .. } = at;
+        let files = Files { source: &filling.source, destination: &filling.staged.file };
+        let size = filling.meta.size;
+        self.take_moved();
+        if size == 0 {
+            return self
+                .with_scratch(|worker, scratch| copy_unsized(files, &mut scratch.buffer, worker))
+                .map(|_| Filled::Whole);
+        }
+        let mut at = 0;
+        if ladder.reflinks() {
+            if size >= PARALLEL_MIN {
+                self.announce(&node.place, name);
+            }
+            match try_reflink(files, &node.pair, size, &mut at, self) {
+                ZeroCopyResult::Success(_) => return Ok(Filled::Whole),
+                ZeroCopyResult::Unsupported => {}
+                ZeroCopyResult::Failed(error) => return Err(Fault::new(Op::Clone, error)),
+            }
+        }
+        if self.context.job.data.reflink == Reflink::Always {
+            return Err(Fault::refused(Op::Clone, "these filesystems cannot share the file's blocks"));
+        }
+        if size >= PARALLEL_MIN && at == 0 {
+            return Ok(Filled::InRanges);
+        }
+        let transfer = Transfer { files, ladder, pair: &node.pair, zeros: self.zeros() };
+        if self.has_holes(filling) {
+            platform::set_size(files.destination, size).during(Op::Write)?;
+        }
+        self.copy_span(transfer, filling.seeks_data, &mut at, size)?;
+        if at == size {
+            return Ok(Filled::Whole);
+        }
+        if self.has_holes(filling) {
+            platform::set_size(files.destination, at).during(Op::Write)?;
+        }
+        Ok(Filled::Short)
+    }
+
+    /// Whether the copy gets holes, and therefore its size before its content.
+    pub(super) fn has_holes(&self, filling: &Filling) -> bool {
+        self.zeros() == Zeros::LeaveOut || filling.seeks_data
+    }
+
+    /// Whether a file has holes that are to be kept.
+    ///
+    /// Blocks that were reserved and never written are holes too, though they count as allocated;
+    /// they are asked for only in files that are large against the cost of asking.
+    pub(super) fn seeks_data(&self, source: &File, meta: &Meta) -> bool {
+        let may_skip = self.context.job.data.sparse != Sparse::Never && self.keeps(Attributes::SPARSE);
+        let all = Some((0, meta.size));
+        may_skip
+            && (meta.is_sparse()
+                || meta.size >= ASK_MIN
+                    && platform::next_data(source, 0, meta.size).is_ok_and(|data| data != all))
+    }
+
+    pub(super) fn zeros(&self) -> Zeros {
+        match self.context.job.data.sparse {
+            Sparse::Always => Zeros::LeaveOut,
+            Sparse::Auto | Sparse::Never => Zeros::Write,
+        }
+    }
+
+    /// Copy the data from `at` to `end`, passing over holes; `at` stays below where the source ends.
+    pub(super) fn copy_span(
+        &mut self,
+        transfer: Transfer<'_>,
+        seeks_data: bool,
+        at: &mut u64,
+        end: u64,
+    ) -> Result<(), Fault> {
+        if !seeks_data {
+            return self.with_scratch(|worker, scratch| copy_direct(transfer, at, end, scratch, worker));
+        }
+        while let Some((data, hole)) =
+            platform::next_data(transfer.files.source, *at, end).during(Op::Read)?
+        {
+            *at = data;
+            self.with_scratch(|worker, scratch| copy_direct(transfer, at, hole, scratch, worker))?;
+            if *at < hole {
+                return Ok(()); // the source ended before
+            }
+        }
+        *at = end;
+        Ok(())
+    }
+
+    fn with_scratch<T>(&mut self, work: impl FnOnce(&mut Worker, &mut Scratch) -> T) -> T {
+        let mut scratch = std::mem::take(&mut self.scratch).ready();
+        let done = work(self, &mut scratch);
+        self.scratch = scratch;
+        done
+    }
+}
