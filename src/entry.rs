@@ -63,6 +63,10 @@ impl Stamp {
         SystemTime::now().into()
     }
 
+    pub(crate) fn seconds_before(self, secs: i64) -> Stamp {
+        Stamp { secs: self.secs.saturating_sub(secs), ..self }
+    }
+
     /// This stamp as a filesystem with a coarser clock would keep it.
     pub(crate) fn truncated_to(self, granularity: Granularity) -> Stamp {
         match granularity {

@@ -18,6 +18,18 @@ pub(crate) enum Action {
     Refuse(&'static str),
 }
 
+/// Whether `found` has the content of `source`, by size and time.
+pub(crate) fn looks_same(source: &Meta, found: &Meta, granularity: Granularity) -> bool {
+    source.kind == found.kind
+        && match source.kind {
+            Kind::File => {
+                source.size == found.size
+                    && source.modified.truncated_to(granularity) == found.modified.truncated_to(granularity)
+            }
+            kind => kind.is_special(),
+        }
+}
+
 /// Decide what to do with `source` where the destination already has `found`.
 pub(crate) fn decide(source: &Meta, found: &Meta, policy: Existing, granularity: Granularity) -> Action {
     if source.id == found.id {
@@ -29,14 +41,7 @@ pub(crate) fn decide(source: &Meta, found: &Meta, policy: Existing, granularity:
     if found.kind.is_special() && (found.kind != source.kind || found.rdev != source.rdev) {
         return Action::Refuse("a special file is in the way");
     }
-    let same = source.kind == found.kind
-        && match source.kind {
-            Kind::File => {
-                source.size == found.size
-                    && source.modified.truncated_to(granularity) == found.modified.truncated_to(granularity)
-            }
-            kind => kind.is_special(),
-        };
+    let same = looks_same(source, found, granularity);
     match policy {
         Existing::Update if same => Action::Unchanged,
         Existing::Update | Existing::Replace => Action::Replace,

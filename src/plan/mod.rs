@@ -5,7 +5,7 @@ mod jobs;
 mod ladder;
 mod zero_copy;
 
-pub(crate) use existing::{Action, decide};
+pub(crate) use existing::{Action, decide, looks_same};
 pub use jobs::Storage;
 pub(crate) use jobs::{default_jobs, default_jobs_reason};
 pub(crate) use ladder::{Ladder, PARALLEL_MIN, Pair, ladder};

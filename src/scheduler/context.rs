@@ -17,7 +17,7 @@ use crate::{
     job::CopyJob,
     plan::{Pair, Storage},
     platform::{self, Dir},
-    units::{Descriptors, LinkGroups, MadeWithin, Namesakes, TemporaryNames},
+    units::{Descriptors, LinkGroups, MadeWithin, Namesakes, SharedFiles, TemporaryNames},
 };
 
 /// What all workers of one run share.
@@ -31,6 +31,7 @@ pub(crate) struct Context {
     /// Whether anybody wants a record of every entry.
     pub(crate) records_wanted: AtomicBool,
     pub(crate) links: LinkGroups,
+    pub(crate) shared: SharedFiles,
     pub(crate) descriptors: Arc<Descriptors>,
     pub(crate) temporaries: TemporaryNames,
     pub(crate) is_privileged: bool,
@@ -106,6 +107,7 @@ impl Context {
             outcomes,
             cancel,
             links: LinkGroups::new(several),
+            shared: SharedFiles::default(),
             descriptors: shares.descriptors,
             temporaries: TemporaryNames::new(),
             is_privileged: platform::is_privileged(),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::{
     entry::FileId,
     platform::Names,
-    units::{LinkTarget, Node, Parked, Wide},
+    units::{Node, Parked, Wide},
 };
 
 /// A piece of work.
@@ -46,7 +46,6 @@ pub(crate) struct RangeOf {
 #[derive(Debug)]
 pub(crate) struct LateNames {
     pub(crate) names: Vec<Parked>,
-    pub(crate) target: LinkTarget,
     /// The source's inode.
     pub(crate) group: FileId,
 }
@@ -61,7 +60,7 @@ impl LateNames {
             return None;
         }
         let names = self.names.split_off(self.names.len() / 2);
-        Some(LateNames { names, target: self.target.clone(), group: self.group })
+        Some(LateNames { names, group: self.group })
     }
 }
 

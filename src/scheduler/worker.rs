@@ -161,13 +161,13 @@ impl Worker {
                 self.share(Some(&mut batch));
             }
         }
-        self.release(batch.node);
+        self.let_go(batch.node);
     }
 
     fn late(&mut self, mut late: LateNames) {
         while let Some(parked) = late.names.pop() {
             let below = self.stack.len();
-            self.late_name(parked, &late.target, late.group);
+            self.late_name(parked, late.group);
             self.look();
             let half = if self.context.queue.is_hungry() { late.split() } else { None };
             if let Some(half) = half {

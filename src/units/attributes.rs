@@ -6,6 +6,7 @@ use super::{
     Node,
     entry::{First, Item},
     node::Owner,
+    xattrs::has_capability,
 };
 use crate::{
     entry::{Granularity, Kind, Meta},
@@ -21,6 +22,11 @@ const SETUID: u32 = 0o4000;
 const SETGID: u32 = 0o2000;
 const GROUP_RIGHTS: u32 = 0o070;
 const OTHERS_WRITE: u32 = 0o022;
+const OWNER_WRITES: u32 = 0o200;
+
+/// How many seconds older than its source a copy says to be that is not finished or not to be
+/// trusted: more than the step of any clock.
+pub(super) const UNFINISHED_BEFORE: i64 = 10;
 
 /// An entry whose copy is to get the source's attributes.
 pub(super) struct Subject<'a> {
@@ -70,6 +76,10 @@ impl Worker {
             None if node.inherits_acl || meta.kind == Kind::Symlink => None,
             None => Some(self.mode_of_created(node, to).during(Op::Stat)?),
         };
+        let (there, may_set_times) = match subject.is_new {
+            true => (there, true),
+            false => (self.open_up(subject, there), self.unmark(subject)?),
+        };
         let owner = if self.keeps(Attributes::OWNERSHIP) { self.owner(subject, current)? } else { current };
         let lost_acl = self.xattrs(subject)?;
         if meta.kind != Kind::Symlink && self.keeps(Attributes::MODE) {
@@ -83,28 +93,66 @@ impl Worker {
                 self.kept_or_warned(subject, set, Op::SetMode, Attributes::MODE, Loss::Mode)?;
             }
         }
-        if subject.times && self.keeps(Attributes::TIMESTAMPS) {
+        if subject.times && may_set_times && self.keeps(Attributes::TIMESTAMPS) {
             let set = to.set_times(meta.accessed, meta.modified);
             self.kept_or_warned(subject, set, Op::SetTimes, Attributes::TIMESTAMPS, Loss::Times)?;
         }
         Ok(())
     }
 
+    /// Take away the mark of a finished copy, its time, until the correction is finished too: one that
+    /// is cut off moves the change time, which would tell later runs that nothing is to be corrected.
+    ///
+    /// `false` where somebody else's copy may not be touched so.
+    fn unmark(&self, subject: &Subject<'_>) -> Result<bool, Fault> {
+        let meta = subject.meta;
+        if !(subject.times && self.keeps(Attributes::TIMESTAMPS)) {
+            return Ok(false);
+        }
+        match subject.to.set_times(meta.accessed, meta.modified.seconds_before(UNFINISHED_BEFORE)) {
+            Err(error) if platform::is_not_kept(&error) => Ok(false),
+            done => done.during(Op::SetTimes).map(|()| true),
+        }
+    }
+
+    /// Let the owner of a read-only copy set its attributes (xattr(7)); the mode that is there then,
+    /// if it is known.
+    fn open_up(&self, subject: &Subject<'_>, there: Option<u32>) -> Option<u32> {
+        let is_closed = subject.meta.kind == Kind::File
+            && !self.context.is_privileged
+            && self.keeps(Attributes::MODE)
+            && there.is_some_and(|mode| mode & OWNER_WRITES == 0);
+        match there {
+            Some(mode) if is_closed => subject.to.set_mode(mode | OWNER_WRITES).err().and(there),
+            _ => there,
+        }
+    }
+
     /// Whether a file that looks the same must be copied all the same, because correcting it in place
     /// would do what no copy may.
-    pub(super) fn must_be_new(&self, at: Item<'_>, meta: &Meta, found: &Meta) -> bool {
+    pub(super) fn must_be_new(&mut self, at: Item<'_>, meta: &Meta, found: &Meta) -> bool {
         let (from, to) = at.handles();
         let Item { node, name, .. } = at;
         let subject = Subject { node, name, from, to, meta, found: Some(found), is_new: false, times: true };
-        // It would lend the rights of setuid to content that a stranger may have written.
-        let lends = self.context.is_privileged
-            && meta.mode & (SETUID | SETGID) != 0
-            && self.keeps(Attributes::MODE | Attributes::OWNERSHIP)
+        // It would lend setuid's or a capability's rights to content that a stranger may have written.
+        let is_strangers = self.context.is_privileged
             && (Owner::of(found) != Owner::of(meta)
                 || found.mode & OTHERS_WRITE != 0 && found.mode != meta.mode);
-        // It would change another file that the source does not link it to.
-        let is_shared = found.nlink > 1 && self.keeps(Attributes::LINKS) && !self.is_linked(meta);
-        lends || is_shared && self.differs(&subject, Granularity::Nanos(1))
+        let lends = is_strangers
+            && (meta.mode & (SETUID | SETGID) != 0 && self.keeps(Attributes::MODE | Attributes::OWNERSHIP)
+                || self.keeps(Attributes::XATTR) && has_capability(from));
+        lends || found.nlink > 1 && self.is_anothers(&subject, found)
+    }
+
+    /// Whether keeping a copy of several names would join what the source has apart, or change a file
+    /// that the source does not link it to.
+    fn is_anothers(&mut self, subject: &Subject<'_>, found: &Meta) -> bool {
+        let meta = subject.meta;
+        if !self.context.shared.stands_for(found.id, meta.id) {
+            return true;
+        }
+        let has_stranger = !self.is_linked(meta) || found.nlink > meta.nlink;
+        has_stranger && (self.differs(subject, Granularity::Nanos(1)) || self.have_xattrs_changed(subject))
     }
 
     /// Leave an entry's content alone, and correct its metadata where that differs.
@@ -133,13 +181,22 @@ impl Worker {
             let now = to.meta().during(Op::Stat)?;
             is_corrected |= Owner::of(&now) != Owner::of(found)
                 || (now.mode, now.modified) != (found.mode, found.modified);
+        } else {
+            self.owner_not_kept(&subject, found)?;
         }
-        if found.nlink == 1 {
-            node.vouch(found.id)?;
-        }
+        node.vouch(node.place.target_name(name), found)?;
         let done = if is_corrected { Done::Corrected } else { Done::Unchanged };
         self.record(&node.place, name, meta.kind, done, 0);
         Ok(First::Copied(found.id))
+    }
+
+    /// Say again of a copy that is left as it is what was said when its owner was refused.
+    pub(super) fn owner_not_kept(&mut self, subject: &Subject<'_>, found: &Meta) -> Result<(), Fault> {
+        if self.keeps(Attributes::OWNERSHIP) && found.uid != subject.meta.uid {
+            let refusal = platform::not_permitted();
+            self.not_kept(subject, refusal, Op::SetOwner, Attributes::OWNERSHIP, Loss::Owner)?;
+        }
+        Ok(())
     }
 
     /// Whether a copy of the right content has other metadata than it should, as far as that can
@@ -149,7 +206,7 @@ impl Worker {
         let Some(found) = found.filter(|_| !is_new) else { return true };
         let may_own = self.context.is_privileged || !self.context.owner_refused.load(Ordering::Relaxed);
         let owner =
-            self.keeps(Attributes::OWNERSHIP) && (found.gid != meta.gid || found.uid != meta.uid) && may_own;
+            self.keeps(Attributes::OWNERSHIP) && (found.gid != meta.gid || found.uid != meta.uid && may_own);
         let mode = self.keeps(Attributes::MODE)
             && meta.kind != Kind::Symlink
             && found.mode != self.mode_for(subject, Owner::of(found));
@@ -201,7 +258,7 @@ impl Worker {
         if want.uid != current.uid && gid.is_some() && subject.to.set_owner(None, gid).is_ok() {
             owner.gid = want.gid;
         }
-        let refusal = refusal.unwrap_or_else(|| std::io::ErrorKind::PermissionDenied.into());
+        let refusal = refusal.unwrap_or_else(platform::not_permitted);
         self.not_kept(subject, refusal, Op::SetOwner, Attributes::OWNERSHIP, Loss::Owner)?;
         let lends = subject.meta.kind != Kind::Directory && self.keeps(Attributes::MODE);
         if lends && self.mode_for(subject, owner) != subject.meta.mode {

@@ -65,8 +65,8 @@ impl Worker {
             ));
         }
         let target_name = parent.place.target_name(name);
-        let (Reached { target, found, existed, opened_up }, is_ours) = parent
-            .merge_once(self.context.made_within.is_some(), || {
+        let (Reached { target, found, existed, opened_up }, is_ours) =
+            parent.merge_once(self.context.made_within.is_some(), target_name, || {
                 self.reach(parent, dirs, target_name, &meta)
             })?;
         if parent.place.is_root() {
@@ -123,8 +123,19 @@ impl Worker {
     /// Open the copy's directory, created first where it is not there yet.
     fn reach(&self, parent: &Node, dirs: &Dirs, name: &CStr, meta: &Meta) -> Result<Reached, Fault> {
         let existed = self.make_directory(parent, dirs, name, meta)?;
-        let (target, opened_up) = self.open_target(dirs, name, existed)?;
-        let found = target.meta().during(Op::Stat)?;
+        let (target, opened_up) = match self.open_target(dirs, name, existed) {
+            // The umask took from its owner what is needed to work in it.
+            Err(fault) if !existed && fault.cause.kind() == io::ErrorKind::PermissionDenied => {
+                dirs.target.set_mode_of(name, OWNERS).during(Op::SetMode)?;
+                self.open_target(dirs, name, existed)?
+            }
+            opened => opened?,
+        };
+        let mut found = target.meta().during(Op::Stat)?;
+        if !existed && found.mode & OWNERS != OWNERS && !self.context.is_privileged {
+            Handle::Open(&target).set_mode(found.mode | OWNERS).during(Op::SetMode)?;
+            found.mode |= OWNERS;
+        }
         if found.id == meta.id {
             return Err(Fault::refused(Op::Copy, "source and destination are the same directory"));
         }
@@ -225,6 +236,17 @@ impl Worker {
         Ok(false)
     }
 
+    /// As [`release`](Self::release), for a directory that is not needed for a while where something
+    /// else keeps it unfinished.
+    pub(crate) fn let_go(&mut self, node: Arc<Node>) {
+        let waits = node.clone();
+        self.release(node);
+        // Links that wait may be many, and in as many directories.
+        if self.context.descriptors.are_scarce() {
+            waits.suspend();
+        }
+    }
+
     /// Something of a directory is done; the last thing finishes it, and perhaps those above.
     pub(crate) fn release(&mut self, mut node: Arc<Node>) {
         while node.release() && !self.is_cancelled() {
@@ -266,6 +288,8 @@ impl Worker {
             || self.have_xattrs_changed(&subject)
         {
             done = self.attributes(&subject);
+        } else {
+            self.owner_not_kept(&subject, &now)?;
         }
         match node.closes_to {
             Some(mode) if mode != now.mode => done.and(to.set_mode(mode).during(Op::SetMode)),

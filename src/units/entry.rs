@@ -169,9 +169,9 @@ impl Worker {
             Ok(First::Underway) => {}
             Ok(First::Copied(id)) => {
                 let target = LinkTarget { place: node.place.clone(), name: name.into(), id };
-                let names = self.context.links.settle(group, target.clone());
+                let names = self.context.links.settle(group, target);
                 if !names.is_empty() {
-                    self.push(Unit::Late(LateNames { names, target, group }));
+                    self.push(Unit::Late(LateNames { names, group }));
                 }
             }
             Ok(First::LeftOut) | Err(_) => self.pass_on(group),
@@ -195,25 +195,27 @@ impl Worker {
                         self.warn(Loss::HardLink, node, name, &fault.cause.to_string());
                     }
                 }
-                linked => return linked.map(|()| true),
+                linked => {
+                    self.context.links.finished(meta.id);
+                    return linked.map(|()| true);
+                }
             }
         }
     }
 
     /// Deal with a name that waited for the first of its group.
-    pub(crate) fn late_name(&mut self, parked: Parked, target: &LinkTarget, group: FileId) {
+    pub(crate) fn late_name(&mut self, parked: Parked, group: FileId) {
         let Parked { node, name } = parked;
         self.guarded(&node.clone(), &name.clone(), |worker| {
             let linked = node.dirs().during(Op::Open).and_then(|dirs| {
                 let meta = dirs.source.stat(&name).during(Op::Stat)?;
                 if meta.id != group {
+                    worker.context.links.finished(group);
                     return worker.try_entry(&node, &name, None, &mut None).map(|()| true);
                 }
-                worker.link_up(
-                    Item { node: &node, dirs: &dirs, name: &name },
-                    &meta,
-                    Claim::Link(target.clone()),
-                )
+                // Asked again: the copy that it waited for may be full by now, and another begun.
+                let claim = worker.context.links.claim(group, meta.nlink, &node, &name);
+                worker.link_up(Item { node: &node, dirs: &dirs, name: &name }, &meta, claim)
             });
             match linked {
                 Ok(true) => {}
@@ -224,7 +226,7 @@ impl Worker {
                 Err(fault) => worker.fail(&node, &name, fault),
             }
         });
-        self.release(node);
+        self.let_go(node);
     }
 
     /// Give the copy `target` the further name `name`.
@@ -238,7 +240,7 @@ impl Worker {
                 self.record(&node.place, name, meta.kind, Done::Unchanged, 0);
                 return Ok(());
             }
-            node.refuse_made(found)?;
+            node.refuse_made(target_name, found)?;
             // Whatever its content, it is not a name of the copy yet: `unchanged` is not enough.
             let replaces = match decide(meta, found, self.context.job.existing, Granularity::Nanos(1)) {
                 Action::Unchanged | Action::Replace => true,
@@ -249,6 +251,7 @@ impl Worker {
                 self.record(&node.place, name, meta.kind, Done::Skipped, 0);
                 return Ok(());
             }
+            self.appearance(Some(found)); // its inode is about to lose a name
             work_name = Some(self.context.temporaries.next());
         }
         let work_name = work_name.as_deref().unwrap_or(target_name);

@@ -4,7 +4,7 @@ use std::{ffi::CStr, fs::File, io, time::UNIX_EPOCH};
 
 use super::{
     Node,
-    attributes::Subject,
+    attributes::{Subject, UNFINISHED_BEFORE},
     content::{ASK_MIN, Filled, Filling},
     entry::{First, Handled, Item},
     node::Dirs,
@@ -16,7 +16,7 @@ use crate::{
     event::Done,
     method::Method,
     options::{Attributes, Sparse},
-    plan::{self, Action, decide},
+    plan::{self, Action, decide, looks_same},
     platform::{self, Dir, Handle},
     scheduler::{Worker, caught},
 };
@@ -24,10 +24,6 @@ use crate::{
 /// What is said of a file whose source did not stand still.
 const CHANGED: &str =
     "it changed while it was copied; the copy lacks its time, so that the next run copies it again";
-
-/// How many seconds older than its source a copy says to be whose source changed meanwhile: more
-/// than the step of any clock.
-const CHANGED_BEFORE: i64 = 10;
 
 impl Worker {
     pub(super) fn regular(&mut self, at: Item<'_>, owed: &mut Option<FileId>) -> Result<Handled, Fault> {
@@ -73,7 +69,7 @@ impl Worker {
         group: Option<FileId>,
     ) -> Result<First, Fault> {
         let Item { node, dirs, name } = at;
-        node.refuse_made(found)?;
+        node.refuse_made(node.place.target_name(name), found)?;
         let granularity = self.granularity(node, dirs, meta, found);
         match decide(meta, found, self.context.job.existing, granularity) {
             Action::Unchanged if self.must_be_new(at, meta, found) => {
@@ -82,7 +78,9 @@ impl Worker {
             Action::Unchanged => self.keep(at, meta, found),
             Action::Skip => {
                 self.record(&node.place, name, meta.kind, Done::Skipped, 0);
-                Ok(First::LeftOut)
+                // Names that are missing may be linked to it where it is the same file all the same.
+                let is_same = looks_same(meta, found, granularity);
+                Ok(if is_same { First::Copied(found.id) } else { First::LeftOut })
             }
             Action::Refuse(why) => Err(Fault::refused(Op::Replace, why)),
             Action::Replace => self.copy_listed(at, meta, Some(found), group),
@@ -118,18 +116,11 @@ impl Worker {
         group: Option<FileId>,
     ) -> Result<First, Fault> {
         let Item { node, dirs, name } = at;
-        let may_look_finished = self.may_look_finished(node, meta);
+        let (mut appearance, done) = self.appearance(found);
+        if appearance == Appearance::AtOnce && self.may_look_finished(node, meta) {
+            appearance = Appearance::WhenFinished;
+        }
         let job = &self.context.job;
-        let (appearance, done) = match found {
-            Some(_) => (Appearance::Instead, Done::Replaced),
-            None if job.existing.trusts_mtime()
-                && job.preserve.keeps(Attributes::TIMESTAMPS)
-                && !may_look_finished =>
-            {
-                (Appearance::AtOnce, Done::Created)
-            }
-            None => (Appearance::WhenFinished, Done::Created),
-        };
         let mut ladder = plan::ladder(
             &job.data,
             &self.context.capabilities,
@@ -182,6 +173,23 @@ impl Worker {
         }
         let moved = self.take_moved();
         self.finish(at, &filling, filled, moved)
+    }
+
+    /// How an entry of the copy comes into being, where there is `found` or nothing.
+    pub(super) fn appearance(&self, found: Option<&Meta>) -> (Appearance, Done) {
+        let job = &self.context.job;
+        match found {
+            Some(found) => {
+                if found.nlink > 1 {
+                    self.context.shared.lost_a_name(found.id);
+                }
+                (Appearance::Instead, Done::Replaced)
+            }
+            None if job.existing.trusts_mtime() && self.keeps(Attributes::TIMESTAMPS) => {
+                (Appearance::AtOnce, Done::Created)
+            }
+            None => (Appearance::WhenFinished, Done::Created),
+        }
     }
 
     /// Whether an unfinished copy could pass for a finished one: it has the source's size before its
@@ -249,7 +257,7 @@ impl Worker {
         })?;
         if has_changed && self.keeps(Attributes::TIMESTAMPS) {
             // Its own time could be the source's: both were written within a tick of one clock.
-            let modified = Stamp { secs: meta.modified.secs - CHANGED_BEFORE, ..meta.modified };
+            let modified = meta.modified.seconds_before(UNFINISHED_BEFORE);
             Handle::Open(&staged.file).set_times(meta.accessed, modified).during(Op::SetTimes)?;
         }
         if node.pair.storage == plan::Storage::Remote {

@@ -22,8 +22,8 @@ const SHARDS: usize = 32;
 
 #[derive(Debug)]
 struct Group {
-    /// Names not seen yet, as far as the source's link count tells.
-    unseen: u64,
+    /// Names not done with yet, as far as the source's link count tells.
+    left: u64,
     state: State,
 }
 
@@ -97,26 +97,21 @@ impl LinkGroups {
     }
 
     /// Claim a name of the source inode `id`, which has `nlink` names.
+    ///
+    /// A name that is linked, or will not be, is to be [`finished`](Self::finished).
     pub(crate) fn claim(&self, id: FileId, nlink: u64, node: &Arc<Node>, name: &CStr) -> Claim {
         let mut shard = self.shard(id);
         let Some(group) = shard.get_mut(&id) else {
-            let unseen = if self.repeats { u64::MAX } else { nlink - 1 };
-            shard.insert(id, Group { unseen, state: State::Copying(Vec::new()) });
+            let left = if self.repeats { u64::MAX } else { nlink };
+            shard.insert(id, Group { left, state: State::Copying(Vec::new()) });
             return Claim::Copy;
         };
-        group.unseen = group.unseen.saturating_sub(1);
         match &mut group.state {
             State::Copying(parked) => {
                 parked.push(Parked { node: node.hold(), name: name.into() });
                 Claim::Parked
             }
-            State::Copied(target) => {
-                let target = target.clone();
-                if group.unseen == 0 {
-                    shard.remove(&id);
-                }
-                Claim::Link(target)
-            }
+            State::Copied(target) => Claim::Link(target.clone()),
         }
     }
 
@@ -124,20 +119,35 @@ impl LinkGroups {
     pub(crate) fn settle(&self, id: FileId, target: LinkTarget) -> Vec<Parked> {
         let mut shard = self.shard(id);
         let Some(group) = shard.get_mut(&id) else { return Vec::new() };
-        if group.unseen == 0 {
-            let group = shard.remove(&id).expect("it was there a line above");
-            return group.into_parked();
-        }
-        match std::mem::replace(&mut group.state, State::Copied(target)) {
+        let parked = match std::mem::replace(&mut group.state, State::Copied(target)) {
             State::Copying(parked) => parked,
             State::Copied(_) => Vec::new(),
+        };
+        Self::count(&mut shard, id);
+        parked
+    }
+
+    /// A name that was claimed needs its group no more: it is linked, or failed.
+    pub(crate) fn finished(&self, id: FileId) {
+        Self::count(&mut self.shard(id), id);
+    }
+
+    /// Count a name as done with; the last one ends its group.
+    fn count(shard: &mut HashMap<FileId, Group>, id: FileId) {
+        let Some(group) = shard.get_mut(&id) else { return };
+        group.left = group.left.saturating_sub(1);
+        // Whoever copies for a group, or waits for it, still has to find it.
+        if group.left == 0 && matches!(group.state, State::Copied(_)) {
+            shard.remove(&id);
         }
     }
 
     /// The first name could not be copied: the name that takes over, if one waits.
     pub(crate) fn fail(&self, id: FileId) -> Option<Parked> {
         let mut shard = self.shard(id);
-        let Some(Group { state: State::Copying(parked), .. }) = shard.get_mut(&id) else { return None };
+        let Some(group) = shard.get_mut(&id) else { return None };
+        group.left = group.left.saturating_sub(1);
+        let State::Copying(parked) = &mut group.state else { return None };
         let next = parked.pop();
         if next.is_none() {
             shard.remove(&id);
@@ -158,8 +168,8 @@ impl LinkGroups {
     pub(crate) fn renew(&self, id: FileId, full: FileId, node: &Arc<Node>, name: &CStr) -> Claim {
         let mut shard = self.shard(id);
         let Some(group) = shard.get_mut(&id) else {
-            // The group went when its last name was seen: this is that name, or one beside it.
-            shard.insert(id, Group { unseen: 0, state: State::Copying(Vec::new()) });
+            // It had more names than its link count said: names came while they were copied.
+            shard.insert(id, Group { left: 1, state: State::Copying(Vec::new()) });
             return Claim::Copy;
         };
         match &mut group.state {
@@ -176,11 +186,20 @@ impl LinkGroups {
     }
 }
 
-impl Group {
-    fn into_parked(self) -> Vec<Parked> {
-        match self.state {
-            State::Copying(parked) => parked,
-            State::Copied(_) => Vec::new(),
-        }
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_group_lasts_until_its_last_name_is_done_with() {
+        let id = FileId { dev: 1, ino: 2 };
+        let groups = LinkGroups::new(false);
+        groups.shard(id).insert(id, Group { left: 3, state: State::Copying(Vec::new()) });
+        let place = Arc::new(Place::nowhere());
+        assert!(groups.settle(id, LinkTarget { place, name: c"first".into(), id }).is_empty());
+        groups.finished(id);
+        assert!(groups.shard(id).contains_key(&id), "one name may still find its target full");
+        groups.finished(id);
+        assert!(!groups.shard(id).contains_key(&id));
     }
 }

@@ -2,13 +2,14 @@
 
 use std::{
     collections::{HashMap, HashSet},
+    ffi::CStr,
     io,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use super::{directory::Reached, entry::Item, node::Node};
 use crate::{
-    entry::{FileId, Meta},
+    entry::{FileId, Kind, Meta},
     error::{During, Fault, Op},
     scheduler::Worker,
 };
@@ -22,31 +23,30 @@ use crate::{
 /// By device, because that halves what an inode takes: a directory of a million files keeps a
 /// million of them.
 #[derive(Debug, Default)]
-pub(crate) struct Made(Mutex<HashMap<u64, HashSet<u64>>>);
+pub(crate) struct Made(Mutex<Known>);
+
+#[derive(Debug, Default)]
+struct Known {
+    inodes: HashMap<u64, HashSet<u64>>,
+    /// Of files left as they are that have further names: those tell nothing of this one.
+    names: HashSet<Box<CStr>>,
+}
 
 impl Made {
-    fn contains(&self, id: FileId) -> bool {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).contains_id(id)
+    fn lock(&self) -> MutexGuard<'_, Known> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Known {
+    fn contains(&self, id: FileId, name: &CStr) -> bool {
+        self.inodes.get(&id.dev).is_some_and(|made| made.contains(&id.ino))
+            || !self.names.is_empty() && self.names.contains(name)
     }
 
     /// Remember `id`; whether it was not there yet.
-    fn insert(&self, id: FileId) -> bool {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert_id(id)
-    }
-}
-
-trait Inodes {
-    fn contains_id(&self, id: FileId) -> bool;
-    fn insert_id(&mut self, id: FileId) -> bool;
-}
-
-impl Inodes for HashMap<u64, HashSet<u64>> {
-    fn contains_id(&self, id: FileId) -> bool {
-        self.get(&id.dev).is_some_and(|made| made.contains(&id.ino))
-    }
-
-    fn insert_id(&mut self, id: FileId) -> bool {
-        self.entry(id.dev).or_default().insert(id.ino)
+    fn insert(&mut self, id: FileId) -> bool {
+        self.inodes.entry(id.dev).or_default().insert(id.ino)
     }
 }
 
@@ -62,23 +62,28 @@ impl MadeWithin {
 
 impl Node {
     /// Refuse to put an entry where this run has put another.
-    pub(super) fn refuse_made(&self, found: &Meta) -> Result<(), Fault> {
-        let is_made = self.is_ours || self.made.as_ref().is_some_and(|made| made.contains(found.id));
-        if is_made { Err(collision()) } else { Ok(()) }
+    pub(super) fn refuse_made(&self, name: &CStr, found: &Meta) -> Result<(), Fault> {
+        let is_made = || self.made.as_ref().is_some_and(|made| made.lock().contains(found.id, name));
+        if self.is_ours || is_made() { Err(collision()) } else { Ok(()) }
     }
 
-    /// Note that this run answers for the entry `id`, and that no other of its entries does yet.
-    pub(super) fn vouch(&self, id: FileId) -> Result<(), Fault> {
-        match &self.made {
-            Some(made) if !made.insert(id) => Err(collision()),
-            _ => Ok(()),
-        }
+    /// Note that this run answers for what it found as the copy's entry `name`, and that no other of
+    /// its entries does yet.
+    pub(super) fn vouch(&self, name: &CStr, found: &Meta) -> Result<(), Fault> {
+        let Some(made) = &self.made else { return Ok(()) };
+        let mut made = made.lock();
+        let is_first = match found.kind {
+            kind if kind != Kind::Directory && found.nlink > 1 => made.names.insert(name.into()),
+            _ => made.insert(found.id),
+        };
+        if is_first { Ok(()) } else { Err(collision()) }
     }
 
     /// Say what a failed creation means in a directory where nothing else was.
     pub(super) fn creation_fault(&self, op: Op, error: io::Error) -> Fault {
         if error.kind() == io::ErrorKind::AlreadyExists && (!self.existed || self.is_ours) {
-            return collision();
+            let who = "another entry of this run, or another program, has put something there meanwhile";
+            return Fault::refused(Op::Replace, who);
         }
         Fault::new(op, error)
     }
@@ -91,12 +96,13 @@ impl Node {
     pub(super) fn merge_once(
         &self,
         several: bool,
+        name: &CStr,
         reach: impl FnOnce() -> Result<Reached, Fault>,
     ) -> Result<(Reached, bool), Fault> {
         match &self.made {
             _ if !several => {
                 let reached = reach()?;
-                self.vouch(reached.found.id)?;
+                self.vouch(name, &reached.found)?;
                 Ok((reached, false))
             }
             // All that lies in this directory is this run's.
@@ -105,11 +111,11 @@ impl Node {
                 (reached, is_ours)
             }),
             Some(made) => {
-                let mut made = made.0.lock().unwrap_or_else(PoisonError::into_inner);
+                let mut made = made.lock();
                 let reached = reach()?;
-                let is_ours = reached.existed && made.contains_id(reached.found.id);
+                let is_ours = reached.existed && made.contains(reached.found.id, name);
                 if !reached.existed {
-                    made.insert_id(reached.found.id);
+                    made.insert(reached.found.id);
                 }
                 Ok((reached, is_ours))
             }
@@ -135,16 +141,16 @@ impl Worker {
             return give().map_err(|error| node.creation_fault(op, error));
         };
         let target_name = node.place.target_name(name);
-        let mut made = made.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if replaces && dirs.target.stat(target_name).is_ok_and(|there| made.contains_id(there.id)) {
+        let mut made = made.lock();
+        if replaces && dirs.target.stat(target_name).is_ok_and(|there| made.contains(there.id, target_name)) {
             return Err(collision());
         }
         let given = give().map_err(|error| {
             let is_made = error.kind() == io::ErrorKind::AlreadyExists
-                && dirs.target.stat(target_name).is_ok_and(|there| made.contains_id(there.id));
+                && dirs.target.stat(target_name).is_ok_and(|there| made.contains(there.id, target_name));
             if is_made { collision() } else { Fault::new(op, error) }
         })?;
-        made.insert_id(id(&given).during(Op::Stat)?);
+        made.insert(id(&given).during(Op::Stat)?);
         Ok(given)
     }
 }

@@ -42,6 +42,12 @@ impl Place {
         Place { above: Above::Root(Box::new(root)), name: c"".into() }
     }
 
+    /// A place that is in no tree.
+    #[cfg(test)]
+    pub(crate) fn nowhere() -> Place {
+        Place { above: Above::Nothing, name: c"".into() }
+    }
+
     pub(crate) fn below(parent: &Arc<Place>, name: &CStr) -> Place {
         Place { above: Above::Place(parent.clone()), name: name.into() }
     }

@@ -61,8 +61,13 @@ impl Named {
         Ok(Named { directory, name: base.clone(), base })
     }
 
-    /// The same for a path that may not exist yet, where a separator at the end says nothing.
+    /// The same for a path that may not exist yet; a separator at its end leads through a link only
+    /// to a directory that is there.
     fn of_target(path: &Path) -> Result<Named, Failure> {
+        let names_directory = ends_in_separator(path) || path.as_os_str().as_encoded_bytes().ends_with(b"/.");
+        if names_directory && path.is_dir() {
+            return Named::of(path);
+        }
         let trimmed: PathBuf = path.components().collect();
         Named::of(&trimmed)
     }

@@ -5,6 +5,7 @@ use std::ffi::CStr;
 use super::{
     attributes::Subject,
     entry::{First, Handled, Item},
+    stage::Appearance,
 };
 use crate::{
     entry::{FileId, Granularity, Kind, Meta},
@@ -33,11 +34,12 @@ impl Worker {
         let target_name = node.place.target_name(name);
         let found = if node.existed { self.found(&dirs.target, target_name)? } else { None };
         if let Some(found) = &found {
-            node.refuse_made(found)?;
+            node.refuse_made(target_name, found)?;
             let is_same = found.kind == Kind::Symlink
                 && found.id != meta.id
                 && dirs.target.read_link(target_name).is_ok_and(|there| there == points_to);
-            if is_same && self.context.job.existing == Existing::Update {
+            let may_keep = is_same && self.context.job.existing == Existing::Update;
+            if may_keep && !self.must_be_new(at, meta, found) {
                 return self.keep(at, meta, found);
             }
         }
@@ -59,23 +61,28 @@ impl Worker {
         let Item { node, dirs, name } = at;
         let target_name = node.place.target_name(name);
         if let Some(found) = found {
-            node.refuse_made(found)?;
+            node.refuse_made(target_name, found)?;
         }
-        let (work_name, done) = match found {
-            None => (None, Done::Created),
-            Some(found) => match decide(meta, found, self.context.job.existing, Granularity::Nanos(1)) {
-                Action::Unchanged => return self.keep(at, meta, found),
+        if let Some(found) = found {
+            match decide(meta, found, self.context.job.existing, Granularity::Nanos(1)) {
+                Action::Unchanged if !self.must_be_new(at, meta, found) => return self.keep(at, meta, found),
+                Action::Unchanged | Action::Replace => {}
                 Action::Skip => {
                     self.record(&node.place, name, meta.kind, Done::Skipped, 0);
                     return Ok(First::LeftOut);
                 }
                 Action::Refuse(why) => return Err(Fault::refused(Op::Replace, why)),
-                Action::Replace => (Some(self.context.temporaries.next()), Done::Replaced),
-            },
-        };
-        let work_name = work_name.as_deref().unwrap_or(target_name);
+            }
+            let leads_to = || dirs.source.stat_through(name).map(|file| file.id);
+            if found.kind == Kind::File && leads_to().is_ok_and(|id| id == found.id) {
+                return Err(Fault::refused(Op::Replace, "it is the file that the source, a link, leads to"));
+            }
+        }
+        let (appearance, done) = self.appearance(found);
+        let temporary = (appearance != Appearance::AtOnce).then(|| self.context.temporaries.next());
+        let work_name = temporary.as_deref().unwrap_or(target_name);
         let made = || make(work_name);
-        match found {
+        match temporary {
             None => self.name_once(at, op, false, made, |()| Ok(dirs.target.stat(work_name)?.id))?,
             Some(_) => made().during(op)?,
         }
@@ -90,15 +97,19 @@ impl Worker {
                 is_new: true,
                 times: true,
             })
-            .and_then(|()| match done {
-                Done::Replaced => {
-                    let id = dirs.target.stat(work_name).during(Op::Stat)?.id;
-                    let give = || dirs.target.rename(work_name, target_name);
-                    self.name_once(at, Op::Rename, true, give, |()| Ok(id))
+            .and_then(|()| dirs.target.stat(work_name).during(Op::Stat))
+            .and_then(|there| {
+                let give = || match appearance {
+                    Appearance::AtOnce => Ok(()),
+                    Appearance::WhenFinished => dirs.target.rename_new(work_name, target_name),
+                    Appearance::Instead => dirs.target.rename(work_name, target_name),
+                };
+                if appearance != Appearance::AtOnce {
+                    let replaces = appearance == Appearance::Instead;
+                    self.name_once(at, Op::Rename, replaces, give, |()| Ok(there.id))?;
                 }
-                _ => Ok(()),
-            })
-            .and_then(|()| dirs.target.stat(target_name).during(Op::Stat));
+                Ok(there)
+            });
         match finished {
             Ok(there) => {
                 self.record(&node.place, name, meta.kind, done, 0);

@@ -21,14 +21,18 @@ impl Worker {
     pub(super) fn have_xattrs_changed(&mut self, subject: &Subject<'_>) -> bool {
         let Subject { from, to, meta, found, .. } = *subject;
         let keeps_any = self.keeps(Attributes::XATTR) || self.keeps(Attributes::ACL);
-        let may_have = found.is_none_or(|found| meta.changed >= found.changed);
+        // A directory's change time moves with everything that is done in it.
+        let may_have = meta.kind == Kind::Directory
+            || found.is_none_or(|found| {
+                meta.changed >= found.changed || self.context.shared.has_lost_a_name(found.id)
+            });
         keeps_any
             && may_have
             && self.xattrs_of(from, |_| true) != {
                 let wanted = self.xattr_names(from);
                 self.xattrs_of(to, |name| {
                     attribute_of(name) == Attributes::ACL
-                        || is_users(name)
+                        || is_removable(name)
                         || wanted.iter().any(|wanted| wanted.as_c_str() == name)
                 })
             }
@@ -75,7 +79,9 @@ impl Worker {
     ) -> Result<Option<u32>, Fault> {
         let Subject { node, from, to, meta, is_new, .. } = *subject;
         let mut length = 0;
-        let asks = self.keeps(Attributes::XATTR) || self.keeps(Attributes::ACL);
+        // An ACL that is not kept has its say in the mode.
+        let has_mask = self.keeps(Attributes::MODE) && meta.kind != Kind::Symlink && meta.mode & 0o070 != 0;
+        let asks = self.keeps(Attributes::XATTR) || self.keeps(Attributes::ACL) || has_mask;
         if asks && !node.pair.source_lacks_xattrs.load(Ordering::Relaxed) {
             match from.list_xattrs(listed) {
                 Ok(bytes) => length = bytes,
@@ -113,6 +119,9 @@ impl Worker {
         for name in names() {
             let is_acl = attribute_of(name) == Attributes::ACL;
             if !self.keeps(attribute_of(name)) {
+                if name == ACCESS_ACL && has_mask {
+                    lost_acl = group_rights_of(from, value)?;
+                }
                 continue;
             }
             let set = match from.xattr(name, value) {
@@ -127,16 +136,14 @@ impl Worker {
                 let op = if is_acl { Op::SetAcl } else { Op::SetXattrs };
                 self.xattr_not_kept(subject, error, op, is_acl)?;
                 if name == ACCESS_ACL {
-                    // Its mask must not become the rights of the owning group.
-                    let length = from.xattr(name, value).during(Op::ReadXattrs)?;
-                    lost_acl = acl::group_rights(&value[..length]);
+                    lost_acl = group_rights_of(from, value)?;
                 }
             }
         }
         Ok(lost_acl)
     }
 
-    /// Remove the users' attributes that the source does not have from an existing copy.
+    /// Remove the attributes that the source does not have from an existing copy.
     fn remove_other_xattrs(
         &mut self,
         subject: &Subject<'_>,
@@ -145,7 +152,7 @@ impl Worker {
     ) -> Result<(), Fault> {
         let Ok(length) = subject.to.list_xattrs(buffer) else { return Ok(()) };
         let others: Vec<CString> = c_strings(&buffer[..length])
-            .filter(|name| is_users(name) && !kept.iter().any(|kept| kept.as_c_str() == *name))
+            .filter(|name| is_removable(name) && !kept.iter().any(|kept| kept.as_c_str() == *name))
             .map(CStr::to_owned)
             .collect();
         for name in others {
@@ -170,6 +177,12 @@ impl Worker {
     }
 }
 
+/// What an ACL that the copy lacks leaves to the owning group, whose rights its mask must not become.
+fn group_rights_of(file: Handle<'_>, value: &mut Vec<u8>) -> Result<Option<u32>, Fault> {
+    let length = file.xattr(ACCESS_ACL, value).during(Op::ReadXattrs)?;
+    Ok(acl::group_rights(&value[..length]))
+}
+
 /// The names in a list of extended attributes, without those that only repeat an ACL.
 fn c_strings(list: &[u8]) -> impl Iterator<Item = &CStr> {
     list.split_inclusive(|byte| *byte == 0)
@@ -182,7 +195,19 @@ fn attribute_of(name: &CStr) -> Attributes {
     if name == ACCESS_ACL || name == DEFAULT_ACL { Attributes::ACL } else { Attributes::XATTR }
 }
 
-/// Whether an extended attribute belongs to the users, and not to the system.
-fn is_users(name: &CStr) -> bool {
-    name.to_bytes().starts_with(b"user.")
+/// Whether an extended attribute that the source lacks is to go from the copy too: what users and
+/// administrators set, and what lends rights, but no system's own labels (xattr(7)).
+fn is_removable(name: &CStr) -> bool {
+    let name = name.to_bytes();
+    name.starts_with(b"user.")
+        || name.starts_with(b"trusted.") && !name.starts_with(b"trusted.overlay.")
+        || name == CAPABILITY.to_bytes()
+}
+
+/// The rights that a program lends to whoever runs it (capabilities(7)).
+const CAPABILITY: &CStr = c"security.capability";
+
+/// Whether a file lends such rights.
+pub(super) fn has_capability(file: Handle<'_>) -> bool {
+    file.xattr(CAPABILITY, &mut Vec::new()).is_ok()
 }

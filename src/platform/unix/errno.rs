@@ -10,8 +10,11 @@ fn errno(error: &io::Error) -> Errno {
     match error.raw_os_error().map(Errno::from_raw) {
         Some(Errno::ENOTSUP) => Errno::EOPNOTSUPP, // two numbers on macOS
         Some(errno) => errno,
-        None if error.kind() == io::ErrorKind::Unsupported => Errno::EOPNOTSUPP,
-        None => Errno::UnknownErrno,
+        None => match error.kind() {
+            io::ErrorKind::Unsupported => Errno::EOPNOTSUPP,
+            io::ErrorKind::NotFound => Errno::ENOENT,
+            _ => Errno::UnknownErrno,
+        },
     }
 }
 
@@ -45,6 +48,11 @@ pub(crate) fn is_in_use(_: &io::Error) -> bool {
     false
 }
 
+/// What the system says to someone who lacks a privilege.
+pub(crate) fn not_permitted() -> io::Error {
+    Errno::EPERM.into()
+}
+
 /// Whether a property cannot be kept for want of privilege or of support by the destination.
 pub(crate) fn is_not_kept(error: &io::Error) -> bool {
     matches!(
@@ -62,7 +70,8 @@ pub(crate) fn is_xattr_not_kept(error: &io::Error) -> bool {
 
 /// Whether a filesystem has no extended attributes at all.
 pub(crate) fn lacks_xattrs(error: &io::Error) -> bool {
-    matches!(errno(error), Errno::EOPNOTSUPP | Errno::ENOSYS)
+    // Not where this process has no way to ask, as without /proc for a link.
+    error.raw_os_error().is_some() && matches!(errno(error), Errno::EOPNOTSUPP | Errno::ENOSYS)
 }
 
 /// Whether an extended attribute is not there.

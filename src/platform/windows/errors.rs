@@ -38,6 +38,11 @@ pub(crate) fn is_in_use(error: &Error) -> bool {
     is_code(error, &[ERROR_SHARING_VIOLATION, ERROR_LOCK_VIOLATION])
 }
 
+/// What the system says to someone who lacks a privilege.
+pub(crate) fn not_permitted() -> Error {
+    ErrorKind::PermissionDenied.into()
+}
+
 /// Whether a property cannot be kept for want of privilege or of support by the destination.
 pub(crate) fn is_not_kept(error: &Error) -> bool {
     matches!(error.kind(), ErrorKind::PermissionDenied | ErrorKind::Unsupported | ErrorKind::InvalidInput)
@@ -65,6 +70,7 @@ pub(crate) fn is_no_more_links(error: &Error) -> bool {
         || matches!(
             error.kind(),
             ErrorKind::TooManyLinks
+                | ErrorKind::NotFound
                 | ErrorKind::PermissionDenied
                 | ErrorKind::CrossesDevices
                 | ErrorKind::Unsupported
