@@ -96,8 +96,22 @@ impl Worker {
         if subject.times && may_set_times && self.keeps(Attributes::TIMESTAMPS) {
             let set = to.set_times(meta.accessed, meta.modified);
             self.kept_or_warned(subject, set, Op::SetTimes, Attributes::TIMESTAMPS, Loss::Times)?;
+            if meta.modified.may_be_clamped() {
+                self.see_clamped(subject)?;
+            }
         }
         Ok(())
+    }
+
+    /// See whether the filesystem has kept a far time, which it does not say.
+    fn see_clamped(&mut self, subject: &Subject<'_>) -> Result<(), Fault> {
+        let kept = subject.to.meta().during(Op::Stat)?.modified;
+        if kept.secs.abs_diff(subject.meta.modified.secs) <= 2 {
+            return Ok(()); // but for its clock's step
+        }
+        let why = "the filesystem has no time that early or late, and keeps the nearest";
+        let why = std::io::Error::new(std::io::ErrorKind::Unsupported, why);
+        self.not_kept(subject, why, Op::SetTimes, Attributes::TIMESTAMPS, Loss::Times)
     }
 
     /// Take away the mark of a finished copy, its time, until the correction is finished too: one that

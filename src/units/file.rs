@@ -1,6 +1,6 @@
 //! Regular files: decide, create, fill, finish.
 
-use std::{ffi::CStr, fs::File, io, time::UNIX_EPOCH};
+use std::{ffi::CStr, fs::File, time::UNIX_EPOCH};
 
 use super::{
     Node,
@@ -11,13 +11,13 @@ use super::{
     stage::{Appearance, Staged},
 };
 use crate::{
-    entry::{FileId, Granularity, Kind, Meta, Stamp},
+    entry::{FileId, Kind, Meta},
     error::{During, Fault, Op},
     event::Done,
     method::Method,
     options::{Attributes, Sparse},
     plan::{self, Action, decide, looks_same},
-    platform::{self, Dir, Handle},
+    platform::{self, Handle},
     scheduler::{Worker, caught},
 };
 
@@ -71,7 +71,8 @@ impl Worker {
         let Item { node, dirs, name } = at;
         node.refuse_made(node.place.target_name(name), found)?;
         let granularity = self.granularity(node, dirs, meta, found);
-        match decide(meta, found, self.context.job.existing, granularity) {
+        let as_kept = self.as_kept(dirs, meta, found);
+        match decide(&as_kept, found, self.context.job.existing, granularity) {
             Action::Unchanged if self.must_be_new(at, meta, found) => {
                 self.copy_listed(at, meta, Some(found), group)
             }
@@ -79,7 +80,7 @@ impl Worker {
             Action::Skip => {
                 self.record(&node.place, name, meta.kind, Done::Skipped, 0);
                 // Names that are missing may be linked to it where it is the same file all the same.
-                let is_same = looks_same(meta, found, granularity);
+                let is_same = looks_same(&as_kept, found, granularity);
                 Ok(if is_same { First::Copied(found.id) } else { First::LeftOut })
             }
             Action::Refuse(why) => Err(Fault::refused(Op::Replace, why)),
@@ -294,30 +295,5 @@ impl Worker {
                 Fault::refused(fault.op, both)
             }
         }
-    }
-
-    /// The step of the destination's times, asked for only when it could explain a difference.
-    pub(super) fn granularity(&self, node: &Node, dirs: &Dirs, meta: &Meta, found: &Meta) -> Granularity {
-        let could_explain = (meta.size == found.size || meta.kind != Kind::File)
-            && meta.modified != found.modified
-            && (meta.modified.secs - found.modified.secs).abs() <= 2;
-        if !could_explain {
-            return Granularity::Nanos(1);
-        }
-        *node
-            .pair
-            .granularity
-            .get_or_init(|| self.probe_granularity(&dirs.target).unwrap_or(Granularity::Nanos(1)))
-    }
-
-    /// Set a time on a temporary and read it back.
-    fn probe_granularity(&self, dir: &Dir) -> io::Result<Granularity> {
-        let set = Stamp { secs: 1_600_000_001, nanos: 123_456_789 };
-        let name = self.context.temporaries.next();
-        let probe = Staged::create(dir, &name, 0o600, Appearance::WhenFinished, &self.context.temporaries)?;
-        let file = Handle::Open(&probe.file);
-        let got = file.set_times(set, set).and_then(|()| file.meta());
-        probe.discard(dir, &name)?;
-        Ok(Granularity::learned(set, got?.modified))
     }
 }

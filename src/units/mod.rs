@@ -2,6 +2,7 @@
 
 mod acl;
 mod attributes;
+mod clock;
 mod content;
 mod descriptors;
 mod directory;

@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 
+use anyhow::Context;
 use futures::StreamExt;
 use orbit::{CopyJob, Engine, Event, Report};
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
@@ -60,7 +61,7 @@ pub(crate) async fn run(args: &CopyArgs, job: CopyJob, lines: Lines) -> anyhow::
 }
 
 /// Say what was done.
-fn account(args: &CopyArgs, report: &Report, lines: &Lines) -> io::Result<()> {
+fn account(args: &CopyArgs, report: &Report, lines: &Lines) -> anyhow::Result<()> {
     if !args.quiet {
         report.warnings.iter().for_each(|warning| lines.print(&warning_line(warning)));
     }
@@ -74,10 +75,10 @@ fn account(args: &CopyArgs, report: &Report, lines: &Lines) -> io::Result<()> {
 }
 
 /// Write to standard output; it is no error when its reader has gone.
-pub(crate) fn print(text: &str) -> io::Result<()> {
+pub(crate) fn print(text: &str) -> anyhow::Result<()> {
     let mut stdout = io::stdout().lock();
     match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        written => written,
+        written => written.context("cannot write to standard output"),
     }
 }

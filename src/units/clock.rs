@@ -1,0 +1,60 @@
+//! What the destination's filesystem makes of times.
+
+use std::io;
+
+use super::{
+    Node,
+    node::Dirs,
+    stage::{Appearance, Staged},
+};
+use crate::{
+    entry::{Granularity, Kind, Meta, Stamp},
+    platform::{Dir, Handle},
+    scheduler::Worker,
+};
+
+/// The times that every filesystem can hold, in seconds: those of 32 bits.
+const COMMON_SECS: std::ops::RangeInclusive<i64> = i32::MIN as i64..=i32::MAX as i64;
+
+impl Stamp {
+    /// Whether some filesystems cannot hold this time, and keep the nearest that they can.
+    pub(super) fn may_be_clamped(self) -> bool {
+        !COMMON_SECS.contains(&self.secs)
+    }
+}
+
+impl Worker {
+    /// The step of the destination's times, asked for only when it could explain a difference.
+    pub(super) fn granularity(&self, node: &Node, dirs: &Dirs, meta: &Meta, found: &Meta) -> Granularity {
+        let could_explain = (meta.size == found.size || meta.kind != Kind::File)
+            && meta.modified != found.modified
+            && (meta.modified.secs - found.modified.secs).abs() <= 2;
+        if !could_explain {
+            return Granularity::Nanos(1);
+        }
+        *node.pair.granularity.get_or_init(|| {
+            let set = Stamp { secs: 1_600_000_001, nanos: 123_456_789 };
+            self.stored(&dirs.target, set).map_or(Granularity::Nanos(1), |got| Granularity::learned(set, got))
+        })
+    }
+
+    /// The source's metadata with the time that the destination would keep, where that may be another
+    /// and explain a difference.
+    pub(super) fn as_kept(&self, dirs: &Dirs, meta: &Meta, found: &Meta) -> Meta {
+        let could_explain = meta.modified.may_be_clamped()
+            && meta.size == found.size
+            && meta.modified.secs != found.modified.secs;
+        let kept = if could_explain { self.stored(&dirs.target, meta.modified).ok() } else { None };
+        Meta { modified: kept.unwrap_or(meta.modified), ..*meta }
+    }
+
+    /// Set a time on a temporary and read it back.
+    fn stored(&self, dir: &Dir, set: Stamp) -> io::Result<Stamp> {
+        let name = self.context.temporaries.next();
+        let probe = Staged::create(dir, &name, 0o600, Appearance::WhenFinished, &self.context.temporaries)?;
+        let file = Handle::Open(&probe.file);
+        let got = file.set_times(set, set).and_then(|()| file.meta());
+        probe.discard(dir, &name)?;
+        Ok(got?.modified)
+    }
+}
