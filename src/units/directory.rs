@@ -239,12 +239,11 @@ impl Worker {
     /// As [`release`](Self::release), for a directory that is not needed for a while where something
     /// else keeps it unfinished.
     pub(crate) fn let_go(&mut self, node: Arc<Node>) {
-        let waits = node.clone();
-        self.release(node);
         // Links that wait may be many, and in as many directories.
         if self.context.descriptors.are_scarce() {
-            waits.suspend();
+            node.suspend_if_pending();
         }
+        self.release(node);
     }
 
     /// Something of a directory is done; the last thing finishes it, and perhaps those above.

@@ -181,6 +181,13 @@ impl Node {
         }
     }
 
+    /// Close the directories, unless the caller's is the last thing pending.
+    pub(crate) fn suspend_if_pending(&self) {
+        if self.pending.load(Ordering::Relaxed) > 1 {
+            self.suspend();
+        }
+    }
+
     /// Open the parent again through this directory, while that is still open.
     pub(crate) fn resume_parent(&self, dirs: &Dirs) {
         let Some(parent) = &self.parent else { return };
