@@ -288,5 +288,12 @@ impl Worker {
 
 /// Whether what is created in a directory gets an ACL from it.
 pub(super) fn has_default_acl(dir: &Dir) -> bool {
-    Handle::Open(dir).xattr(DEFAULT_ACL, &mut Vec::new()).is_ok()
+    let asked = |of: Handle<'_>| of.xattr(DEFAULT_ACL, &mut Vec::new());
+    match asked(Handle::Open(dir)) {
+        // Where the system was not even asked by name, for want of /proc, there may be one.
+        Err(error) if platform::is_for_naming_only(&error) => {
+            !asked(Handle::Entry(dir, c".")).is_err_and(|error| error.raw_os_error().is_some())
+        }
+        asked => asked.is_ok(),
+    }
 }

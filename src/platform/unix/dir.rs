@@ -47,8 +47,16 @@ impl Dir {
     const LISTABLE: OFlag = OFlag::O_RDONLY.union(OFlag::O_DIRECTORY).union(OFlag::O_CLOEXEC);
 
     /// Open a directory that the caller names, following symbolic links as every command does.
+    ///
+    /// One that may be searched but not read serves for naming things below it, and cannot be listed.
     pub(crate) fn open(path: &Path) -> io::Result<Dir> {
-        Ok(Dir(open(path, Self::LISTABLE, Mode::empty())?))
+        match open(path, Self::LISTABLE, Mode::empty()) {
+            Err(nix::Error::EACCES) => {
+                let flags = imp::O_NAMING | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+                Ok(Dir(open(path, flags, Mode::empty())?))
+            }
+            opened => Ok(Dir(opened?)),
+        }
     }
 
     /// Open the directory `name`, never through a symbolic link.
