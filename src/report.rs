@@ -34,7 +34,7 @@ pub struct Totals {
     pub skipped: u64,
     /// Files whose source changed while they were copied; each is a failure too.
     pub changed_while_copied: u64,
-    /// Entries that failed.
+    /// Entries that failed; a directory that failed twice is one.
     pub failed: u64,
     /// Bytes of file content put in place, shared blocks included.
     pub bytes_copied: u64,
@@ -43,7 +43,8 @@ pub struct Totals {
 }
 
 impl Totals {
-    /// Entries that are dealt with, one way or another.
+    /// Entries that are dealt with, one way or another: in the end all that were found, unless the
+    /// run was cancelled.
     #[must_use]
     pub fn entries_done(&self) -> u64 {
         self.files_copied

@@ -5,7 +5,7 @@ use std::{
     ffi::CStr,
     io,
     path::Path,
-    sync::{Arc, PoisonError},
+    sync::{Arc, PoisonError, atomic::Ordering},
 };
 
 use super::{
@@ -113,8 +113,6 @@ impl Worker {
             parent.suspend();
         }
         self.outcomes.listings_open += 1;
-        let done = if existed { Done::Merged } else { Done::Created };
-        self.record(&parent.place, name, Kind::Directory, done, 0);
         tracing::debug!(path = %child.source_path(c"").display(), "directory entered");
         self.push(Unit::List(Arc::new(child)));
         Ok(Handled::Yes)
@@ -198,7 +196,7 @@ impl Worker {
             names: Arc::new(names),
         });
         if let Err(fault) = listed {
-            self.fail(&node, c"", fault);
+            self.fail_directory(&node, fault);
         }
         if is_last {
             batch.into_iter().for_each(|batch| self.push(Unit::Batch(batch)));
@@ -228,11 +226,10 @@ impl Worker {
     /// Something of a directory is done; the last thing finishes it, and perhaps those above.
     pub(crate) fn release(&mut self, mut node: Arc<Node>) {
         while node.release() && !self.is_cancelled() {
-            self.guarded(&node.clone(), c"", |worker| {
-                if let Err(fault) = worker.finish_directory(&node) {
-                    worker.fail(&node, c"", fault);
-                }
-            });
+            match caught(|| self.finish_directory(&node)) {
+                Ok(()) => self.record_directory(&node),
+                Err(fault) => self.fail_directory(&node, fault),
+            }
             match node.parent.clone() {
                 Some(parent) => node = parent,
                 None => {
@@ -240,6 +237,23 @@ impl Worker {
                     break;
                 }
             }
+        }
+    }
+
+    /// Note that a directory is done, unless it has failed before.
+    fn record_directory(&mut self, node: &Node) {
+        if let (Some(parent), false) = (&node.parent, node.has_failed.load(Ordering::Relaxed)) {
+            let done = if node.existed { Done::Merged } else { Done::Created };
+            self.record(&parent.place, node.place.name(), Kind::Directory, done, 0);
+        }
+    }
+
+    /// Note that a directory failed: each time a failure, and one entry that failed in all.
+    fn fail_directory(&mut self, node: &Node, fault: Fault) {
+        let failed_before = self.outcomes.totals.failed;
+        self.fail(node, c"", fault);
+        if node.has_failed.swap(true, Ordering::Relaxed) {
+            self.outcomes.totals.failed = failed_before;
         }
     }
 

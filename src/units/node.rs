@@ -43,6 +43,8 @@ pub(crate) struct Node {
     pub(crate) is_ours: bool,
     pub(crate) cursor: Mutex<ListCursor>,
     pub(crate) born: OnceLock<Owner>,
+    /// Whether the directory itself failed, apart from what it holds.
+    pub(crate) has_failed: AtomicBool,
     dirs: Mutex<Option<Arc<Dirs>>>,
     pending: AtomicUsize,
 }
@@ -147,6 +149,7 @@ impl Node {
             is_ours,
             cursor: Mutex::default(),
             born: OnceLock::new(),
+            has_failed: AtomicBool::new(false),
             dirs: Mutex::new(Some(dirs)),
             pending: AtomicUsize::new(1),
         }
