@@ -99,13 +99,14 @@ impl Worker {
             }
             _ => node.place.target_path(name),
         };
-        self.fail_at(fault.at(path));
+        node.span.in_scope(|| self.fail_at(fault.at(path)));
     }
 
     pub(crate) fn fail_at(&mut self, failure: Failure) {
         if self.is_cancelled() && failure.cause().kind() == std::io::ErrorKind::Interrupted {
             return;
         }
+        tracing::warn!(cause = %failure.cause(), "{failure}");
         self.outcomes.totals.failed += 1;
         self.outcomes.failures.push(failure);
     }

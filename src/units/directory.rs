@@ -113,7 +113,7 @@ impl Worker {
             parent.suspend();
         }
         self.outcomes.listings_open += 1;
-        tracing::debug!(path = %child.source_path(c"").display(), "directory entered");
+        child.span.in_scope(|| tracing::debug!("directory entered"));
         self.push(Unit::List(Arc::new(child)));
         Ok(Handled::Yes)
     }
@@ -183,6 +183,8 @@ impl Worker {
 
     /// List a directory's next entries, and make units of them.
     pub(crate) fn list(&mut self, node: Arc<Node>) {
+        let span = node.span.clone();
+        let _entered = span.enter();
         let mut names = Names::default();
         let listed = caught(|| self.list_into(&node, &mut names));
         names.finish(); // also where the listing broke off: what it gave is copied
@@ -226,10 +228,10 @@ impl Worker {
     /// Something of a directory is done; the last thing finishes it, and perhaps those above.
     pub(crate) fn release(&mut self, mut node: Arc<Node>) {
         while node.release() && !self.is_cancelled() {
-            match caught(|| self.finish_directory(&node)) {
+            node.span.in_scope(|| match caught(|| self.finish_directory(&node)) {
                 Ok(()) => self.record_directory(&node),
                 Err(fault) => self.fail_directory(&node, fault),
-            }
+            });
             match node.parent.clone() {
                 Some(parent) => node = parent,
                 None => {
