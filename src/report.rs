@@ -38,6 +38,8 @@ pub struct Totals {
     pub failed: u64,
     /// Bytes of file content put in place, shared blocks included.
     pub bytes_copied: u64,
+    /// Bytes of holes that were passed over, which are holes in the copy too.
+    pub bytes_in_holes: u64,
     /// Bytes of file content in files that were begun, holes included.
     pub bytes_found: u64,
 }
@@ -59,6 +61,14 @@ impl Totals {
             + self.failed
     }
 
+    /// Bytes of file content that are dealt with: put in place, or left out as holes.
+    ///
+    /// Of a file whose source stood still these are in the end all that were found.
+    #[must_use]
+    pub fn bytes_done(&self) -> u64 {
+        self.bytes_copied + self.bytes_in_holes
+    }
+
     pub(crate) fn add(&mut self, other: &Totals) {
         let Totals {
             entries_found,
@@ -74,6 +84,7 @@ impl Totals {
             changed_while_copied,
             failed,
             bytes_copied,
+            bytes_in_holes,
             bytes_found,
         } = other;
         self.entries_found += entries_found;
@@ -89,6 +100,7 @@ impl Totals {
         self.changed_while_copied += changed_while_copied;
         self.failed += failed;
         self.bytes_copied += bytes_copied;
+        self.bytes_in_holes += bytes_in_holes;
         self.bytes_found += bytes_found;
     }
 }

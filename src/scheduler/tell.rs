@@ -133,4 +133,8 @@ impl Watch for Worker {
         self.moved_of_file[method.index()] += bytes;
         if bytes >= Self::LARGE_CALL { self.tell_if_due() } else { self.look() }
     }
+
+    fn passed_over(&mut self, bytes: u64) {
+        self.outcomes.totals.bytes_in_holes += bytes;
+    }
 }
