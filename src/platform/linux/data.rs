@@ -19,7 +19,7 @@ use nix::{
 use super::retried;
 
 mod ioctl {
-    #![allow(unsafe_code, missing_docs)]
+    #![allow(unsafe_code)]
     use super::{AsRawFd, File, io};
 
     /// `struct file_clone_range` of linux/fs.h.
