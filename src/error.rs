@@ -8,31 +8,54 @@ use std::{
 /// What was being done when a call failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[non_exhaustive]
-#[expect(missing_docs, reason = "each name is the words that `Display` gives it")]
 pub enum Op {
+    /// Opening an entry of the source, or a directory that was named.
     Open,
+    /// Reading an entry's metadata.
     Stat,
+    /// Listing a directory.
     List,
+    /// Reading a file's content, or finding its holes.
     Read,
+    /// Writing a file's content, or giving it its size.
     Write,
+    /// Sharing a file's blocks.
     Clone,
+    /// Creating a file of the copy.
     CreateFile,
+    /// Creating a directory of the copy, or opening the one that is there.
     CreateDirectory,
+    /// Creating a symbolic link.
     CreateSymlink,
+    /// Giving a file of the copy a further name.
     CreateHardLink,
+    /// Creating a FIFO, socket or device node.
     CreateSpecial,
+    /// Reading where a symbolic link points.
     ReadSymlink,
+    /// Reading the source's extended attributes and ACLs.
     ReadXattrs,
+    /// Setting extended attributes, or removing those that the source lacks.
     SetXattrs,
+    /// Setting an ACL, or removing an inherited one.
     SetAcl,
+    /// Setting owner and group.
     SetOwner,
+    /// Setting the mode.
     SetMode,
+    /// Setting access and modification time.
     SetTimes,
+    /// Closing a written file, where some network filesystems first tell of errors.
     Close,
+    /// Giving a finished entry its name.
     Rename,
+    /// Removing what is not to stay.
     Remove,
+    /// Putting an entry in the place of what is there already.
     Replace,
+    /// Copying an entry as a whole: what the kernel does in one call, and what Orbit itself refuses.
     Copy,
+    /// Trying what two places can do.
     Probe,
 }
 

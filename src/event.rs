@@ -32,7 +32,7 @@ pub enum Done {
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Event {
-    /// An entry is done.
+    /// An entry is done; a directory is when everything in it is.
     Entry {
         /// The copy's path.
         path: PathBuf,
@@ -43,7 +43,7 @@ pub enum Event {
         /// Bytes of content put in place.
         bytes: u64,
     },
-    /// An entry failed; the rest goes on.
+    /// An entry failed; the rest goes on. A directory may fail twice: in its listing and in the end.
     Failed(Failure),
     /// Something could not be kept; sent once for each kind.
     Warned(Warning),

@@ -5,6 +5,9 @@
 //! no executor thread ever waits for a disk, and nothing of the process (umask, working directory,
 //! signals, limits) is changed.
 //!
+//! What happens is told to [`tracing`]: a span for each run and, at debug level, for each directory
+//! being copied, with its failures as events. Nothing listens by default.
+//!
 //! ```no_run
 //! use futures::StreamExt;
 //! use orbit::{CopyJob, Engine, Event};

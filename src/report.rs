@@ -34,16 +34,19 @@ pub struct Totals {
     pub skipped: u64,
     /// Files whose source changed while they were copied; each is a failure too.
     pub changed_while_copied: u64,
-    /// Entries that failed.
+    /// Entries that failed; a directory that failed twice is one.
     pub failed: u64,
     /// Bytes of file content put in place, shared blocks included.
     pub bytes_copied: u64,
+    /// Bytes of holes that were passed over, which are holes in the copy too.
+    pub bytes_in_holes: u64,
     /// Bytes of file content in files that were begun, holes included.
     pub bytes_found: u64,
 }
 
 impl Totals {
-    /// Entries that are dealt with, one way or another.
+    /// Entries that are dealt with, one way or another: in the end all that were found, unless the
+    /// run was cancelled.
     #[must_use]
     pub fn entries_done(&self) -> u64 {
         self.files_copied
@@ -56,6 +59,14 @@ impl Totals {
             + self.metadata_corrected
             + self.skipped
             + self.failed
+    }
+
+    /// Bytes of file content that are dealt with: put in place, or left out as holes.
+    ///
+    /// Of a file whose source stood still these are in the end all that were found.
+    #[must_use]
+    pub fn bytes_done(&self) -> u64 {
+        self.bytes_copied + self.bytes_in_holes
     }
 
     pub(crate) fn add(&mut self, other: &Totals) {
@@ -73,6 +84,7 @@ impl Totals {
             changed_while_copied,
             failed,
             bytes_copied,
+            bytes_in_holes,
             bytes_found,
         } = other;
         self.entries_found += entries_found;
@@ -88,6 +100,7 @@ impl Totals {
         self.changed_while_copied += changed_while_copied;
         self.failed += failed;
         self.bytes_copied += bytes_copied;
+        self.bytes_in_holes += bytes_in_holes;
         self.bytes_found += bytes_found;
     }
 }

@@ -108,7 +108,6 @@ impl Gather {
             }
         }
         for failure in failures {
-            tracing::warn!(cause = %failure.cause(), "{failure}");
             self.send(Event::Failed(failure.duplicate())).await;
             self.report.record_failure(failure);
         }

@@ -99,13 +99,14 @@ impl Worker {
             }
             _ => node.place.target_path(name),
         };
-        self.fail_at(fault.at(path));
+        node.span.in_scope(|| self.fail_at(fault.at(path)));
     }
 
     pub(crate) fn fail_at(&mut self, failure: Failure) {
         if self.is_cancelled() && failure.cause().kind() == std::io::ErrorKind::Interrupted {
             return;
         }
+        tracing::warn!(cause = %failure.cause(), "{failure}");
         self.outcomes.totals.failed += 1;
         self.outcomes.failures.push(failure);
     }
@@ -131,5 +132,9 @@ impl Watch for Worker {
         self.outcomes.moved[method.index()].bytes += bytes;
         self.moved_of_file[method.index()] += bytes;
         if bytes >= Self::LARGE_CALL { self.tell_if_due() } else { self.look() }
+    }
+
+    fn passed_over(&mut self, bytes: u64) {
+        self.outcomes.totals.bytes_in_holes += bytes;
     }
 }

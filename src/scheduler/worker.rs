@@ -110,7 +110,7 @@ impl Worker {
         match unit {
             Unit::Source(index) => self.guarded_source(index),
             Unit::List(node) => self.list(node),
-            Unit::Batch(batch) => self.batch(batch),
+            Unit::Batch(batch) => batch.node.span.clone().in_scope(|| self.batch(batch)),
             Unit::Heir(heir, group) => {
                 let Parked { node, name } = heir;
                 self.guarded(&node, &name, |worker| worker.heir(&node, &name, group));

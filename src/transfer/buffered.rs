@@ -44,23 +44,28 @@ pub(crate) fn copy_buffered(
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
             Err(error) => return Err(Fault::new(Op::Read, error)),
         };
-        write(files.destination, chunk, *at, zeros).during(Op::Write)?;
-        *at += chunk.len() as u64;
-        watch.advanced(Method::Buffered, chunk.len() as u64);
+        let length = chunk.len() as u64;
+        let written = write(files.destination, chunk, *at, zeros).during(Op::Write)?;
+        *at += length;
+        watch.advanced(Method::Buffered, written);
+        watch.passed_over(length - written);
     }
     Ok(())
 }
 
-fn write(destination: &File, chunk: &[u8], at: u64, zeros: Zeros) -> io::Result<()> {
+/// Write a chunk; how much of it was not left out.
+fn write(destination: &File, chunk: &[u8], at: u64, zeros: Zeros) -> io::Result<u64> {
     match zeros {
-        Zeros::Write => platform::write_all_at(destination, chunk, at),
+        Zeros::Write => platform::write_all_at(destination, chunk, at).map(|()| chunk.len() as u64),
         Zeros::LeaveOut => {
             let blocks = chunk.chunks(HOLE);
+            let mut written = 0;
             for (index, block) in blocks.enumerate().filter(|(_, block)| block.iter().any(|byte| *byte != 0))
             {
                 platform::write_all_at(destination, block, at + (index * HOLE) as u64)?;
+                written += block.len() as u64;
             }
-            Ok(())
+            Ok(written)
         }
     }
 }

@@ -43,6 +43,8 @@ pub(crate) trait Watch {
     fn is_cancelled(&self) -> bool;
     /// `bytes` more are in place.
     fn advanced(&mut self, method: Method, bytes: u64);
+    /// `bytes` more are a hole, in the copy as well.
+    fn passed_over(&mut self, bytes: u64);
 }
 
 /// Buffers that a worker keeps from one file to the next.

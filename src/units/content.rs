@@ -14,7 +14,9 @@ use crate::{
     plan::{Ladder, PARALLEL_MIN},
     platform,
     scheduler::Worker,
-    transfer::{Files, Scratch, Transfer, ZeroCopyResult, Zeros, copy_direct, copy_unsized, try_reflink},
+    transfer::{
+        Files, Scratch, Transfer, Watch, ZeroCopyResult, Zeros, copy_direct, copy_unsized, try_reflink,
+    },
 };
 
 /// From this size on, a file that looks dense is asked for holes.
@@ -127,12 +129,14 @@ impl Worker {
         while let Some((data, hole)) =
             platform::next_data(transfer.files.source, *at, end).during(Op::Read)?
         {
+            self.passed_over(data - *at);
             *at = data;
             self.with_scratch(|worker, scratch| copy_direct(transfer, at, hole, scratch, worker))?;
             if *at < hole {
                 return Ok(()); // the source ended before
             }
         }
+        self.passed_over(end - *at);
         *at = end;
         Ok(())
     }

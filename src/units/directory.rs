@@ -5,7 +5,7 @@ use std::{
     ffi::CStr,
     io,
     path::Path,
-    sync::{Arc, PoisonError},
+    sync::{Arc, PoisonError, atomic::Ordering},
 };
 
 use super::{
@@ -113,9 +113,7 @@ impl Worker {
             parent.suspend();
         }
         self.outcomes.listings_open += 1;
-        let done = if existed { Done::Merged } else { Done::Created };
-        self.record(&parent.place, name, Kind::Directory, done, 0);
-        tracing::debug!(path = %child.source_path(c"").display(), "directory entered");
+        child.span.in_scope(|| tracing::debug!("directory entered"));
         self.push(Unit::List(Arc::new(child)));
         Ok(Handled::Yes)
     }
@@ -196,6 +194,8 @@ impl Worker {
 
     /// List a directory's next entries, and make units of them.
     pub(crate) fn list(&mut self, node: Arc<Node>) {
+        let span = node.span.clone();
+        let _entered = span.enter();
         let mut names = Names::default();
         let listed = caught(|| self.list_into(&node, &mut names));
         names.finish(); // also where the listing broke off: what it gave is copied
@@ -209,7 +209,7 @@ impl Worker {
             names: Arc::new(names),
         });
         if let Err(fault) = listed {
-            self.fail(&node, c"", fault);
+            self.fail_directory(&node, fault);
         }
         if is_last {
             batch.into_iter().for_each(|batch| self.push(Unit::Batch(batch)));
@@ -249,10 +249,9 @@ impl Worker {
     /// Something of a directory is done; the last thing finishes it, and perhaps those above.
     pub(crate) fn release(&mut self, mut node: Arc<Node>) {
         while node.release() && !self.is_cancelled() {
-            self.guarded(&node.clone(), c"", |worker| {
-                if let Err(fault) = worker.finish_directory(&node) {
-                    worker.fail(&node, c"", fault);
-                }
+            node.span.in_scope(|| match caught(|| self.finish_directory(&node)) {
+                Ok(()) => self.record_directory(&node),
+                Err(fault) => self.fail_directory(&node, fault),
             });
             match node.parent.clone() {
                 Some(parent) => node = parent,
@@ -261,6 +260,23 @@ impl Worker {
                     break;
                 }
             }
+        }
+    }
+
+    /// Note that a directory is done, unless it has failed before.
+    fn record_directory(&mut self, node: &Node) {
+        if let (Some(parent), false) = (&node.parent, node.has_failed.load(Ordering::Relaxed)) {
+            let done = if node.existed { Done::Merged } else { Done::Created };
+            self.record(&parent.place, node.place.name(), Kind::Directory, done, 0);
+        }
+    }
+
+    /// Note that a directory failed: each time a failure, and one entry that failed in all.
+    fn fail_directory(&mut self, node: &Node, fault: Fault) {
+        let failed_before = self.outcomes.totals.failed;
+        self.fail(node, c"", fault);
+        if node.has_failed.swap(true, Ordering::Relaxed) {
+            self.outcomes.totals.failed = failed_before;
         }
     }
 
@@ -311,5 +327,12 @@ impl Worker {
 
 /// Whether what is created in a directory gets an ACL from it.
 pub(super) fn has_default_acl(dir: &Dir) -> bool {
-    Handle::Open(dir).xattr(DEFAULT_ACL, &mut Vec::new()).is_ok()
+    let asked = |of: Handle<'_>| of.xattr(DEFAULT_ACL, &mut Vec::new());
+    match asked(Handle::Open(dir)) {
+        // Where the system was not even asked by name, for want of /proc, there may be one.
+        Err(error) if platform::is_for_naming_only(&error) => {
+            !asked(Handle::Entry(dir, c".")).is_err_and(|error| error.raw_os_error().is_some())
+        }
+        asked => asked.is_ok(),
+    }
 }

@@ -246,6 +246,12 @@ impl Worker {
         // blocks, an early end is a change even if a server has not told of it yet.
         let ended_early = filled == Filled::Short && meta.allocated > 0;
         let has_changed = ended_early || meta.content_differs(&platform::meta(source).during(Op::Stat)?);
+        if node.pair.storage == plan::Storage::Remote {
+            // Some servers report a full disk only now (close(2)), and the times say that all is well.
+            // A second descriptor's close flushes as well, and leaves the first for what follows.
+            let closed = staged.file.try_clone().and_then(platform::close);
+            closed.during(Op::Close)?;
+        }
         self.attributes(&Subject {
             node,
             name,
@@ -260,12 +266,6 @@ impl Worker {
             // Its own time could be the source's: both were written within a tick of one clock.
             let modified = meta.modified.seconds_before(UNFINISHED_BEFORE);
             Handle::Open(&staged.file).set_times(meta.accessed, modified).during(Op::SetTimes)?;
-        }
-        if node.pair.storage == plan::Storage::Remote {
-            // Some servers report a full disk only now (close(2)); a second descriptor's close
-            // flushes as well, and leaves the first for the rename.
-            let closed = staged.file.try_clone().and_then(platform::close);
-            closed.during(Op::Close)?;
         }
         let id = match filling.group {
             Some(_) => Some(staged.id().during(Op::Stat)?),

@@ -1,7 +1,6 @@
 //! A directory while it is copied.
 
 use std::{
-    ffi::CStr,
     io, mem,
     sync::{
         Arc, Mutex, OnceLock, PoisonError,
@@ -41,8 +40,12 @@ pub(crate) struct Node {
     pub(crate) made: Option<Arc<Made>>,
     /// Whether this run made the copy's directory for another source, and so all that is in it.
     pub(crate) is_ours: bool,
+    /// Entered while it is worked on; no span at all where nobody looks.
+    pub(crate) span: tracing::Span,
     pub(crate) cursor: Mutex<ListCursor>,
     pub(crate) born: OnceLock<Owner>,
+    /// Whether the directory itself failed, apart from what it holds.
+    pub(crate) has_failed: AtomicBool,
     dirs: Mutex<Option<Arc<Dirs>>>,
     pending: AtomicUsize,
 }
@@ -133,6 +136,8 @@ impl Node {
             dirs,
         } = parts;
         Node {
+            // The directory that only holds a source is not in the copy.
+            span: if parent.is_some() { place.span() } else { tracing::Span::none() },
             place,
             parent,
             source_index,
@@ -147,6 +152,7 @@ impl Node {
             is_ours,
             cursor: Mutex::default(),
             born: OnceLock::new(),
+            has_failed: AtomicBool::new(false),
             dirs: Mutex::new(Some(dirs)),
             pending: AtomicUsize::new(1),
         }
@@ -242,11 +248,6 @@ impl Node {
         }
         let owner = Owner::of(&created.meta()?);
         Ok(*self.born.get_or_init(|| owner))
-    }
-
-    /// The path of this directory's source, or of an entry in it.
-    pub(crate) fn source_path(&self, name: &CStr) -> std::path::PathBuf {
-        self.place.source_path(name)
     }
 }
 

@@ -35,6 +35,8 @@ pub(crate) struct Root {
     pub(crate) target_path: PathBuf,
     /// The copy's name, where it is not the source's.
     pub(crate) renamed: Option<CString>,
+    /// The span of the run, for those of its directories.
+    pub(crate) run: tracing::Span,
 }
 
 impl Place {
@@ -102,6 +104,12 @@ impl Place {
             names[0] = renamed;
         }
         joined(&root.target_path, &names)
+    }
+
+    /// A span for work on this place; its path is built only where somebody wants it.
+    pub(crate) fn span(&self) -> tracing::Span {
+        let run = || &self.path_down().0.run;
+        tracing::debug_span!(parent: run(), "directory", path = %self.source_path(c"").display())
     }
 
     /// Open this place's directory in the copy again, for naming what is in it.

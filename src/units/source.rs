@@ -169,6 +169,7 @@ impl Worker {
             source_path: from.directory,
             target_path: to.directory,
             renamed: (to.name != from.name).then_some(to.name),
+            run: tracing::Span::current(),
         };
         let node = Arc::new(Node::new(NodeParts {
             place: Arc::new(Place::root(root)),

@@ -227,9 +227,25 @@ fn verbose_says_how_bytes_were_moved_and_jobs_chosen() {
     assert!(stderr(&disabled).contains("Zero-copy disabled: forbidden by option"), "{}", stderr(&disabled));
     let asked = run(&sandbox, &["-v", "--jobs=3", "src", "three"]);
     assert!(stdout(&asked).contains(" of at most 3 (as asked)"), "{}", stdout(&asked));
-    let logged =
-        orbit().env("ORBIT_LOG", "debug").args(["src", "four"]).current_dir(sandbox.path("")).output();
-    assert!(stderr(&logged.unwrap()).contains("directory entered"));
+}
+
+#[test]
+fn the_log_has_spans_for_the_run_and_its_directories_with_their_failures() {
+    let sandbox = Sandbox::new().file("src/a/deep/file", b"1").file("src/b/file", b"2").dir("dst/b/file");
+    let logged = |level: &str| {
+        let mut command = orbit();
+        command.env("ORBIT_LOG", level).args(["-T", "src", "dst"]).current_dir(sandbox.path(""));
+        stderr(&command.output().unwrap())
+    };
+    let log = logged("debug");
+    let has = |parts: &[&str]| log.lines().any(|line| parts.iter().all(|part| line.contains(part)));
+    for path in ["src", "src/a", "src/a/deep", "src/b"] {
+        assert!(has(&["run{", &format!("}}:directory{{path={path}}}: "), "directory entered"]), "{log}");
+    }
+    assert!(has(&[" WARN run{", ":directory{path=src/b}: ", "cannot replace dst/b/file cause="]), "{log}");
+    assert!(!log.contains("}:directory{path=src}:directory{"), "each is the run's, however deep: {log}");
+    let quieter = logged("info");
+    assert!(quieter.contains(" WARN run{") && !quieter.contains("directory{"), "{quieter}");
 }
 
 #[test]

@@ -55,6 +55,7 @@ fn totals(report: &Report) -> Value {
         "changed_while_copied": totals.changed_while_copied,
         "failed": totals.failed,
         "bytes_copied": totals.bytes_copied,
+        "bytes_in_holes": totals.bytes_in_holes,
         "bytes_found": totals.bytes_found,
     })
 }

@@ -111,7 +111,7 @@ fn work(progress: &Progress) -> (u64, u64) {
     // Sizes are known only of files that were begun; the others are taken to be like those.
     let waiting = totals.entries_found.saturating_sub(begun);
     let bytes_waiting = totals.bytes_found / begun.max(1) * waiting;
-    let done = totals.bytes_copied + entries_done * ENTRY;
+    let done = totals.bytes_done() + entries_done * ENTRY;
     let found = totals.bytes_found + bytes_waiting + totals.entries_found * ENTRY;
     (done, found.max(done))
 }
@@ -120,8 +120,8 @@ fn message(progress: &Progress, bytes_per_second: f64, left: Option<Duration>) -
     let totals = &progress.totals;
     let mut message = format!(
         "{} of {}, {} of {} entries{}, {}/s",
-        BinaryBytes(totals.bytes_copied),
-        BinaryBytes(totals.bytes_found.max(totals.bytes_copied)),
+        BinaryBytes(totals.bytes_done()),
+        BinaryBytes(totals.bytes_found.max(totals.bytes_done())),
         HumanCount(totals.entries_done()),
         HumanCount(totals.entries_found),
         if progress.walked { "" } else { " found so far" },
@@ -157,6 +157,15 @@ mod tests {
         half_of_one.workers = 1;
         assert!((share(&half_of_one) - 0.5).abs() < 0.01);
         assert!((share(&progress(25, 100, 0, 0)) - 0.25).abs() < 0.01);
+    }
+
+    #[test]
+    fn a_sparse_file_comes_to_its_end() {
+        let mut all_but_holes = progress(1, 1, 1 << 20, 1 << 30);
+        assert!(share(&all_but_holes) < 0.01);
+        all_but_holes.totals.bytes_in_holes = (1 << 30) - (1 << 20);
+        assert!((share(&all_but_holes) - 1.0).abs() < 0.001);
+        assert!(message(&all_but_holes, 0.0, None).starts_with("1.00 GiB of 1.00 GiB, "));
     }
 
     #[test]

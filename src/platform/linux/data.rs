@@ -16,8 +16,10 @@ use nix::{
     unistd::{Whence, lseek64, pipe2},
 };
 
+use super::retried;
+
 mod ioctl {
-    #![allow(unsafe_code, missing_docs)]
+    #![allow(unsafe_code)]
     use super::{AsRawFd, File, io};
 
     /// `struct file_clone_range` of linux/fs.h.
@@ -114,10 +116,11 @@ pub(crate) fn splice_range(
 
 /// Reserve the blocks of a range that is about to be written; a filesystem may decline.
 pub(crate) fn reserve(file: &File, length: u64) -> io::Result<()> {
-    if fstatfs(file)?.filesystem_type() == BTRFS_SUPER_MAGIC {
+    if retried(|| fstatfs(file))?.filesystem_type() == BTRFS_SUPER_MAGIC {
         return Err(io::ErrorKind::Unsupported.into()); // what is reserved there is never compressed
     }
-    Ok(fallocate(file, FallocateFlags::FALLOC_FL_KEEP_SIZE, 0, signed(length)?)?)
+    let length = signed(length)?;
+    Ok(retried(|| fallocate(file, FallocateFlags::FALLOC_FL_KEEP_SIZE, 0, length))?)
 }
 
 /// The system's own copy of a whole file, which Linux does not have.

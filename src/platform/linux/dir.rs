@@ -16,9 +16,9 @@ use nix::{
     sys::stat::{Mode, SFlag, mknodat},
     unistd::{Whence, linkat, lseek64},
 };
-use rustix::fs::RawDir;
+use rustix::{fs::RawDir, io::Errno};
 
-use super::{super::Names, Dir, listed_kind, mode_bits};
+use super::{super::Names, Dir, listed_kind, mode_bits, retried};
 use crate::entry::{Kind, Meta};
 
 /// How far a listing has come, for a later [`Dir::list`] on the same or a reopened directory.
@@ -29,7 +29,7 @@ impl Dir {
     /// Continue a directory that was reopened at `cursor`.
     pub(crate) fn seek_list(&self, cursor: ListCursor) -> io::Result<()> {
         #[allow(clippy::cast_possible_wrap, reason = "the kernel's cookie is an off_t")]
-        lseek64(self, cursor.0 as i64, Whence::SeekSet)?;
+        retried(|| lseek64(self, cursor.0 as i64, Whence::SeekSet))?;
         Ok(())
     }
 
@@ -43,7 +43,10 @@ impl Dir {
         let mut listing = RawDir::new(self, buffer);
         let mut any = false;
         while let Some(entry) = listing.next() {
-            let entry = entry?;
+            let entry = match entry {
+                Err(Errno::INTR) => continue,
+                entry => entry?,
+            };
             any = true;
             cursor.0 = entry.next_entry_cookie();
             let name = entry.file_name();
@@ -63,7 +66,7 @@ impl Dir {
             return Err(nix::Error::EOPNOTSUPP.into()); // it could not be given its name
         }
         let flags = OFlag::O_TMPFILE | OFlag::O_RDWR | OFlag::O_CLOEXEC;
-        Ok(openat(self, c".", flags, Mode::from_bits_truncate(mode))?.into())
+        Ok(retried(|| openat(self, c".", flags, Mode::from_bits_truncate(mode)))?.into())
     }
 
     /// Create the file `name` as a whole copy of `source`, which Linux has no call for.
@@ -74,7 +77,7 @@ impl Dir {
     /// Give a file from [`Dir::create_unnamed`] the name `name`, which must not exist.
     pub(crate) fn link_unnamed(&self, file: &File, name: &CStr) -> io::Result<()> {
         let path = format!("/proc/self/fd/{}", file.as_raw_fd());
-        Ok(linkat(AT_FDCWD, path.as_str(), self, name, AtFlags::AT_SYMLINK_FOLLOW)?)
+        Ok(retried(|| linkat(AT_FDCWD, path.as_str(), self, name, AtFlags::AT_SYMLINK_FOLLOW))?)
     }
 
     /// Open the directory at `path` below this one without following any symbolic link.
@@ -85,7 +88,8 @@ impl Dir {
             let joined: Vec<&[u8]> = path.iter().map(|name| name.to_bytes()).collect();
             let joined = CString::new(joined.join(&b'/')).expect("C strings hold no NUL");
             let resolve = ResolveFlag::RESOLVE_BENEATH | ResolveFlag::RESOLVE_NO_SYMLINKS;
-            match openat2(self, joined.as_c_str(), OpenHow::new().flags(flags).resolve(resolve)) {
+            let how = OpenHow::new().flags(flags).resolve(resolve);
+            match retried(|| openat2(self, joined.as_c_str(), how)) {
                 // Before Linux 5.6, or forbidden by a seccomp filter: walk instead.
                 Err(nix::Error::ENOSYS | nix::Error::EPERM | nix::Error::E2BIG | nix::Error::EAGAIN) => {}
                 opened => return Ok(opened?.into()),
@@ -121,5 +125,5 @@ pub(crate) fn make_special(dir: &Dir, name: &CStr, source: &Meta, mode: u32) -> 
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a special file"));
         }
     };
-    Ok(mknodat(dir, name, kind, mode_bits(mode), source.rdev as libc::dev_t)?)
+    Ok(retried(|| mknodat(dir, name, kind, mode_bits(mode), source.rdev as libc::dev_t))?)
 }

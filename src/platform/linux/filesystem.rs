@@ -7,6 +7,7 @@ use nix::sys::{
     statfs::{self, fstatfs},
 };
 
+use super::retried;
 use crate::plan::Storage;
 
 /// Filesystems whose requests wait for a server, with the magic numbers of linux/magic.h that
@@ -32,7 +33,7 @@ fn is_remote(magic: statfs::FsType) -> bool {
 
 /// Where the filesystem of `file` keeps its data; `dev` is the file's device.
 pub(crate) fn storage(file: &impl AsFd, dev: u64) -> Storage {
-    match fstatfs(file) {
+    match retried(|| fstatfs(file)) {
         Ok(stat) if is_remote(stat.filesystem_type()) => return Storage::Remote,
         Ok(stat) if stat.filesystem_type() == statfs::TMPFS_MAGIC => return Storage::Solid,
         _ => {}

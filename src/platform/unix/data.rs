@@ -7,6 +7,8 @@ use rustix::{
     io::Errno,
 };
 
+use super::retried;
+
 /// The next range of data at or after `from`, and before `end`; `None` when only a hole is left.
 ///
 /// A filesystem that cannot tell answers with the whole range.
@@ -14,7 +16,7 @@ pub(crate) fn next_data(file: &File, from: u64, end: u64) -> io::Result<Option<(
     if from >= end {
         return Ok(None);
     }
-    let start = match seek(file, SeekFrom::Data(from)) {
+    let start = match retried(|| seek(file, SeekFrom::Data(from))) {
         Ok(start) => start,
         Err(Errno::NXIO) => return Ok(None),
         Err(Errno::INVAL | Errno::NOTSUP) => return Ok(Some((from, end))),
@@ -23,7 +25,7 @@ pub(crate) fn next_data(file: &File, from: u64, end: u64) -> io::Result<Option<(
     if start >= end {
         return Ok(None);
     }
-    let stop = match seek(file, SeekFrom::Hole(start)) {
+    let stop = match retried(|| seek(file, SeekFrom::Hole(start))) {
         Ok(stop) => stop.min(end),
         Err(Errno::NXIO) => start, // the file shrank behind `start` meanwhile
         Err(errno) => return Err(errno.into()),

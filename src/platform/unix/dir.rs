@@ -21,7 +21,10 @@ use rustix::{
     io::Errno,
 };
 
-use super::metadata::{mode_bits, to_meta, to_timespec};
+use super::{
+    metadata::{mode_bits, to_meta, to_timespec},
+    retried,
+};
 use crate::{
     entry::{Kind, Meta, Stamp},
     platform::imp,
@@ -47,8 +50,16 @@ impl Dir {
     const LISTABLE: OFlag = OFlag::O_RDONLY.union(OFlag::O_DIRECTORY).union(OFlag::O_CLOEXEC);
 
     /// Open a directory that the caller names, following symbolic links as every command does.
+    ///
+    /// One that may be searched but not read serves for naming things below it, and cannot be listed.
     pub(crate) fn open(path: &Path) -> io::Result<Dir> {
-        Ok(Dir(open(path, Self::LISTABLE, Mode::empty())?))
+        match retried(|| open(path, Self::LISTABLE, Mode::empty())) {
+            Err(nix::Error::EACCES) => {
+                let flags = imp::O_NAMING | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+                Ok(Dir(retried(|| open(path, flags, Mode::empty()))?))
+            }
+            opened => Ok(Dir(opened?)),
+        }
     }
 
     /// Open the directory `name`, never through a symbolic link.
@@ -62,18 +73,18 @@ impl Dir {
     /// Open for reading, leaving the access time alone where the system lets us.
     fn open_quietly(&self, name: &CStr, flags: OFlag) -> io::Result<OwnedFd> {
         if let Some(quiet) = imp::O_QUIET {
-            match openat(&self.0, name, flags | quiet, Mode::empty()) {
+            match retried(|| openat(&self.0, name, flags | quiet, Mode::empty())) {
                 Err(nix::Error::EPERM) => {} // only an owner may leave no trace
                 opened => return Ok(opened?),
             }
         }
-        Ok(openat(&self.0, name, flags, Mode::empty())?)
+        Ok(retried(|| openat(&self.0, name, flags, Mode::empty()))?)
     }
 
     /// Open the directory `name` for naming things below it, which needs no read permission.
     pub(crate) fn open_path(&self, name: &CStr) -> io::Result<Dir> {
         let flags = imp::O_NAMING | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
-        Ok(Dir(openat(&self.0, name, flags, Mode::empty())?))
+        Ok(Dir(retried(|| openat(&self.0, name, flags, Mode::empty()))?))
     }
 
     /// A second descriptor of this directory.
@@ -82,17 +93,17 @@ impl Dir {
     }
 
     pub(crate) fn meta(&self) -> io::Result<Meta> {
-        Ok(to_meta(&fstat(&self.0)?))
+        Ok(to_meta(&retried(|| fstat(&self.0))?))
     }
 
     /// Metadata of the entry `name` itself, not of what it may link to.
     pub(crate) fn stat(&self, name: &CStr) -> io::Result<Meta> {
-        Ok(to_meta(&fstatat(&self.0, name, AtFlags::AT_SYMLINK_NOFOLLOW)?))
+        Ok(to_meta(&retried(|| fstatat(&self.0, name, AtFlags::AT_SYMLINK_NOFOLLOW))?))
     }
 
     /// Metadata of what the entry `name` leads to, through symbolic links.
     pub(crate) fn stat_through(&self, name: &CStr) -> io::Result<Meta> {
-        Ok(to_meta(&fstatat(&self.0, name, AtFlags::empty())?))
+        Ok(to_meta(&retried(|| fstatat(&self.0, name, AtFlags::empty()))?))
     }
 
     /// Open a source file for reading: never a link, never waiting for a FIFO's writer.
@@ -105,42 +116,42 @@ impl Dir {
     /// Create the file `name`, which must not exist, less what the umask takes from `mode`.
     pub(crate) fn create_new(&self, name: &CStr, mode: u32) -> io::Result<File> {
         let flags = OFlag::O_RDWR | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
-        Ok(openat(&self.0, name, flags, mode_bits(mode))?.into())
+        Ok(retried(|| openat(&self.0, name, flags, mode_bits(mode)))?.into())
     }
 
     /// Open an existing file to correct its metadata.
     pub(crate) fn open_existing(&self, name: &CStr) -> io::Result<File> {
         let flags =
             OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_NOCTTY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
-        Ok(openat(&self.0, name, flags, Mode::empty())?.into())
+        Ok(retried(|| openat(&self.0, name, flags, Mode::empty()))?.into())
     }
 
     pub(crate) fn make_dir(&self, name: &CStr, mode: u32) -> io::Result<()> {
-        Ok(mkdirat(&self.0, name, mode_bits(mode))?)
+        Ok(retried(|| mkdirat(&self.0, name, mode_bits(mode)))?)
     }
 
     pub(crate) fn read_link(&self, name: &CStr) -> io::Result<CString> {
-        let target = readlinkat(&self.0, name)?;
+        let target = retried(|| readlinkat(&self.0, name))?;
         CString::new(target.into_vec()).map_err(io::Error::from)
     }
 
     pub(crate) fn make_symlink(&self, target: &CStr, name: &CStr) -> io::Result<()> {
-        Ok(symlinkat(target, &self.0, name)?)
+        Ok(retried(|| symlinkat(target, &self.0, name))?)
     }
 
     /// Give the entry `existing` of `other` a second name here.
     pub(crate) fn link_from(&self, other: &Dir, existing: &CStr, name: &CStr) -> io::Result<()> {
-        Ok(linkat(&other.0, existing, &self.0, name, AtFlags::empty())?)
+        Ok(retried(|| linkat(&other.0, existing, &self.0, name, AtFlags::empty()))?)
     }
 
     /// Rename within this directory, atomically replacing `to`.
     pub(crate) fn rename(&self, from: &CStr, to: &CStr) -> io::Result<()> {
-        Ok(renameat(&self.0, from, &self.0, to)?)
+        Ok(retried(|| renameat(&self.0, from, &self.0, to))?)
     }
 
     /// Rename within this directory, failing when `to` exists.
     pub(crate) fn rename_new(&self, from: &CStr, to: &CStr) -> io::Result<()> {
-        match renameat_with(self, from, self, to, RenameFlags::NOREPLACE) {
+        match retried(|| renameat_with(self, from, self, to, RenameFlags::NOREPLACE)) {
             // The filesystem cannot promise it (Linux says EINVAL, macOS ENOTSUP).
             Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => {
                 self.link_from(self, from, to)?;
@@ -151,22 +162,22 @@ impl Dir {
     }
 
     pub(crate) fn remove(&self, name: &CStr) -> io::Result<()> {
-        Ok(unlinkat(&self.0, name, UnlinkatFlags::NoRemoveDir)?)
+        Ok(retried(|| unlinkat(&self.0, name, UnlinkatFlags::NoRemoveDir))?)
     }
 
     pub(crate) fn set_owner_of(&self, name: &CStr, uid: Option<u32>, gid: Option<u32>) -> io::Result<()> {
         let (uid, gid) = (uid.map(Uid::from_raw), gid.map(Gid::from_raw));
-        Ok(fchownat(&self.0, name, uid, gid, AtFlags::AT_SYMLINK_NOFOLLOW)?)
+        Ok(retried(|| fchownat(&self.0, name, uid, gid, AtFlags::AT_SYMLINK_NOFOLLOW))?)
     }
 
     /// Set the mode of an entry that is not a symbolic link, and not of one swapped in for it.
     pub(crate) fn set_mode_of(&self, name: &CStr, mode: u32) -> io::Result<()> {
-        Ok(fchmodat(&self.0, name, mode_bits(mode), FchmodatFlags::NoFollowSymlink)?)
+        Ok(retried(|| fchmodat(&self.0, name, mode_bits(mode), FchmodatFlags::NoFollowSymlink))?)
     }
 
     pub(crate) fn set_times_of(&self, name: &CStr, accessed: Stamp, modified: Stamp) -> io::Result<()> {
         let (accessed, modified) = (to_timespec(accessed), to_timespec(modified));
-        Ok(utimensat(&self.0, name, &accessed, &modified, UtimensatFlags::NoFollowSymlink)?)
+        Ok(retried(|| utimensat(&self.0, name, &accessed, &modified, UtimensatFlags::NoFollowSymlink))?)
     }
 
     /// Open the directory at `path` below this one, name by name and never through a symbolic link.

@@ -83,6 +83,11 @@ pub(crate) fn is_no_xattr(error: &io::Error) -> bool {
     errno(error) == absent
 }
 
+/// Whether a descriptor serves for naming alone, so that its entry has to be asked by name.
+pub(crate) fn is_for_naming_only(error: &io::Error) -> bool {
+    errno(error) == Errno::EBADF
+}
+
 /// Whether a second name cannot be made for a file that a second copy can stand in for.
 pub(crate) fn is_no_more_links(error: &io::Error) -> bool {
     matches!(

@@ -20,7 +20,7 @@ use nix::{
     unistd::{Gid, Uid, fchown, geteuid},
 };
 
-use super::Dir;
+use super::{Dir, retried};
 use crate::entry::{FileId, Kind, Meta, Stamp};
 
 /// Something whose metadata can be read and set.
@@ -54,7 +54,8 @@ impl Handle<'_> {
     pub(crate) fn set_owner(self, uid: Option<u32>, gid: Option<u32>) -> io::Result<()> {
         match self {
             Handle::Open(file) => {
-                Ok(fchown(file.descriptor(), uid.map(Uid::from_raw), gid.map(Gid::from_raw))?)
+                let (uid, gid) = (uid.map(Uid::from_raw), gid.map(Gid::from_raw));
+                Ok(retried(|| fchown(file.descriptor(), uid, gid))?)
             }
             Handle::Entry(dir, name) => dir.set_owner_of(name, uid, gid),
         }
@@ -62,7 +63,7 @@ impl Handle<'_> {
 
     pub(crate) fn set_mode(self, mode: u32) -> io::Result<()> {
         match self {
-            Handle::Open(file) => Ok(fchmod(file.descriptor(), mode_bits(mode))?),
+            Handle::Open(file) => Ok(retried(|| fchmod(file.descriptor(), mode_bits(mode)))?),
             Handle::Entry(dir, name) => dir.set_mode_of(name, mode),
         }
     }
@@ -70,7 +71,8 @@ impl Handle<'_> {
     pub(crate) fn set_times(self, accessed: Stamp, modified: Stamp) -> io::Result<()> {
         match self {
             Handle::Open(file) => {
-                Ok(futimens(file.descriptor(), &to_timespec(accessed), &to_timespec(modified))?)
+                let (accessed, modified) = (to_timespec(accessed), to_timespec(modified));
+                Ok(retried(|| futimens(file.descriptor(), &accessed, &modified))?)
             }
             Handle::Entry(dir, name) => dir.set_times_of(name, accessed, modified),
         }
@@ -78,7 +80,7 @@ impl Handle<'_> {
 }
 
 pub(crate) fn meta(file: &impl AsFd) -> io::Result<Meta> {
-    Ok(to_meta(&fstat(file)?))
+    Ok(to_meta(&retried(|| fstat(file))?))
 }
 
 pub(crate) fn read_at(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize> {

@@ -4,9 +4,11 @@ mod data;
 mod dir;
 mod errno;
 mod metadata;
+mod retry;
 mod xattr;
 
 pub(crate) use data::next_data;
 pub(crate) use dir::{Dir, listed_kind};
 pub(crate) use errno::*;
 pub(crate) use metadata::*;
+pub(super) use retry::retried;

@@ -7,7 +7,7 @@ use rustix::fs::{
     lsetxattr,
 };
 
-use super::Handle;
+use super::{Handle, retried};
 
 impl Handle<'_> {
     /// The attributes' names, into `buffer`, each ending in NUL; their length together.
@@ -35,15 +35,21 @@ impl Handle<'_> {
     pub(crate) fn set_xattr(self, attribute: &CStr, value: &[u8]) -> io::Result<()> {
         let flags = XattrFlags::empty();
         Ok(match self {
-            Handle::Open(file) => fsetxattr(file.descriptor(), attribute, value, flags),
-            Handle::Entry(dir, name) => lsetxattr(&dir.path_to(name)?, attribute, value, flags),
+            Handle::Open(file) => retried(|| fsetxattr(file.descriptor(), attribute, value, flags)),
+            Handle::Entry(dir, name) => {
+                let path = dir.path_to(name)?;
+                retried(|| lsetxattr(&path, attribute, value, flags))
+            }
         }?)
     }
 
     pub(crate) fn remove_xattr(self, attribute: &CStr) -> io::Result<()> {
         Ok(match self {
-            Handle::Open(file) => fremovexattr(file.descriptor(), attribute),
-            Handle::Entry(dir, name) => lremovexattr(&dir.path_to(name)?, attribute),
+            Handle::Open(file) => retried(|| fremovexattr(file.descriptor(), attribute)),
+            Handle::Entry(dir, name) => {
+                let path = dir.path_to(name)?;
+                retried(|| lremovexattr(&path, attribute))
+            }
         }?)
     }
 }
@@ -59,7 +65,7 @@ fn fill(
         buffer.resize(SMALLEST, 0);
     }
     loop {
-        match call(buffer) {
+        match retried(|| call(buffer)) {
             Err(rustix::io::Errno::RANGE) if buffer.len() < LARGEST => buffer.resize(buffer.len() * 4, 0),
             filled => return Ok(filled?),
         }

@@ -63,6 +63,11 @@ pub(crate) fn is_no_xattr(_: &Error) -> bool {
     false
 }
 
+/// Whether a directory serves for naming alone; every directory is a path here.
+pub(crate) fn is_for_naming_only(_: &Error) -> bool {
+    false
+}
+
 /// Whether a second name cannot be made for a file that a second copy can stand in for.
 pub(crate) fn is_no_more_links(error: &Error) -> bool {
     // FAT has no hard links, and says that it does not know the function.

@@ -148,6 +148,26 @@ fn a_default_acl_at_the_destination_lets_nobody_in() {
 }
 
 #[test]
+fn a_default_acl_of_a_directory_that_may_not_be_read_lets_nobody_in_either() {
+    if !is_root() {
+        return skip("becoming another user needs root");
+    }
+    let sandbox = Sandbox::new().opened().dir("drop").file("src/private", b"secret").dir("src/dir");
+    let drop = sandbox.path("drop");
+    must("setfacl", &["-d", "-m", "u:1234:rwx,g::rwx,m::rwx", drop.to_str().unwrap()]);
+    set_mode(&drop, 0o733);
+    set_mode(&sandbox.path("src/private"), 0o644);
+    for (source, name) in [("src/private", "file"), ("src", "tree")] {
+        Drive::new(&sandbox.path(source), &drop.join(name)).user(NOBODY).run().assert_complete();
+    }
+    for (name, bits) in [("file", 0o644), ("tree", 0o755), ("tree/private", 0o644), ("tree/dir", 0o755)] {
+        let path = drop.join(name);
+        let listed = must("getfacl", &["--absolute-names", "--omit-header", path.to_str().unwrap()]);
+        assert_eq!((listed.lines().count(), mode(&path)), (3, bits), "{name}: {listed}");
+    }
+}
+
+#[test]
 fn acls_are_kept_as_getfacl_shows_them() {
     let sandbox = Sandbox::new().dir("src/shared").file("src/file", b"x");
     let src = sandbox.path("src");

@@ -49,7 +49,13 @@ fn holes_stay_holes_and_no_block_is_added() {
         {
             let data = DataOptions::default().reflink(reflink);
             let job = CopyJob::new(sandbox.path("src"), sandbox.path(name)).data(data).jobs(jobs);
-            assert_complete(&run(job));
+            let report = run(job);
+            assert_complete(&report);
+            let totals = &report.totals;
+            assert_eq!(totals.bytes_done(), totals.bytes_found, "{filesystem:?} {name}: {totals:?}");
+            if reflink == Reflink::Never {
+                assert!(totals.bytes_copied < 64 * MIB && totals.bytes_in_holes > TIB, "{totals:?}");
+            }
             assert_matches(&Tree::of(&sandbox.path("src")), &sandbox.path(name), &[]);
             for file in ["all", "leading", "middle", "trailing", "zeros", "huge"] {
                 let (source, copy) =
@@ -69,21 +75,28 @@ fn zeros_become_holes_only_when_asked_and_holes_become_zeros_likewise() {
     make_sparse(&path, 12 * MIB, &[(0, &vec![0; 4 * MIB as usize]), (4 * MIB, &noise(10_000, 2))]);
     let copy = |name: &str, sparse| {
         let job = CopyJob::new(sandbox.path("src"), sandbox.path(name));
-        assert_complete(&run(job.data(DataOptions::default().sparse(sparse))));
+        let report = run(job.data(DataOptions::default().sparse(sparse)));
+        assert_complete(&report);
+        let totals = &report.totals;
+        assert_eq!((totals.bytes_found, totals.bytes_done()), (12 * MIB, 12 * MIB), "{name}");
         let tree = Tree::of(&sandbox.path(name));
         let (Content::Bytes { digest, .. }, size) = (&tree.0[&b"file"[..]].content, 12 * MIB) else {
             panic!("a file");
         };
         assert_eq!(tree.0[&b"file"[..]].size, size);
-        (*digest, allocated(&sandbox.path(name).join("file")))
+        (*digest, allocated(&sandbox.path(name).join("file")), totals.bytes_in_holes)
     };
-    let (auto, kept) = copy("auto", Sparse::Auto);
-    let (always, least) = copy("always", Sparse::Always);
-    let (never, most) = copy("never", Sparse::Never);
+    let (auto, kept, passed_over) = copy("auto", Sparse::Auto);
+    let (always, least, left_out) = copy("always", Sparse::Always);
+    let (never, most, none) = copy("never", Sparse::Never);
     assert!(auto == always && always == never);
     assert!((4 * MIB..5 * MIB).contains(&kept), "{kept}");
     assert!(least < MIB / 16, "{least}");
     assert!(most >= 12 * MIB, "{most}");
+    let blocks = 10_000..=12_288;
+    assert!(blocks.contains(&(8 * MIB - passed_over)), "{passed_over}");
+    assert!(blocks.contains(&(12 * MIB - left_out)), "{left_out}");
+    assert_eq!(none, 0);
 }
 
 #[test]

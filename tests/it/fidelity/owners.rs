@@ -92,6 +92,29 @@ fn a_destination_that_may_not_be_written_to_is_one_failure() {
 }
 
 #[test]
+fn a_directory_that_may_only_be_searched_serves_to_hold_a_source_and_a_copy() {
+    let Some(sandbox) = sandbox() else { return };
+    set_mode(&sandbox.path("src/setuid"), 0o755);
+    let (source, copy) = (sandbox.path("src"), sandbox.path("to/drop/copy"));
+    let sandbox = sandbox.dir("to/drop");
+    set_mode(&sandbox.path("to/drop"), 0o733);
+    set_mode(&sandbox.path("to"), 0o711);
+    set_mode(&sandbox.path(""), 0o711);
+    for files in [3, 0] {
+        let driven = Drive::new(&source, &copy).user(NOBODY).run();
+        driven.assert_complete();
+        assert_eq!((driven.number("files"), driven.number("found")), (files, 5));
+    }
+    let driven = Drive::new(&source.join("plain"), &sandbox.path("to/drop/plain")).user(NOBODY).run();
+    driven.assert_complete();
+    assert_same_but(&source, &copy, &[Aspect::Owner, Aspect::Atime]);
+    // Searching is not listing.
+    let unlisted = Drive::new(&sandbox.path("to/drop/."), &sandbox.path("to/again")).user(NOBODY).run();
+    assert!(unlisted.failures.iter().all(|line| line.contains("cannot open")), "{:?}", unlisted.failures);
+    assert!(unlisted.number("failed") == 1 && !sandbox.path("to/again").exists());
+}
+
+#[test]
 fn closed_directories_of_ones_own_are_filled_and_closed_again() {
     let Some(sandbox) = sandbox() else { return };
     let drive = Drive::new(&sandbox.path("src"), &sandbox.path("to/copy")).user(NOBODY);

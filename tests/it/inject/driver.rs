@@ -95,8 +95,12 @@ fn summary(report: &Report) -> String {
     let totals = &report.totals;
     let mut lines = vec![
         format!("cancelled {}", u8::from(report.cancelled)),
+        format!("total entries_found {}", totals.entries_found),
+        format!("total entries_done {}", totals.entries_done()),
         format!("total bytes_copied {}", totals.bytes_copied),
         format!("total files_copied {}", totals.files_copied),
+        format!("total directories_created {}", totals.directories_created),
+        format!("total directories_merged {}", totals.directories_merged),
         format!("total hard_links_created {}", totals.hard_links_created),
         format!("total unchanged {}", totals.unchanged),
         format!("total skipped {}", totals.skipped),

@@ -114,6 +114,34 @@ fn a_listing_that_breaks_off_loses_only_what_it_did_not_list() {
 }
 
 #[test]
+fn a_directory_that_fails_is_one_failed_entry_and_not_a_created_one() {
+    if !can_trace() {
+        return;
+    }
+    let sandbox = tree();
+    let whole = copy_of(&sandbox).run().summary;
+    for (call, parts) in
+        [("fchmod", ["/dst/bad-dir>"]), ("utimensat", ["/dst/bad-dir>"]), ("getdents64", ["/src/bad-dir>"])]
+    {
+        let sandbox = tree();
+        let outcome = failing_at(&sandbox, call, &parts, "EIO");
+        outcome.assert_one_failure_by(call, Errno::EIO);
+        let created = whole.total("directories_created") - 1;
+        assert_eq!(outcome.summary.total("directories_created"), created, "{call}");
+        let again = copy_of(&sandbox).run();
+        assert_eq!(again.summary.total("directories_merged"), whole.total("directories_created"), "{call}");
+    }
+    // It is one entry however often it fails.
+    let sandbox = tree();
+    let afresh = || fs::remove_dir_all(sandbox.path("dst")).unwrap();
+    let copy = copy_of(&sandbox).fault_at("getdents64", &["/src/bad-dir>"], "error=EIO", afresh);
+    let outcome = copy.fault_at("fchmod", &["/dst/bad-dir>"], "error=EIO", afresh).run();
+    assert_eq!((outcome.injected("fchmod"), outcome.injected("getdents64")), (1, 1));
+    assert_eq!((outcome.summary.failures.len(), outcome.summary.total("failed")), (2, 1));
+    assert!(outcome.summary.failures.iter().all(|failure| failure.contains("/bad-dir:")));
+}
+
+#[test]
 fn a_file_without_memory_or_descriptors_is_one_failure() {
     if !can_trace() {
         return;

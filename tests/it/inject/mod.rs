@@ -15,6 +15,7 @@ mod copy_file_range;
 mod costs;
 mod events;
 mod failures;
+mod interrupted;
 mod killed;
 mod metadata;
 mod mounts;

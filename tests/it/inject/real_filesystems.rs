@@ -276,6 +276,23 @@ fn an_error_when_a_remote_file_is_closed_fails_it_and_keeps_the_old_one() {
 }
 
 #[test]
+fn a_remote_file_gets_its_time_only_when_it_was_flushed() {
+    if !can_trace() {
+        return;
+    }
+    let behind = Sandbox::new().dir("shown/dst");
+    let Some(fuse) = Attached::fuse(&behind.path("shown")) else { return };
+    let sandbox = three_files();
+    let outcome =
+        Traced::copy(sandbox.path("src"), fuse.path("dst")).recording("close,fchmod,utimensat").run();
+    assert!(outcome.summary.failures.is_empty(), "{:?}", outcome.summary);
+    let of_b = outcome.calls.iter().filter(|call| call.line.contains("/dst/b>"));
+    let names: Vec<_> = of_b.map(|call| &*call.name).collect();
+    assert_eq!(names, ["close", "fchmod", "utimensat", "close"]);
+    assert_same_tree(&sandbox.path("src"), &fuse.path("dst"));
+}
+
+#[test]
 fn an_overlay_as_source_and_as_destination() {
     let Some(mount) = Mount::new(Filesystem::Ext4, 128) else { return };
     // What is below is seen through the overlay, and its first change copies it up.

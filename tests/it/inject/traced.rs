@@ -106,7 +106,12 @@ impl Traced {
         stdout.read_to_string(&mut told).unwrap();
         let status = driver.wait().unwrap();
         strace.wait().unwrap();
-        Outcome { status, summary: Summary::read(&told), calls: calls_in(logs.path()) }
+        let summary = Summary::read(&told);
+        if !summary.was_cancelled() {
+            let [found, done] = ["entries_found", "entries_done"].map(|name| summary.total(name));
+            assert_eq!(found, done, "each entry is dealt with once: {summary:#?}");
+        }
+        Outcome { status, summary, calls: calls_in(logs.path()) }
     }
 
     /// Start it without a tracer.

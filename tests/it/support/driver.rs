@@ -104,6 +104,7 @@ impl Drive {
                 _ => drop(driven.values.insert(name.to_owned(), value.to_owned())),
             }
         }
+        assert_eq!(driven.number("found"), driven.number("done"), "each entry is dealt with once");
         driven
     }
 

@@ -79,10 +79,13 @@ impl Sandbox {
 /// Run a job to its end on a runtime of its own.
 pub fn run(job: CopyJob) -> Report {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(async {
+    let report = runtime.block_on(async {
         let engine = Engine::new().unwrap();
         engine.start(job).finish().await.unwrap()
-    })
+    });
+    let totals = &report.totals;
+    assert!(report.cancelled || totals.entries_found == totals.entries_done(), "{totals:?}");
+    report
 }
 
 /// Assert that everything was copied, and show what was not.
