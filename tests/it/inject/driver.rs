@@ -46,12 +46,12 @@ fn runs_the_copy_it_was_told() {
     process::exit(i32::from(!report.is_complete()));
 }
 
-/// Run a copy to its end, or cancel it as soon as it has moved anything.
+/// Run a copy to its end, or cancel it as soon as it has come to anything.
 async fn copy(engine: &Engine, job: CopyJob, cancels: bool) -> Report {
     let run = engine.start(job);
     if cancels {
         let mut progress = run.progress();
-        progress.wait_for(|progress| progress.totals.bytes_copied > 0).await.unwrap();
+        progress.wait_for(|progress| progress.totals.bytes_done() > 0).await.unwrap();
         run.cancel();
         assert!(Path::new(CANCELLED).symlink_metadata().is_err());
     }
@@ -98,6 +98,7 @@ fn summary(report: &Report) -> String {
         format!("total entries_found {}", totals.entries_found),
         format!("total entries_done {}", totals.entries_done()),
         format!("total bytes_copied {}", totals.bytes_copied),
+        format!("total bytes_in_holes {}", totals.bytes_in_holes),
         format!("total files_copied {}", totals.files_copied),
         format!("total directories_created {}", totals.directories_created),
         format!("total directories_merged {}", totals.directories_merged),
