@@ -141,7 +141,9 @@ impl Worker {
             }
             self.guarded(&node, name, |worker| worker.entry(&node, name, kind));
             self.look();
-            if self.stack.len() > below || self.is_stuck {
+            // Asked as seldom as the clock.
+            let leaves = self.is_stuck || self.entries_since_look == 0 && self.should_leave();
+            if self.stack.len() > below || leaves {
                 // Depth first, and one large file at a time: what the entry holds comes before
                 // the entries beside it.
                 let is_last = batch.next == batch.end;
@@ -170,7 +172,7 @@ impl Worker {
             if let Some(half) = half {
                 self.context.queue.give([Unit::Late(half)]);
             }
-            if self.stack.len() > below || self.is_cancelled() || self.is_stuck {
+            if self.stack.len() > below || self.is_cancelled() || self.should_leave() {
                 return self.stack.insert(below, Unit::Late(late)); // depth first, as in a batch
             }
         }
