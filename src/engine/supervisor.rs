@@ -76,9 +76,24 @@ pub(super) fn supervise(
     async move {
         let _active = active;
         let _stop = StopWorkers(context.clone());
+        let _seat = take_seat(&context, &shared).await;
         drive(&context, &mut gathered, &mut gather, &shared).await;
         gather.finish().await
     }
+}
+
+/// Wait until the run may begin; a cancelled one has nothing to begin.
+async fn take_seat(context: &Context, shared: &Shared) -> Option<OwnedSemaphorePermit> {
+    let seat = shared.seats.clone().acquire_owned();
+    tokio::pin!(seat);
+    while !context.cancel.is_cancelled() {
+        tokio::select! {
+            biased;
+            seat = &mut seat => return Some(seat.expect("an engine never closes its semaphore")),
+            () = context.queue.news.notified() => {}
+        }
+    }
+    None
 }
 
 /// Start workers while there is work for them, and gather their news, until nothing is left of either.

@@ -3,6 +3,7 @@
 //! The sizes are for every day; `ORBIT_TEST_SCALE=full` makes them the ones that are promised.
 
 mod changing;
+mod crowd;
 mod deep;
 mod lies;
 mod many;
