@@ -38,7 +38,7 @@ pub(super) struct Gather {
     events: mpsc::Sender<Event>,
     progress: watch::Sender<Progress>,
     listening: Listening,
-    /// Events from before anyone listened.
+    /// Events from before anyone listened, or for a reader who is behind.
     backlog: VecDeque<Event>,
     missed: u64,
     listings_open: i64,
@@ -69,8 +69,8 @@ impl Gather {
         }
     }
 
-    /// Take in what a worker did; waits for a reader of events who is behind.
-    pub(super) async fn absorb(&mut self, outcomes: Outcomes, workers: usize) {
+    /// Take in what a worker did.
+    pub(super) fn absorb(&mut self, outcomes: Outcomes, workers: usize) {
         let Outcomes { totals, moved, declined, failures, warnings, records, listings_open, current } =
             outcomes;
         self.report.totals.add(&totals);
@@ -99,35 +99,24 @@ impl Gather {
             }
         }
         for record in records {
-            self.send(entry_event(&record)).await;
+            self.keep(entry_event(&record));
         }
         for warning in warnings {
             if self.report.record_warning(&warning) {
                 tracing::warn!(path = %warning.path.display(), cause = %warning.cause, "{}", warning.loss.described());
-                self.send(Event::Warned(warning)).await;
+                self.keep(Event::Warned(warning));
             }
         }
         for failure in failures {
-            self.send(Event::Failed(failure.duplicate())).await;
+            self.keep(Event::Failed(failure.duplicate()));
             self.report.record_failure(failure);
         }
     }
 
-    async fn send(&mut self, event: Event) {
+    fn keep(&mut self, event: Event) {
         if self.events.is_closed() {
             self.context.records_wanted.store(false, Ordering::Relaxed);
-            return;
-        }
-        if self.listening.has_begun() {
-            if self.missed > 0 {
-                let entries = std::mem::take(&mut self.missed);
-                let _ = self.events.send(Event::Missed { entries }).await;
-            }
-            while let Some(kept) = self.backlog.pop_front() {
-                let _ = self.events.send(kept).await;
-            }
-            let _ = self.events.send(event).await;
-        } else if self.backlog.len() < Self::BACKLOG - 1 {
+        } else if self.listening.has_begun() || self.backlog.len() < Self::BACKLOG - 1 {
             self.backlog.push_back(event);
         } else {
             // Nobody came to read: what was kept is let go, and no more is kept.
@@ -137,20 +126,32 @@ impl Gather {
         }
     }
 
+    /// Whether there are events for somebody who reads them; until they are delivered, nothing more
+    /// should be absorbed.
+    pub(super) fn is_behind(&self) -> bool {
+        self.listening.has_begun() && !self.backlog.is_empty()
+    }
+
+    /// Deliver what was kept, waiting for its reader; whenever that is broken off, nothing is lost.
+    pub(super) async fn deliver(&mut self) {
+        if self.missed > 0 {
+            let entries = std::mem::take(&mut self.missed);
+            self.backlog.push_front(Event::Missed { entries });
+        }
+        while !self.backlog.is_empty() {
+            let Ok(room) = self.events.reserve().await else {
+                return self.backlog.clear(); // nobody will read them
+            };
+            // Taken only now, for whoever breaks the waiting off.
+            let event = self.backlog.pop_front().expect("it was there, and is nobody else's");
+            room.send(event);
+        }
+    }
+
     /// The run is over: let go of the events, and say what was done.
     pub(super) async fn finish(mut self) -> Report {
         // What was kept fits into the channel, so a reader who never comes is not waited for.
-        if self.missed > 0 {
-            let missed = Event::Missed { entries: self.missed };
-            if self.listening.has_begun() {
-                let _ = self.events.send(missed).await;
-            } else {
-                let _ = self.events.try_send(missed);
-            }
-        }
-        for event in std::mem::take(&mut self.backlog) {
-            let _ = self.events.try_send(event);
-        }
+        self.deliver().await;
         let need = self.context.queue.need();
         self.report.jobs = Jobs {
             limit: need.limit,

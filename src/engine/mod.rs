@@ -44,7 +44,10 @@ pub struct Engine {
 #[derive(Debug)]
 struct Shared {
     jobs: Option<usize>,
+    /// Places of workers.
     permits: Arc<Semaphore>,
+    /// Places of runs that have begun: each keeps directories open until it ends.
+    seats: Arc<Semaphore>,
     limit: usize,
     descriptors: Arc<Descriptors>,
     waiting_runs: Arc<AtomicUsize>,
@@ -78,9 +81,11 @@ impl EngineBuilder {
         let limit = self.jobs.unwrap_or(Engine::JOBS_MAX).min(Semaphore::MAX_PERMITS);
         let descriptors = Arc::new(Descriptors::within_limit(limit));
         let permits = limit.min(descriptors.workers_max());
+        let seats = descriptors.runs_max().min(Semaphore::MAX_PERMITS);
         let shared = Shared {
             jobs: self.jobs,
             permits: Arc::new(Semaphore::new(permits)),
+            seats: Arc::new(Semaphore::new(seats)),
             limit,
             descriptors,
             waiting_runs: Arc::default(),
@@ -111,6 +116,9 @@ impl Engine {
     }
 
     /// Start a copy, which goes on whether or not the [`Run`] is polled, until it is dropped.
+    ///
+    /// It begins when a worker is free for it, and while the limit of open files has room: runs that
+    /// are more than that wait until others have ended.
     ///
     /// # Panics
     /// Outside of a Tokio runtime, whose blocking pool does the work.

@@ -2,7 +2,7 @@
 
 use std::{
     pin::Pin,
-    sync::Arc,
+    sync::{Arc, Weak},
     task::{self, Poll},
 };
 
@@ -39,7 +39,10 @@ pub struct Run {
 
 /// Cancels a [`Run`] from elsewhere.
 #[derive(Clone, Debug)]
-pub struct Canceller(Arc<Context>);
+pub struct Canceller(
+    /// Weak: what a run keeps open it lets go of at its end, whoever still has one of these.
+    Weak<Context>,
+);
 
 /// The Tokio runtime was shut down before the run ended.
 #[derive(Debug, thiserror::Error)]
@@ -49,8 +52,10 @@ pub struct Aborted(#[source] tokio::task::JoinError);
 impl Canceller {
     /// Stop the copy: calls under way end, no new ones begin, unfinished files are removed.
     pub fn cancel(&self) {
-        self.0.cancel.cancel();
-        self.0.queue.wake_all();
+        if let Some(context) = self.0.upgrade() {
+            context.cancel.cancel();
+            context.queue.wake_all();
+        }
     }
 }
 
@@ -61,7 +66,7 @@ pub(super) fn start(context: Arc<Context>, gathered: mpsc::Receiver<Outcomes>, s
     let listening = Listening::default();
     let gather = Gather::new(context.clone(), events_sender, progress_sender, listening.clone());
     let span = tracing::info_span!("run", sources = ?context.job.sources, target = ?context.job.target);
-    let canceller = Canceller(context.clone());
+    let canceller = Canceller(Arc::downgrade(&context));
     let supervisor = tokio::spawn(supervise(context, gathered, gather, shared).instrument(span));
     Run { events, progress, listening, canceller, supervisor: Some(supervisor) }
 }

@@ -64,7 +64,7 @@ impl Drop for Waiting {
     }
 }
 
-/// Drive a run until everything is done or, once cancelled, cleaned up.
+/// Drive a run until everything is done or, once cancelled, cleaned up; then say what was done.
 pub(super) fn supervise(
     context: Arc<Context>,
     mut gathered: mpsc::Receiver<Outcomes>,
@@ -76,55 +76,99 @@ pub(super) fn supervise(
     async move {
         let _active = active;
         let _stop = StopWorkers(context.clone());
-        let mut workers = JoinSet::new();
-        let mut waiting: Option<Waiting> = None;
-        let acquiring = Fuse::terminated();
-        tokio::pin!(acquiring);
-        loop {
-            let need = context.queue.need();
-            if need.is_done && workers.is_empty() {
-                break;
-            }
-            if need.wants_worker && context.cancel.is_cancelled() && workers.is_empty() {
-                // Somebody has to clean up; that is not worth waiting for a place.
-                start_worker(&mut workers, &context, None);
-            } else if need.wants_worker && workers.len() < need.limit && acquiring.is_terminated() {
-                acquiring.set(shared.permits.clone().acquire_owned().fuse());
-                if workers.is_empty() {
-                    waiting = Some(Waiting::new(&shared.waiting_runs));
-                }
-            }
-            tokio::select! {
-                biased;
-                Some(outcomes) = gathered.recv() => gather.absorb(outcomes, need.alive).await,
-                permit = &mut acquiring => {
-                    waiting = None;
-                    if context.queue.need().wants_worker {
-                        let permit = permit.expect("an engine never closes its semaphore");
-                        start_worker(&mut workers, &context, Some(permit));
-                    }
-                }
-                Some(ended) = workers.join_next() => {
-                    if let Err(error) = ended {
-                        tracing::error!(%error, "a worker ended unexpectedly");
-                    }
-                }
-                () = context.queue.news.notified() => {}
-            }
-        }
-        drop(waiting);
-        while let Ok(outcomes) = gathered.try_recv() {
-            gather.absorb(outcomes, 0).await;
-        }
+        let _seat = take_seat(&context, &shared).await;
+        drive(&context, &mut gathered, &mut gather, &shared).await;
         gather.finish().await
     }
 }
 
-fn start_worker(workers: &mut JoinSet<()>, context: &Arc<Context>, permit: Option<OwnedSemaphorePermit>) {
+/// Wait until the run may begin; a cancelled one has nothing to begin.
+async fn take_seat(context: &Context, shared: &Shared) -> Option<OwnedSemaphorePermit> {
+    let seat = shared.seats.clone().acquire_owned();
+    tokio::pin!(seat);
+    while !context.cancel.is_cancelled() {
+        tokio::select! {
+            biased;
+            seat = &mut seat => return Some(seat.expect("an engine never closes its semaphore")),
+            () = context.queue.news.notified() => {}
+        }
+    }
+    None
+}
+
+/// Start workers while there is work for them, and gather their news, until nothing is left of either.
+async fn drive(
+    context: &Arc<Context>,
+    gathered: &mut mpsc::Receiver<Outcomes>,
+    gather: &mut Gather,
+    shared: &Shared,
+) {
+    let mut workers = JoinSet::new();
+    // What workers had not told when they left.
+    let mut untold = Vec::new();
+    let mut waiting: Option<Waiting> = None;
+    let acquiring = Fuse::terminated();
+    tokio::pin!(acquiring);
+    loop {
+        let need = context.queue.need();
+        let has_heard_all = gathered.is_empty() && !gather.is_behind();
+        if has_heard_all {
+            // Only now: the same workers told what is older.
+            untold.drain(..).for_each(|outcomes| gather.absorb(outcomes, need.alive));
+        }
+        if need.is_done && workers.is_empty() && has_heard_all {
+            break;
+        }
+        if need.wants_worker && context.cancel.is_cancelled() && workers.is_empty() {
+            // Somebody has to clean up; that is not worth waiting for a place.
+            start_worker(&mut workers, context, None);
+        } else if need.wants_worker
+            && has_room(context, &untold)
+            && workers.len() < need.limit
+            && acquiring.is_terminated()
+        {
+            acquiring.set(shared.permits.clone().acquire_owned().fuse());
+        }
+        waiting = (workers.is_empty() && !acquiring.is_terminated())
+            .then(|| waiting.take().unwrap_or_else(|| Waiting::new(&shared.waiting_runs)));
+        // Asked once, since the answer changes as soon as somebody begins to read.
+        let is_behind = gather.is_behind();
+        // Nothing here may wait for the reader of events alone: he may never come back, and a place
+        // that is assigned meanwhile has to be used or given back.
+        tokio::select! {
+            biased;
+            () = gather.deliver(), if is_behind => {}
+            Some(outcomes) = gathered.recv(), if !is_behind => gather.absorb(outcomes, need.alive),
+            permit = &mut acquiring => {
+                if context.queue.need().wants_worker && has_room(context, &untold) {
+                    let permit = permit.expect("an engine never closes its semaphore");
+                    start_worker(&mut workers, context, Some(permit));
+                }
+            }
+            Some(ended) = workers.join_next() => match ended {
+                Ok(outcomes) => untold.push(outcomes),
+                Err(error) => tracing::error!(%error, "a worker ended unexpectedly"),
+            },
+            () = context.queue.news.notified() => {}
+        }
+    }
+}
+
+/// Whether another worker could tell what it does; what is untold by those that left comes first, so
+/// that it never is more than one of each.
+fn has_room(context: &Context, untold: &[Outcomes]) -> bool {
+    untold.is_empty() && context.outcomes.capacity() > 0
+}
+
+fn start_worker(
+    workers: &mut JoinSet<Outcomes>,
+    context: &Arc<Context>,
+    permit: Option<OwnedSemaphorePermit>,
+) {
     let context = context.clone();
     let span = tracing::Span::current();
     workers.spawn_blocking(move || {
         let _permit = permit;
-        span.in_scope(|| Worker::run(context));
+        span.in_scope(|| Worker::run(context))
     });
 }

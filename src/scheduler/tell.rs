@@ -6,6 +6,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use tokio::sync::mpsc::error::TrySendError;
+
 use super::{Record, Worker, outcome::Current};
 use crate::{
     entry::Kind,
@@ -42,12 +44,22 @@ impl Worker {
         }
     }
 
+    /// Tell what was done, unless so much waits to be heard already that this worker is stuck.
     pub(super) fn tell(&mut self) {
         self.told = Instant::now();
-        if !self.outcomes.is_empty() {
-            // Waits when the supervisor is behind: a slow reader of events slows the run. When
-            // there is no supervisor any more, the run is being cancelled and nobody listens.
-            let _ = self.context.outcomes.blocking_send(std::mem::take(&mut self.outcomes));
+        self.is_stuck = false;
+        if self.outcomes.is_empty() {
+            return;
+        }
+        match self.context.outcomes.try_send(std::mem::take(&mut self.outcomes)) {
+            // Not waited for, which would keep a place from other runs for as long as nobody reads
+            // the events of this one.
+            Err(TrySendError::Full(untold)) => {
+                self.outcomes = untold;
+                self.is_stuck = true;
+            }
+            // Without a supervisor the run is being cancelled, and nobody listens.
+            Ok(()) | Err(TrySendError::Closed(_)) => {}
         }
     }
 

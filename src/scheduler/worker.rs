@@ -30,6 +30,8 @@ pub(crate) struct Worker {
     stack: Vec<Unit>,
     pub(super) told: Instant,
     began: Instant,
+    /// Whether it could not tell what it did.
+    pub(super) is_stuck: bool,
     pub(super) entries_since_look: u32,
     pub(super) moved_of_file: [u64; Method::ALL.len()],
 }
@@ -40,10 +42,11 @@ impl Worker {
     /// Bytes of a directory listing that are asked for at once.
     const LISTING: usize = 64 * 1024;
 
-    /// Work until nothing is left, nobody needs this worker, or the run is cancelled.
-    pub(crate) fn run(context: Arc<Context>) {
+    /// Work until nothing is left, nobody needs this worker, or the run is cancelled; what it did
+    /// and has not told is what it returns.
+    pub(crate) fn run(context: Arc<Context>) -> Outcomes {
         if !context.queue.enter() {
-            return;
+            return Outcomes::default();
         }
         let now = Instant::now();
         let mut worker = Worker {
@@ -57,6 +60,7 @@ impl Worker {
             stack: Vec::new(),
             told: now,
             began: now,
+            is_stuck: false,
             entries_since_look: 0,
             moved_of_file: [0; Method::ALL.len()],
         };
@@ -64,14 +68,14 @@ impl Worker {
             // Outside of any entry: whatever it was, the run must not wait for this worker.
             let source = worker.context.job.sources.first().cloned().unwrap_or_default();
             worker.fail_at(panicked(&*panic).at(source));
-            worker.tell();
             let stack = std::mem::take(&mut worker.stack);
             worker.context.queue.leave(stack);
         }
+        worker.outcomes
     }
 
     fn work(&mut self) {
-        while let Some(unit) = self.next() {
+        while let Some(unit) = self.stack.pop().or_else(|| self.context.queue.take()) {
             // Entries are guarded one by one; this is for what lies between them.
             let performed = caught(|| {
                 self.perform(unit);
@@ -81,21 +85,14 @@ impl Worker {
                 let path = self.context.job.sources.first().cloned().unwrap_or_default();
                 self.fail_at(fault.at(path));
             }
-            if self.should_yield() {
-                self.tell();
+            if self.stack.is_empty() {
+                self.tell(); // whoever waits must not sit on news
+            }
+            if self.should_leave() {
                 let stack = std::mem::take(&mut self.stack);
                 return self.context.queue.leave(stack);
             }
         }
-    }
-
-    fn next(&mut self) -> Option<Unit> {
-        if let Some(unit) = self.stack.pop() {
-            return Some(unit);
-        }
-        // Whoever waits must not sit on news.
-        self.tell();
-        self.context.queue.take()
     }
 
     /// Add work that was discovered; the last added is done first.
@@ -144,7 +141,9 @@ impl Worker {
             }
             self.guarded(&node, name, |worker| worker.entry(&node, name, kind));
             self.look();
-            if self.stack.len() > below {
+            // Asked as seldom as the clock.
+            let leaves = self.is_stuck || self.entries_since_look == 0 && self.should_leave();
+            if self.stack.len() > below || leaves {
                 // Depth first, and one large file at a time: what the entry holds comes before
                 // the entries beside it.
                 let is_last = batch.next == batch.end;
@@ -173,7 +172,7 @@ impl Worker {
             if let Some(half) = half {
                 self.context.queue.give([Unit::Late(half)]);
             }
-            if self.stack.len() > below || self.is_cancelled() {
+            if self.stack.len() > below || self.is_cancelled() || self.should_leave() {
                 return self.stack.insert(below, Unit::Late(late)); // depth first, as in a batch
             }
         }
@@ -230,11 +229,15 @@ impl Worker {
         }
     }
 
-    /// Whether another run of the engine should have this worker's place.
-    pub(crate) fn should_yield(&self) -> bool {
+    /// Whether to leave although there is work: nobody listens to what this worker tells, or another
+    /// run of the engine should have its place. What a cancelled run leaves is cleaned up first.
+    pub(crate) fn should_leave(&self) -> bool {
+        !self.is_cancelled() && (self.is_stuck || self.should_yield())
+    }
+
+    fn should_yield(&self) -> bool {
         self.context.waiting_runs.load(Ordering::Relaxed) > 0
-            && !self.is_cancelled()
-            && (self.context.queue.need().alive > 1 || self.began.elapsed() > Self::SLICE)
+            && (self.began.elapsed() > Self::SLICE || self.context.queue.need().alive > 1)
     }
 }
 

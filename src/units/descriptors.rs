@@ -10,12 +10,19 @@ pub(crate) struct Descriptors {
     pairs_max: usize,
     pairs_open: AtomicUsize,
     workers_max: usize,
+    runs_max: usize,
 }
 
 impl Descriptors {
     /// What one worker may need at once beside directories that wait: a directory and its parent
     /// on both sides, a source, a copy and a pipe.
     const PER_WORKER: usize = 8;
+    /// What a run keeps open from its beginning to its end: the directories that hold its source and
+    /// its copy, and the latter once more for links.
+    const PER_RUN: usize = 3;
+    /// What else it may keep open where its work stopped, while others have all the workers: a
+    /// directory on both sides, a source and a copy.
+    const PER_STOP: usize = 4;
 
     /// A budget within the process's present limit, which is not changed.
     pub(crate) fn within_limit(jobs: usize) -> Descriptors {
@@ -25,9 +32,20 @@ impl Descriptors {
     fn of(free: usize, jobs: usize) -> Descriptors {
         // A quarter stays for whoever else lives in this process.
         let ours = free - free / 4;
-        let workers_max = (ours / (Self::PER_WORKER + 2)).clamp(1, jobs.max(1));
-        let pairs_max = (ours.saturating_sub(workers_max * Self::PER_WORKER) / 2).max(1);
-        Descriptors { pairs_max, pairs_open: AtomicUsize::new(0), workers_max }
+        // Each worker may be at a run of its own.
+        let per_worker = Self::PER_WORKER + Self::PER_RUN;
+        let workers_max = (ours / (per_worker + 2)).clamp(1, jobs.max(1));
+        let left = ours.saturating_sub(workers_max * per_worker);
+        // More runs at once are only fairer; open directories are faster.
+        let stopped_runs = left / 3 / (Self::PER_RUN + Self::PER_STOP);
+        let pairs_max = ((left - stopped_runs * (Self::PER_RUN + Self::PER_STOP)) / 2).max(1);
+        let runs_max = workers_max + stopped_runs;
+        Descriptors { pairs_max, pairs_open: AtomicUsize::new(0), workers_max, runs_max }
+    }
+
+    /// How many runs the budget has room for, from the first entry of each to its last.
+    pub(crate) fn runs_max(&self) -> usize {
+        self.runs_max
     }
 
     /// How many workers the budget has room for.
@@ -54,11 +72,27 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_small_limit_leaves_fewer_workers_and_still_some_directories() {
-        for (free, jobs, workers) in [(52, 16, 3), (20_000, 16, 16), (3, 4, 1), (usize::MAX, 64, 64)] {
+    fn a_small_limit_leaves_fewer_workers_and_runs_and_still_some_directories() {
+        for (free, jobs, workers, runs) in
+            [(52, 16, 3, 3), (3, 4, 1, 1), (240, 2, 2, 9), (1_000, 64, 57, 62), (20_000, 16, 16, 721)]
+        {
             let budget = Descriptors::of(free, jobs);
-            assert_eq!(budget.workers_max(), workers, "{free} {jobs}");
+            assert_eq!((budget.workers_max(), budget.runs_max()), (workers, runs), "{free} {jobs}");
             assert!(budget.pairs_max >= 1);
+        }
+        assert_eq!(Descriptors::of(usize::MAX, 64).workers_max(), 64);
+    }
+
+    #[test]
+    fn all_that_may_be_open_at_once_fits() {
+        for free in 16..5_000 {
+            for jobs in [1, 2, 8, 64] {
+                let budget = Descriptors::of(free, jobs);
+                let workers = budget.workers_max() * (Descriptors::PER_WORKER + Descriptors::PER_RUN);
+                let stopped = budget.runs_max() - budget.workers_max();
+                let stopped = stopped * (Descriptors::PER_STOP + Descriptors::PER_RUN);
+                assert!(workers + stopped + budget.pairs_max * 2 <= free, "{free} {jobs}");
+            }
         }
     }
 }

@@ -94,7 +94,7 @@ impl Worker {
     }
 
     /// Copy a range, giving half of what is left away whenever someone has nothing to do; what is
-    /// left when another run should have this worker's place.
+    /// left when this worker should leave.
     pub(crate) fn range(&mut self, mut range: RangeOf) -> Option<RangeOf> {
         let file = range.file.clone();
         self.announce(&file.node.place, &file.name);
@@ -104,7 +104,7 @@ impl Worker {
             if let Some(half) = half {
                 self.context.queue.give([Unit::Range(half)]);
             }
-            if self.should_yield() {
+            if self.should_leave() {
                 break;
             }
             let step = range.end.min(range.at + Self::STEP);

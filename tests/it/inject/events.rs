@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fs, time::Duration};
 
 use futures::StreamExt;
 use nix::sys::stat::Mode;
-use orbit::{Attributes, CopyJob, Done, Engine, Event, Preserve, Report};
+use orbit::{Attributes, CopyJob, DataOptions, Done, Engine, Event, Preserve, Report, Run, Sparse};
 
 use super::tree::noise;
 use crate::support::{Filesystem, Mount, Sandbox};
@@ -119,34 +119,103 @@ fn a_reader_who_comes_late_is_told_how_much_was_missed() {
     });
 }
 
-#[test]
-fn a_slow_reader_slows_the_run_and_loses_nothing() {
-    // More entries than all channels together hold.
-    const ENTRIES: u64 = 80_000;
-    let Some(mount) = Mount::new(Filesystem::Tmpfs, 200) else { return };
-    let sandbox = Sandbox::on(&mount).dir("src");
-    for number in 0..ENTRIES {
-        let fifo = sandbox.path(format!("src/{number}"));
+/// More entries than all channels together hold.
+const CROWD: u64 = 80_000;
+
+/// A tree of [`CROWD`] entries.
+fn crowd(mount: &Mount) -> Sandbox {
+    let sandbox = Sandbox::on(mount).dir("src/0").dir("src/1").dir("src/2").dir("src/3");
+    for number in 0..CROWD {
+        let fifo = sandbox.path(format!("src/{}/{number}", number % 4));
         nix::unistd::mkfifo(&fifo, Mode::from_bits_truncate(0o600)).unwrap();
     }
+    sandbox
+}
+
+/// Leave FIFOs out, which is as fast as an entry can be.
+fn leaving_out(sandbox: &Sandbox) -> CopyJob {
+    let preserve = Preserve::default().without(Attributes::SPECIAL);
+    CopyJob::new(sandbox.path("src"), sandbox.path("dst")).preserve(preserve)
+}
+
+/// Read one event, and wait until everything between the run and its reader is full.
+async fn read_one(run: &mut Run, told: &mut Told) {
+    told.hear(&run.next().await.unwrap());
+    let mut progress = run.progress();
+    // Long enough for a worker that tells every 20 ms to fill what the supervisor does not empty.
+    while tokio::time::timeout(Duration::from_secs(2), progress.changed()).await.is_ok() {}
+    let done = progress.borrow().totals.entries_done();
+    assert!(done < CROWD, "nothing held it back");
+}
+
+async fn read_on(run: &mut Run, told: &mut Told) {
+    while let Some(event) = run.next().await {
+        told.hear(&event);
+    }
+}
+
+#[test]
+fn a_slow_reader_slows_the_run_and_loses_nothing() {
+    let Some(mount) = Mount::new(Filesystem::Tmpfs, 200) else { return };
+    let sandbox = crowd(&mount);
     on_a_runtime(async {
-        // Left out, which is as fast as an entry can be.
-        let preserve = Preserve::default().without(Attributes::SPECIAL);
-        let job = CopyJob::new(sandbox.path("src"), sandbox.path("dst")).preserve(preserve);
+        let mut run = Engine::new().unwrap().start(leaving_out(&sandbox));
+        let mut told = Told::default();
+        read_one(&mut run, &mut told).await;
+        read_on(&mut run, &mut told).await;
+        let report = run.finish().await.unwrap();
+        assert_eq!(report.totals.skipped, CROWD);
+        told.assert_agrees_with(&report);
+    });
+}
+
+#[test]
+fn a_run_that_is_not_read_on_makes_room_for_others_and_loses_nothing() {
+    let Some(mount) = Mount::new(Filesystem::Tmpfs, 200) else { return };
+    let (sandbox, other) = (crowd(&mount), Sandbox::new().file("src", b"content"));
+    for jobs in [1, 2] {
+        on_a_runtime(async {
+            let engine = Engine::builder().jobs(jobs).build().unwrap();
+            let mut unread = engine.start(leaving_out(&sandbox));
+            let mut told = Told::default();
+            read_one(&mut unread, &mut told).await;
+            let job = CopyJob::new(other.path("src"), other.path(format!("dst-{jobs}")));
+            let finished = tokio::time::timeout(Duration::from_secs(60), engine.start(job).finish()).await;
+            assert!(finished.expect("it waits for another run's reader").unwrap().is_complete());
+            read_on(&mut unread, &mut told).await;
+            let report = unread.finish().await.unwrap();
+            assert_eq!(report.totals.skipped, CROWD);
+            told.assert_agrees_with(&report);
+        });
+        assert_eq!(other.read(format!("dst-{jobs}")), b"content");
+    }
+}
+
+#[test]
+fn a_run_that_is_not_read_on_is_cancelled_at_once_and_loses_nothing() {
+    let Some(mount) = Mount::new(Filesystem::Tmpfs, 200) else { return };
+    let sandbox = crowd(&mount);
+    fs::File::create(sandbox.path("src/hollow")).unwrap().set_len(1 << 40).unwrap();
+    on_a_runtime(async {
+        // One worker reads the hollow file while the other comes to an end of what may be told.
+        let data = DataOptions::default().sparse(Sparse::Always);
+        let preserve = Preserve::default().without(Attributes::SPECIAL | Attributes::SPARSE);
+        let job = leaving_out(&sandbox).preserve(preserve).data(data).jobs(2);
         let mut run = Engine::new().unwrap().start(job);
         let mut told = Told::default();
-        told.hear(&run.next().await.unwrap());
-        let mut progress = run.progress();
-        // It goes on until everything between it and its reader is full.
-        while tokio::time::timeout(Duration::from_millis(500), progress.changed()).await.is_ok() {}
-        let done = progress.borrow().totals.entries_done();
-        assert!(done < ENTRIES, "nothing held it back");
-        while let Some(event) = run.next().await {
-            told.hear(&event);
-        }
+        read_one(&mut run, &mut told).await;
+        assert!(sandbox.path("dst/hollow").exists(), "it is not begun");
+        run.cancel();
+        let gone = async {
+            while sandbox.path("dst/hollow").exists() {
+                tokio::time::sleep(Duration::from_millis(10)).await; // nobody is told, nothing is read
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(60), gone).await.expect("it waits for its reader");
+        read_on(&mut run, &mut told).await;
         let report = run.finish().await.unwrap();
-        assert_eq!(report.totals.skipped, ENTRIES);
-        told.assert_agrees_with(&report);
+        assert!(report.cancelled && report.failures.is_empty());
+        assert_eq!((told.of(Done::Skipped), told.missed), (report.totals.skipped, 0));
     });
 }
 

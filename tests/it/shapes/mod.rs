@@ -4,6 +4,7 @@
 //! does so for [`memory`], which takes two to three minutes; all of them take a quarter of an hour.
 
 mod changing;
+mod crowd;
 mod deep;
 mod lies;
 mod many;
