@@ -115,7 +115,8 @@ fn only_a_file_link_or_equal_special_file_is_replaced() {
                     assert_eq!(kind(&target), before, "{name} over {there}");
                     assert!(causes(&report)[0].contains("in the way"), "{:?}", causes(&report));
                 } else {
-                    assert_same(&sandbox.path("src"), &sandbox.path("dst"));
+                    // A directory whose time is right already is left alone, access time and all.
+                    assert_same_but(&sandbox.path("src"), &sandbox.path("dst"), &[Aspect::Atime]);
                 }
             }
         }
