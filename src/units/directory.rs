@@ -239,11 +239,14 @@ impl Worker {
     /// As [`release`](Self::release), for a directory that is not needed for a while where something
     /// else keeps it unfinished.
     pub(crate) fn let_go(&mut self, node: Arc<Node>) {
-        let waits = node.clone();
+        // Not kept from here: all directories above would stay open with it while they are finished.
+        let waits = Arc::downgrade(&node);
         self.release(node);
         // Links that wait may be many, and in as many directories.
-        if self.context.descriptors.are_scarce() {
-            waits.suspend();
+        if self.context.descriptors.are_scarce()
+            && let Some(node) = waits.upgrade()
+        {
+            node.suspend();
         }
     }
 
