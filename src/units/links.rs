@@ -145,7 +145,7 @@ impl LinkGroups {
     /// The first name could not be copied: the name that takes over, if one waits.
     pub(crate) fn fail(&self, id: FileId) -> Option<Parked> {
         let mut shard = self.shard(id);
-        let Some(group) = shard.get_mut(&id) else { return None };
+        let group = shard.get_mut(&id)?;
         group.left = group.left.saturating_sub(1);
         let State::Copying(parked) = &mut group.state else { return None };
         let next = parked.pop();
