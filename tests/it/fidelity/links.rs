@@ -101,7 +101,7 @@ fn an_attribute_that_changed_is_carried_over_though_another_name_left_the_group(
             let names =
                 [format!("{tree}/a{index}"), format!("{tree}/z{index}")].map(|name| sandbox.path(name));
             // Whichever a listing has first, it is the one that leaves in some pairs.
-            if index % 2 == 0 { names } else { [names[1].clone(), names[0].clone()] }
+            if index.is_multiple_of(2) { names } else { [names[1].clone(), names[0].clone()] }
         };
         for index in 0..24 {
             let [stays, leaves] = pair("src", index);
