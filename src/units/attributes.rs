@@ -207,8 +207,7 @@ impl Worker {
     /// Say again of a copy that is left as it is what was said when its owner was refused.
     pub(super) fn owner_not_kept(&mut self, subject: &Subject<'_>, found: &Meta) -> Result<(), Fault> {
         if self.keeps(Attributes::OWNERSHIP) && found.uid != subject.meta.uid {
-            let refusal = platform::not_permitted();
-            self.not_kept(subject, refusal, Op::SetOwner, Attributes::OWNERSHIP, Loss::Owner)?;
+            self.owner_refused(subject, Owner::of(found), platform::not_permitted())?;
         }
         Ok(())
     }
@@ -272,13 +271,23 @@ impl Worker {
         if want.uid != current.uid && gid.is_some() && subject.to.set_owner(None, gid).is_ok() {
             owner.gid = want.gid;
         }
-        let refusal = refusal.unwrap_or_else(platform::not_permitted);
+        self.owner_refused(subject, owner, refusal.unwrap_or_else(platform::not_permitted))?;
+        Ok(owner)
+    }
+
+    /// Say of a copy which stays with this owner what that loses.
+    fn owner_refused(
+        &mut self,
+        subject: &Subject<'_>,
+        owner: Owner,
+        refusal: std::io::Error,
+    ) -> Result<(), Fault> {
         self.not_kept(subject, refusal, Op::SetOwner, Attributes::OWNERSHIP, Loss::Owner)?;
         let lends = subject.meta.kind != Kind::Directory && self.keeps(Attributes::MODE);
         if lends && self.mode_for(subject, owner) != subject.meta.mode {
             self.warn(Loss::SetId, subject.node, subject.name, "the owner could not be kept");
         }
-        Ok(owner)
+        Ok(())
     }
 
     fn kept_or_warned(

@@ -78,6 +78,18 @@ fn copies_go_where_those_of_cp_go() {
 }
 
 #[test]
+fn a_link_to_a_directory_that_is_spelled_as_one_is_merged_into() {
+    for destination in ["link/", "link/.", "link//", "sub/../link/"] {
+        let sandbox = Sandbox::new().file("src/a", b"a").file("dir/before", b"b").dir("sub");
+        let sandbox = sandbox.symlink("dir", "link");
+        let output = run(&sandbox, &["-T", "src", destination]);
+        assert_eq!(code(&output), 0, "{destination}: {}", stderr(&output));
+        assert_eq!((sandbox.read("dir/a"), sandbox.read("dir/before")), (b"a".to_vec(), b"b".to_vec()));
+        assert!(fs::symlink_metadata(sandbox.path("link")).unwrap().is_symlink(), "{destination}");
+    }
+}
+
+#[test]
 fn every_form_of_the_arguments_copies() {
     for (arguments, copy) in [
         (&["src", "new"][..], "new/a"),
@@ -323,7 +335,7 @@ fn output_that_cannot_be_written_is_a_failure_unless_its_reader_left() {
     command.args(["--json", "a", "b"]).current_dir(sandbox.path(""));
     let output = command.stdout(full).stderr(Stdio::piped()).output().unwrap();
     assert_eq!(code(&output), 1);
-    assert!(stderr(&output).contains("No space left on device"), "{}", stderr(&output));
+    assert!(stderr(&output).contains("standard output: No space left on device"), "{}", stderr(&output));
     let (reader, writer) = std::io::pipe().unwrap();
     drop(reader);
     assert_eq!(code(&command.stdout(writer).output().unwrap()), 0);

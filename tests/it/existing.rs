@@ -6,7 +6,7 @@ use std::{
     path::Path,
 };
 
-use orbit::{CopyJob, Existing, Report};
+use orbit::{Attributes, CopyJob, Existing, Loss, Preserve, Report};
 use rustix::fs::FileType;
 
 use crate::support::{
@@ -233,6 +233,32 @@ fn one_file_is_never_copied_onto_itself_however_it_is_spelled() {
     drop(bound);
 }
 
+#[test]
+fn a_link_is_not_copied_onto_the_file_it_leads_to() {
+    for policy in ALL {
+        let sandbox = Sandbox::new().file("dst/file", b"precious").dir("sub").dir("src");
+        let absolute = sandbox.path("dst/file");
+        set_times(&absolute, 1_000, 0); // all links are newer
+        let sandbox = sandbox.symlink("dst/file", "link").symlink("../dst/file", "sub/file");
+        let sandbox = sandbox.symlink(&absolute, "src/file");
+        for job in [
+            CopyJob::new(sandbox.path("link"), &absolute),
+            CopyJob::into_directory([sandbox.path("sub/file")], sandbox.path("dst")),
+            CopyJob::new(sandbox.path("sub"), sandbox.path("dst")),
+            CopyJob::new(sandbox.path("src"), sandbox.path("dst")),
+        ] {
+            let report = run(job.existing(policy));
+            match policy {
+                Existing::Skip => assert_eq!(report.totals.skipped, 1),
+                Existing::Fail => assert_eq!(report.totals.failed, 1),
+                _ => assert!(causes(&report)[0].contains("leads to"), "{policy:?}: {:?}", causes(&report)),
+            }
+            assert!(fs::symlink_metadata(&absolute).unwrap().is_file());
+            assert_eq!(sandbox.read("dst/file"), b"precious");
+        }
+    }
+}
+
 /// A bind mount, undone at the end.
 struct Bound(std::path::PathBuf);
 
@@ -288,16 +314,42 @@ fn two_sources_of_one_name_are_a_failure_and_the_first_stays() {
 }
 
 #[test]
+fn a_file_that_is_left_as_it_is_is_not_replaced_by_another_source() {
+    // One that has a further name in the copy, and one that shares it with the source's.
+    for has_pair in [false, true] {
+        let sandbox = Sandbox::new().file("a/d/x", b"first").file("b/d/x", b"second").dir("dst");
+        if has_pair {
+            fs::hard_link(sandbox.path("a/d/x"), sandbox.path("a/d/y")).unwrap();
+        }
+        let copy = |sources: &[&str]| {
+            let sources: Vec<_> = sources.iter().map(|source| sandbox.path(source)).collect();
+            run(CopyJob::into_directory(sources, sandbox.path("dst")).jobs(2))
+        };
+        assert_complete(&copy(&["a/d", "a/d/x"]));
+        if !has_pair {
+            fs::hard_link(sandbox.path("dst/x"), sandbox.path("dst/kept")).unwrap();
+            fs::hard_link(sandbox.path("dst/d/x"), sandbox.path("dst/d/kept")).unwrap();
+        }
+        let (tree, single) = (copy(&["a/d", "b/d"]), copy(&["a/d/x", "b/d/x"]));
+        for (report, name) in [(tree, "dst/d/x"), (single, "dst/x")] {
+            assert_eq!((report.totals.failed, report.totals.files_copied), (1, 0), "{:?}", causes(&report));
+            assert_eq!(report.failures[0].path(), sandbox.path(name));
+            assert_eq!(sandbox.read(name), b"first");
+        }
+    }
+}
+
+#[test]
 fn of_two_sources_for_one_name_the_first_stays_and_none_replaces_another() {
     let size = 12 << 20;
-    let Some(mount) = Mount::new(Filesystem::Ext4Folding, 256) else { return };
+    // It folds case.
+    let Some(mount) = Mount::new(Filesystem::ExFat, 256) else { return };
     let of = |byte: u8| vec![byte; size];
     let sandbox = Sandbox::new().file("a/x", &of(b'a')).file("b/x", &of(b'b')).file("c/X", &of(b'c'));
     for round in 0..8 {
         for (before, second) in [(None, "b/x"), (Some(b"old"), "b/x"), (None, "c/X"), (Some(b"old"), "c/X")] {
             let dst = mount.path().join("dst");
             fs::create_dir(&dst).unwrap();
-            must("chattr", &["+F", dst.to_str().unwrap()]);
             before.iter().for_each(|old| fs::write(dst.join("x"), old).unwrap());
             let sources = [sandbox.path("a/x"), sandbox.path(second)];
             let report = run(CopyJob::into_directory(sources, &dst).jobs(4));
@@ -399,6 +451,38 @@ fn a_coarse_clock_at_the_destination_is_no_reason_to_copy_again() {
         let report = run(job().existing(Existing::Newer));
         assert_eq!(report.totals.files_copied, 0, "nothing is newer");
     }
+}
+
+#[test]
+fn a_time_that_the_destination_cannot_hold_is_one_warning_and_no_reason_to_copy_again() {
+    const YEAR: i64 = 31_556_952;
+    let (Some(tmpfs), Some(ext4)) = (Mount::new(Filesystem::Tmpfs, 16), Mount::new(Filesystem::Ext4, 512))
+    else {
+        return;
+    };
+    let (sandbox, other) = (Sandbox::on(&tmpfs).dir("src/dir"), Sandbox::on(&ext4));
+    std::os::unix::fs::symlink("nowhere", sandbox.path("src/link")).unwrap();
+    for (name, years) in [("early", -70), ("late", 1030), ("usual", 10)] {
+        fs::write(sandbox.path("src").join(name), name).unwrap();
+        set_times(&sandbox.path("src").join(name), years * YEAR, 5);
+    }
+    set_times(&sandbox.path("src/link"), 1030 * YEAR, 5);
+    set_times(&sandbox.path("src/dir"), -70 * YEAR, 5);
+    let job = || CopyJob::new(sandbox.path("src"), other.path("dst"));
+    let losses = |report: &Report| -> Vec<_> {
+        report.warnings.iter().map(|warning| (warning.loss, warning.count)).collect()
+    };
+    let first = run(job());
+    assert_complete(&first);
+    assert_eq!(losses(&first), [(Loss::Times, 4)]);
+    assert_same_but(&sandbox.path("src"), &other.path("dst"), &[Aspect::Mtime, Aspect::Atime]);
+    let again = run(job());
+    assert_complete(&again);
+    let totals = &again.totals;
+    assert_eq!((totals.files_copied, totals.bytes_copied, totals.metadata_corrected), (0, 0, 0));
+    let required = Preserve::all_requiring(Attributes::TIMESTAMPS);
+    let strict = run(CopyJob::new(sandbox.path("src"), other.path("strict")).preserve(required));
+    assert_eq!((strict.totals.failed, strict.totals.files_copied), (4, 1), "{:?}", causes(&strict));
 }
 
 #[test]

@@ -1,14 +1,14 @@
 //! Modes, times, extended attributes and ACLs.
 
-use std::{fs, os::unix::fs::MetadataExt, path::Path};
+use std::{fs, os::unix::fs::MetadataExt, path::Path, process::Command};
 
 use orbit::{Attributes, CopyJob, Loss, Preserve};
 
 use crate::support::{
     Filesystem, Mount, Sandbox, assert_complete,
-    awkward::{self, ACCESS, DEFAULT, acl, set_mode, set_times, set_xattr, xattr},
+    awkward::{self, ACCESS, CAPABILITY, DEFAULT, NET_RAW, acl, set_mode, set_times, set_xattr, xattr},
     driver::{Drive, NOBODY},
-    is_root, must, run, skip,
+    has_program, is_root, must, orbit, run, skip, stderr,
     tree::{Aspect, Tree, assert_matches, assert_same, assert_same_but},
 };
 
@@ -59,6 +59,28 @@ fn the_umask_takes_nothing_from_modes_that_are_kept() {
         }
         Drive::new(&sandbox.path("src"), &sandbox.path("dst")).umask(mask).run().assert_complete();
         assert_same(&sandbox.path("src"), &sandbox.path("dst"));
+    }
+}
+
+#[test]
+fn a_umask_that_takes_rights_from_the_owner_takes_nothing_from_the_copy() {
+    if !is_root() {
+        return skip("becoming another user needs root");
+    }
+    for mask in [0o777, 0o700, 0o500, 0o400, 0o300, 0o200, 0o100] {
+        let sandbox = Sandbox::new().opened().dir("to").file("src/dir/deep/small", b"small");
+        let sandbox = sandbox.file("src/large", &awkward::noise(9 << 20, 1)).symlink("large", "src/link");
+        fs::hard_link(sandbox.path("src/large"), sandbox.path("src/dir/large-too")).unwrap();
+        set_mode(&sandbox.path("src/dir/deep"), 0o555);
+        set_mode(&sandbox.path("src/dir/deep/small"), 0o640);
+        let owner = NOBODY.to_string();
+        must("chown", &["-Rh", &format!("{owner}:{owner}"), sandbox.path("").to_str().unwrap()]);
+        let drive = Drive::new(&sandbox.path("src"), &sandbox.path("to/copy")).user(NOBODY).umask(mask);
+        drive.clone().jobs(2).run().assert_complete();
+        assert_same(&sandbox.path("src"), &sandbox.path("to/copy"));
+        let again = drive.run();
+        again.assert_complete();
+        assert_eq!((again.number("files"), again.warnings.len()), (0, 0), "{mask:o}");
     }
 }
 
@@ -193,19 +215,147 @@ fn acls_are_kept_as_getfacl_shows_them() {
 }
 
 #[test]
+fn a_mask_never_becomes_the_rights_of_the_owning_group_where_no_acl_is_kept() {
+    let with_acl = |sandbox: &Sandbox| {
+        let path = |name: &str| sandbox.path("src").join(name).to_str().unwrap().to_owned();
+        set_mode(&sandbox.path("src/file"), 0o640);
+        set_mode(&sandbox.path("src/dir"), 0o750);
+        must("setfacl", &["-m", "u:1234:rwx", &path("file"), &path("dir")]);
+    };
+    let without = Preserve::default().without(Attributes::ACL);
+    let neither = Preserve::default().without(Attributes::ACL | Attributes::XATTR);
+    for preserve in [without, neither, Preserve::exactly(Attributes::MODE)] {
+        let sandbox = Sandbox::new().file("src/file", b"x").dir("src/dir");
+        let job = || CopyJob::new(sandbox.path("src"), sandbox.path("dst")).preserve(preserve);
+        let modes = |tree: &str| ["file", "dir"].map(|name| mode(&sandbox.path(tree).join(name)));
+        with_acl(&sandbox);
+        assert_eq!(modes("src"), [0o670, 0o770], "the mask, to those who do not ask for the ACL");
+        assert_complete(&run(job()));
+        assert_eq!(modes("dst"), [0o640, 0o750]);
+        // Nor in a copy that is there, whose mode is corrected or is right.
+        set_mode(&sandbox.path("dst/file"), 0o600);
+        set_mode(&sandbox.path("dst/dir"), 0o700);
+        for _ in 0..2 {
+            assert_complete(&run(job()));
+            assert_eq!(modes("dst"), [0o640, 0o750]);
+        }
+        for name in ["dst/file", "dst/dir"] {
+            assert_eq!(xattr(&sandbox.path(name), ACCESS), None);
+        }
+    }
+}
+
+#[test]
+fn without_proc_attributes_are_kept_and_only_those_of_links_are_warned_of() {
+    if !is_root() || !has_program("unshare") {
+        return skip("hiding /proc needs root and unshare(1)");
+    }
+    let sandbox = Sandbox::new().dir("src/dir");
+    set_xattr(&sandbox.path("src/dir"), DEFAULT, &acl(7, (1234, 5), 5, 5, 0));
+    set_xattr(&sandbox.path("src/dir"), "user.directory", b"yes");
+    for index in 0..4 {
+        let path = sandbox.path(format!("src/dir/{index}"));
+        fs::write(&path, b"x").unwrap();
+        set_xattr(&path, ACCESS, &acl(6, (1234, 7), 4, 7, 0));
+        set_xattr(&path, "user.number", &[index]);
+    }
+    let sandbox = sandbox.symlink("nowhere", "src/link");
+    let hidden = "mount -t tmpfs none /proc && exec \"$@\"";
+    let output = Command::new("unshare")
+        .args(["-m", "sh", "-c", hidden, "sh"])
+        .arg(orbit().get_program())
+        .args([sandbox.path("src"), sandbox.path("dst")])
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert_eq!(stderr(&output).lines().count(), 1, "{}", stderr(&output));
+    assert!(stderr(&output).contains("dst/link"), "{}", stderr(&output));
+    assert_same(&sandbox.path("src"), &sandbox.path("dst"));
+}
+
+#[test]
+fn attributes_that_are_removed_at_the_source_are_removed_from_the_copy() {
+    if !is_root() {
+        return skip("giving a file capabilities needs root");
+    }
+    let sandbox = Sandbox::new().file("src/program", b"#!").dir("src/dir").file("src/other", b"x");
+    let given = [
+        ("program", &[(CAPABILITY, &NET_RAW[..]), ("trusted.note", b"root's"), ("user.note", b"mine")][..]),
+        ("other", &[(CAPABILITY, &NET_RAW)]),
+        ("dir", &[("trusted.note", b"root's"), ("user.note", b"mine")]),
+    ];
+    for (name, attributes) in given {
+        for (attribute, value) in attributes {
+            set_xattr(&sandbox.path("src").join(name), attribute, value);
+        }
+    }
+    assert_complete(&sandbox.copy());
+    assert_same(&sandbox.path("src"), &sandbox.path("dst"));
+    // What the system keeps at the copy is the system's.
+    set_xattr(&sandbox.path("dst/dir"), "security.label", b"the destination's");
+    for (name, attributes) in given {
+        for (attribute, _) in attributes {
+            rustix::fs::removexattr(sandbox.path("src").join(name), *attribute).unwrap();
+        }
+    }
+    let report = sandbox.copy();
+    assert_complete(&report);
+    assert_eq!((report.totals.metadata_corrected, report.totals.files_copied), (2, 0));
+    assert!(rustix::fs::removexattr(sandbox.path("dst/dir"), "security.label").is_ok());
+    assert_same(&sandbox.path("src"), &sandbox.path("dst"));
+}
+
+#[test]
+fn a_directory_whose_times_are_not_kept_has_its_changed_attributes_carried_over() {
+    let sandbox = Sandbox::new().file("src/file", b"x").file("src/dir/file", b"x");
+    let preserve = Preserve::default().without(Attributes::TIMESTAMPS);
+    let copy = || run(CopyJob::new(sandbox.path("src"), sandbox.path("dst")).preserve(preserve));
+    assert_complete(&copy());
+    for name in ["src", "src/dir"] {
+        set_xattr(&sandbox.path(name), "user.changed", b"yes");
+    }
+    sandbox.tick(); // what the copy does there comes later, and must not look like its last correction
+    assert_complete(&copy());
+    for name in ["dst", "dst/dir"] {
+        assert_eq!(xattr(&sandbox.path(name), "user.changed").as_deref(), Some(&b"yes"[..]), "{name}");
+    }
+}
+
+#[test]
+fn whoever_owns_a_read_only_copy_may_have_its_attributes_corrected() {
+    if !is_root() {
+        return skip("becoming another user needs root");
+    }
+    let sandbox = Sandbox::new().opened().file("src/file", b"x").dir("to");
+    set_xattr(&sandbox.path("src/file"), "user.note", b"old");
+    set_mode(&sandbox.path("src/file"), 0o444);
+    for name in ["src", "src/file", "to"] {
+        std::os::unix::fs::chown(sandbox.path(name), Some(NOBODY), Some(NOBODY)).unwrap();
+    }
+    let drive = Drive::new(&sandbox.path("src"), &sandbox.path("to/copy")).user(NOBODY);
+    drive.clone().run().assert_complete();
+    set_xattr(&sandbox.path("src/file"), "user.note", b"new");
+    for _ in 0..2 {
+        let driven = drive.clone().run();
+        driven.assert_complete();
+        assert_eq!((driven.number("files"), driven.warnings.len()), (0, 0), "{:?}", driven.warnings);
+        assert_eq!(mode(&sandbox.path("to/copy/file")), 0o444);
+        assert_same(&sandbox.path("src"), &sandbox.path("to/copy"));
+    }
+}
+
+#[test]
 fn capabilities_of_programs_survive_the_change_of_owner() {
     if !is_root() {
         return skip("giving a file capabilities needs root");
     }
     let sandbox = Sandbox::new().file("src/program", b"#!").file("src/large", &awkward::noise(9 << 20, 1));
-    // cap_net_raw=ep (capabilities(7): revision 2, with the effective bit).
-    let value = [1, 0, 0, 2, 0, 0x20, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
     for name in ["src/program", "src/large"] {
         std::os::unix::fs::chown(sandbox.path(name), Some(1000), Some(1000)).unwrap();
-        set_xattr(&sandbox.path(name), "security.capability", &value);
+        set_xattr(&sandbox.path(name), CAPABILITY, &NET_RAW);
     }
     assert_complete(&sandbox.copy());
-    assert_eq!(xattr(&sandbox.path("dst/program"), "security.capability").unwrap(), value);
+    assert_eq!(xattr(&sandbox.path("dst/program"), CAPABILITY).unwrap(), NET_RAW);
     assert_same(&sandbox.path("src"), &sandbox.path("dst"));
 }
 

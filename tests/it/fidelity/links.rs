@@ -81,14 +81,85 @@ fn groups_are_mended_at_a_destination_that_has_other_ones() {
     // In the source a and b become one; in the copy x and y are one by mistake.
     fs::remove_file(sandbox.path("src/b")).unwrap();
     fs::hard_link(sandbox.path("src/a"), sandbox.path("src/b")).unwrap();
+    fs::remove_file(sandbox.path("dst/y")).unwrap();
+    fs::hard_link(sandbox.path("dst/x"), sandbox.path("dst/y")).unwrap();
     let report = sandbox.copy();
     assert_complete(&report);
-    assert_eq!(report.totals.hard_links_created, 1);
+    assert_eq!((report.totals.hard_links_created, report.totals.files_copied), (1, 1));
     assert_same(&sandbox.path("src"), &sandbox.path("dst"));
     assert_eq!(Tree::of(&sandbox.path("dst")).0.len(), 5);
     let again = run(CopyJob::new(sandbox.path("src"), sandbox.path("dst")).existing(Existing::Replace));
     assert_complete(&again);
     assert_same(&sandbox.path("src"), &sandbox.path("dst"));
+}
+
+#[test]
+fn an_attribute_that_changed_is_carried_over_though_another_name_left_the_group() {
+    for jobs in [1, 4] {
+        let sandbox = Sandbox::new().dir("src");
+        let pair = |tree: &str, index: usize| {
+            let names =
+                [format!("{tree}/a{index}"), format!("{tree}/z{index}")].map(|name| sandbox.path(name));
+            // Whichever a listing has first, it is the one that leaves in some pairs.
+            if index.is_multiple_of(2) { names } else { [names[1].clone(), names[0].clone()] }
+        };
+        for index in 0..24 {
+            let [stays, leaves] = pair("src", index);
+            fs::write(&stays, b"content").unwrap();
+            fs::hard_link(&stays, &leaves).unwrap();
+        }
+        assert_complete(&sandbox.copy());
+        for index in 0..24 {
+            let [stays, leaves] = pair("src", index);
+            fs::remove_file(&leaves).unwrap();
+            fs::write(&leaves, b"another content").unwrap();
+            awkward::set_xattr(&stays, "user.changed", b"yes");
+        }
+        sandbox.tick(); // what the copy does comes later, and must not look like its last correction
+        let report = run(CopyJob::new(sandbox.path("src"), sandbox.path("dst")).jobs(jobs));
+        assert_complete(&report);
+        // The one that stays is corrected, or copied where it comes first and is not alone yet.
+        let (copied, corrected) = (report.totals.files_copied, report.totals.metadata_corrected);
+        assert!(copied >= 24 && copied + corrected == 48, "{copied} {corrected}");
+        for index in 0..24 {
+            let [stays, _] = pair("dst", index);
+            assert_eq!(awkward::xattr(&stays, "user.changed").as_deref(), Some(&b"yes"[..]), "{index}");
+        }
+        assert_same(&sandbox.path("src"), &sandbox.path("dst"));
+    }
+}
+
+#[test]
+fn a_missing_name_is_linked_to_one_that_is_there_and_left_alone() {
+    for policy in [Existing::Newer, Existing::Skip] {
+        for missing in [1, 2] {
+            let sandbox = Sandbox::new().file("src/a", b"one");
+            for name in ["src/b", "src/c"] {
+                fs::hard_link(sandbox.path("src/a"), sandbox.path(name)).unwrap();
+            }
+            assert_complete(&sandbox.copy());
+            // Not the first that is listed, which is copied: nothing tells yet of what is there.
+            let mut listed = fs::read_dir(sandbox.path("src")).unwrap();
+            let missing = listed.nth(missing).unwrap().unwrap().file_name();
+            fs::remove_file(sandbox.path("dst").join(&missing)).unwrap();
+            let report = run(CopyJob::new(sandbox.path("src"), sandbox.path("dst")).existing(policy));
+            assert_complete(&report);
+            let totals = &report.totals;
+            assert_eq!((totals.files_copied, totals.hard_links_created), (0, 1), "{policy:?} {missing:?}");
+            assert_same(&sandbox.path("src"), &sandbox.path("dst"));
+        }
+    }
+}
+
+#[test]
+fn a_missing_name_is_not_linked_to_one_that_is_there_and_another_file() {
+    for policy in [Existing::Newer, Existing::Skip] {
+        let sandbox = Sandbox::new().file("src/a", b"one").file("dst/a", b"another");
+        fs::hard_link(sandbox.path("src/a"), sandbox.path("src/b")).unwrap();
+        awkward::set_times(&sandbox.path("src/a"), 1_000, 0);
+        assert_complete(&run(CopyJob::new(sandbox.path("src"), sandbox.path("dst")).existing(policy)));
+        assert_eq!((sandbox.read("dst/a"), sandbox.read("dst/b")), (b"another".to_vec(), b"one".to_vec()));
+    }
 }
 
 #[test]

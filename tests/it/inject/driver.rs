@@ -77,6 +77,7 @@ fn job(told: &str) -> CopyJob {
             ("sparse", "never") => data = data.sparse(Sparse::Never),
             ("existing", "replace") => existing = Existing::Replace,
             ("existing", "newer") => existing = Existing::Newer,
+            ("existing", "skip") => existing = Existing::Skip,
             ("requiring", name) => preserve = Preserve::all_requiring(Attributes::from_name(name).unwrap()),
             ("lose", name) => preserve = preserve.without(Attributes::from_name(name).unwrap()),
             ("cancel", "midway") => {}

@@ -11,9 +11,12 @@ use nix::errno::Errno;
 
 use super::{
     traced::{Call, Outcome, Traced, can_trace},
-    tree::{age, assert_same_tree, copied, noise, set_mode},
+    tree::{age, assert_same_tree, copied, noise, set_mode, to_be_corrected},
 };
-use crate::support::{Filesystem, Mount, Sandbox, has_program, is_root, skip};
+use crate::support::{
+    Filesystem, Mount, Sandbox, assert_complete, has_program, is_root, skip,
+    tree::{Aspect, assert_same_but},
+};
 
 /// For want of privilege or of support by the destination.
 const NOT_KEPT: [(&str, Errno); 4] = [
@@ -166,6 +169,26 @@ fn an_error_of_the_storage_is_a_failure_whatever_was_named() {
 }
 
 #[test]
+fn a_correction_that_the_storage_failed_is_completed_by_the_next_run() {
+    if !can_trace() || !is_root() {
+        return skip("changing owners, and failing calls, needs root");
+    }
+    let of = |sandbox: &Sandbox| Traced::copy(sandbox.path("src"), sandbox.path("dst"));
+    for call in ["fsetxattr", "fremovexattr", "fchown", "utimensat"] {
+        let count = of(&to_be_corrected()).recording(call).run().count(call);
+        assert!(count >= 2, "{call}: {count}");
+        for number in 1..=count {
+            let sandbox = to_be_corrected();
+            let outcome = of(&sandbox).fault(call, &format!("error=EIO:when={number}")).run();
+            outcome.assert_one_failure_by(call, Errno::EIO);
+            assert_complete(&sandbox.copy());
+            eprintln!("{call} {number}");
+            assert_same_but(&sandbox.path("src"), &sandbox.path("dst"), &[Aspect::Atime]);
+        }
+    }
+}
+
+#[test]
 fn a_source_without_attributes_is_asked_once_and_not_complained_about() {
     let Some((_mount, sandbox)) = owned_by_another() else { return };
     for name in ["EOPNOTSUPP", "ENOSYS"] {
@@ -260,6 +283,37 @@ fn links_that_are_refused_become_second_copies() {
         assert_eq!(totals[0] + totals[1], 4, "{name}: {totals:?}");
         assert!(totals[1] >= 1, "{name}: the first link was made");
     }
+}
+
+#[test]
+fn names_that_all_waited_for_a_copy_that_takes_no_more_are_linked_to_one_other() {
+    if !can_trace() {
+        return;
+    }
+    const NAMES: u64 = 801;
+    // The first name is near and its content takes a second; all others are far, and met meanwhile.
+    let far = "x/".repeat(30);
+    let mut sandbox = Sandbox::new().file("src/a/first", b"one content of many names");
+    for dir in 0..4 {
+        sandbox = sandbox.dir(format!("src/{far}{dir}"));
+    }
+    for index in 1..NAMES {
+        let name = sandbox.path(format!("src/{far}{}/{index}", index % 4));
+        fs::hard_link(sandbox.path("src/a/first"), name).unwrap();
+    }
+    let outcome = copy_of(&sandbox)
+        .told("jobs", "4")
+        .told("reflink", "never")
+        .concerning([sandbox.path("dst/a"), sandbox.path("dst/a/first")])
+        .fault("pwrite64", "delay_enter=1000000")
+        .fault("linkat", "error=EMLINK")
+        .run();
+    outcome.assert_complete_despite("linkat");
+    assert_eq!((outcome.summary.warned("HardLink"), outcome.summary.warnings()), (1, 1));
+    let totals = ["files_copied", "hard_links_created"].map(|name| outcome.summary.total(name));
+    assert_eq!(totals, [2, NAMES - 2]);
+    assert_eq!(fs::metadata(sandbox.path("dst/a/first")).unwrap().nlink(), 1);
+    assert_same_tree(&sandbox.path("src"), &sandbox.path("dst"));
 }
 
 #[test]

@@ -2,10 +2,12 @@
 
 use std::{
     collections::BTreeMap,
-    env, fs,
+    env,
+    ffi::OsStr,
+    fs,
     io::{BufRead, BufReader, Read, Write},
     os::unix::process::ExitStatusExt,
-    path::Path,
+    path::{Path, PathBuf},
     process::{Child, ChildStdout, Command, ExitStatus, Stdio},
     sync::OnceLock,
 };
@@ -41,13 +43,14 @@ pub(super) struct Traced {
     told: String,
     calls: Vec<String>,
     faults: Vec<String>,
+    paths: Vec<PathBuf>,
 }
 
 impl Traced {
     /// Copy `from` to `to` with one worker, whose calls therefore have a fixed order.
     pub(super) fn copy(from: impl AsRef<Path>, to: impl AsRef<Path>) -> Traced {
         let told = format!("from={}\nto={}", from.as_ref().display(), to.as_ref().display());
-        Traced { told, calls: Vec::new(), faults: Vec::new() }
+        Traced { told, calls: Vec::new(), faults: Vec::new(), paths: Vec::new() }
     }
 
     /// Set an option of the copy; see the driver for what it understands.
@@ -66,6 +69,12 @@ impl Traced {
     pub(super) fn fault(mut self, call: &str, how: &str) -> Traced {
         self.faults.push(format!("inject={call}:{how}"));
         self.recording(call)
+    }
+
+    /// Record, and tamper with, only calls that name one of these paths or have it open.
+    pub(super) fn concerning(mut self, paths: impl IntoIterator<Item = PathBuf>) -> Traced {
+        self.paths.extend(paths);
+        self
     }
 
     /// Make every attempt to share blocks fail, so that bytes are moved on any filesystem.
@@ -93,6 +102,7 @@ impl Traced {
             .arg(logs.path().join("log"))
             .args(["-e", &format!("trace={}", self.calls.join(","))])
             .args(self.faults.iter().flat_map(|fault| ["-e", fault]))
+            .args(self.paths.iter().flat_map(|path| [OsStr::new("-P"), path.as_os_str()]))
             .args(["-p", &driver.id().to_string()])
             .stderr(Stdio::piped())
             .spawn()

@@ -2,12 +2,15 @@
 
 use std::{
     fs::{self, File, FileTimes},
-    os::unix::fs::{FileExt, MetadataExt, PermissionsExt},
+    os::unix::fs::{FileExt, MetadataExt, PermissionsExt, chown},
     path::{Path, PathBuf},
     time::{Duration, SystemTime},
 };
 
-use crate::support::Sandbox;
+use crate::support::{
+    Sandbox, assert_complete,
+    awkward::{CAPABILITY, DEFAULT, NET_RAW, acl, set_xattr},
+};
 
 pub(super) const KIB: u64 = 1 << 10;
 pub(super) const MIB: u64 = 1 << 20;
@@ -63,6 +66,37 @@ pub(super) fn copied(sandbox: &Sandbox) -> Vec<String> {
 pub(super) fn three_pieces() -> Sandbox {
     let sandbox = Sandbox::new().dir("src");
     sparse_file(&sandbox.path("src/f"), &[0, MIB, 2 * MIB], 3 * MIB + 5);
+    sandbox
+}
+
+/// A copy that is there, and a source whose files and directory have other attributes since: a file
+/// and a directory of another owner, and programs of the same and of another owner that lend rights.
+pub(super) fn to_be_corrected() -> Sandbox {
+    let content = noise(1, 3 * KIB);
+    let sandbox = Sandbox::new().file("src/file", &content).file("src/program", &content);
+    let sandbox = sandbox.file("src/tool", &content).dir("src/dir");
+    let path = |name: &str| sandbox.path("src").join(name);
+    let all = ["file", "program", "tool", "dir"];
+    for (name, days) in all.into_iter().zip(1..) {
+        set_xattr(&path(name), "user.note", b"old");
+        set_xattr(&path(name), "user.gone", b"old");
+        age(&path(name), days);
+    }
+    set_xattr(&path("tool"), CAPABILITY, &NET_RAW);
+    assert_complete(&sandbox.copy());
+    for name in all {
+        if name != "program" {
+            chown(path(name), Some(1234), Some(2345)).unwrap();
+        }
+        set_xattr(&path(name), "user.note", b"new");
+        set_xattr(&path(name), "user.more", b"new");
+        rustix::fs::removexattr(path(name), "user.gone").unwrap();
+    }
+    for name in ["program", "tool"] {
+        set_xattr(&path(name), CAPABILITY, &NET_RAW); // a change of owner removes it
+    }
+    set_xattr(&path("dir"), DEFAULT, &acl(7, (1234, 5), 5, 5, 0));
+    sandbox.tick(); // what the copy does comes later, and must not look like its last correction
     sandbox
 }
 

@@ -1,6 +1,10 @@
 //! Depth beyond `PATH_MAX`, within few open files.
 
-use std::{ffi::CString, os::fd::OwnedFd, path::Path};
+use std::{
+    ffi::CString,
+    os::{fd::OwnedFd, unix::fs::MetadataExt},
+    path::Path,
+};
 
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, Timespec, Timestamps};
 
@@ -113,6 +117,31 @@ fn five_thousand_levels_are_copied_within_64_open_files() {
         assert_eq!((again.number("files"), again.number("bytes")), (0, 0));
         fill_in(&copy, DEPTH);
         std::fs::remove_dir(&copy).unwrap();
+    }
+}
+
+#[test]
+fn names_that_wait_in_very_many_directories_are_linked_within_few_open_files() {
+    const DIRECTORIES: u64 = 1_500;
+    // It shares no blocks, so that the content takes its time; all other names are met meanwhile.
+    let Some(mount) = Mount::new(Filesystem::Tmpfs, 1024) else { return };
+    let sandbox = Sandbox::on(&mount).file("src/a/large", &vec![7; 200 << 20]);
+    for index in 0..DIRECTORIES {
+        let sandbox = sandbox.path(format!("src/{index}"));
+        std::fs::create_dir(&sandbox).unwrap();
+        std::fs::hard_link(sandbox.join("../a/large"), sandbox.join("name")).unwrap();
+    }
+    for limit in [64, 256] {
+        let copy = sandbox.path(limit.to_string());
+        let driven = Drive::new(&sandbox.path("src"), &copy).open_files(limit).jobs(4).run();
+        driven.assert_complete();
+        assert_eq!((driven.number("files"), driven.number("links")), (1, DIRECTORIES));
+        // All are one inode; reading it under each of its names would take minutes.
+        let meta = |name: String| std::fs::metadata(copy.join(name)).unwrap();
+        let large = meta("a/large".to_owned());
+        assert_eq!((large.nlink(), large.size()), (DIRECTORIES + 1, 200 << 20));
+        assert!((0..DIRECTORIES).all(|index| meta(format!("{index}/name")).ino() == large.ino()));
+        assert!(std::fs::read(copy.join("a/large")).unwrap().iter().all(|byte| *byte == 7));
     }
 }
 

@@ -86,6 +86,10 @@ pub fn acl(owner: u16, user: (u32, u16), group: u16, mask: u16, others: u16) -> 
 pub const ACCESS: &str = "system.posix_acl_access";
 pub const DEFAULT: &str = "system.posix_acl_default";
 
+pub const CAPABILITY: &str = "security.capability";
+/// The value of `cap_net_raw=ep` (capabilities(7): revision 2, with the effective bit).
+pub const NET_RAW: [u8; 20] = [1, 0, 0, 2, 0, 0x20, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+
 /// Make the tree; what only root may make is left out for others.
 pub fn plant(root: &Path) {
     fs::create_dir(root).unwrap();

@@ -10,9 +10,14 @@ pub mod tree;
 
 use std::{
     fs,
-    os::unix::{ffi::OsStrExt, fs::PermissionsExt},
+    os::unix::{
+        ffi::OsStrExt,
+        fs::{MetadataExt, PermissionsExt},
+    },
     path::{Path, PathBuf},
     process::{Command, Output},
+    thread,
+    time::{Duration, Instant},
 };
 
 pub use mount::{Filesystem, Mount, must};
@@ -66,6 +71,22 @@ impl Sandbox {
         fs::read(self.path(name)).unwrap()
     }
 
+    /// Wait for the filesystem's clock: what changes from now on is later than what has changed.
+    pub fn tick(&self) {
+        let probe = self.path(".tick");
+        let changed = || {
+            fs::write(&probe, b"").unwrap();
+            let meta = fs::metadata(&probe).unwrap();
+            (meta.ctime(), meta.ctime_nsec())
+        };
+        let (first, patience) = (changed(), Instant::now() + Duration::from_secs(5));
+        while changed() <= first {
+            assert!(Instant::now() < patience, "the clock stands still");
+            thread::sleep(Duration::from_millis(1));
+        }
+        fs::remove_file(probe).unwrap();
+    }
+
     /// Copy `src` to `dst` with default options.
     pub fn copy(&self) -> Report {
         self.run(CopyJob::new(self.path("src"), self.path("dst")))
@@ -107,7 +128,7 @@ pub fn stderr(output: &Output) -> String {
 }
 
 pub fn is_root() -> bool {
-    fs::metadata("/proc/self").is_ok_and(|meta| std::os::unix::fs::MetadataExt::uid(&meta) == 0)
+    fs::metadata("/proc/self").is_ok_and(|meta| meta.uid() == 0)
 }
 
 /// Say why a test does not run here. In CI, where everything is there, that is a failure.
