@@ -153,10 +153,16 @@ impl Dir {
     pub(crate) fn rename_new(&self, from: &CStr, to: &CStr) -> io::Result<()> {
         match retried(|| renameat_with(self, from, self, to, RenameFlags::NOREPLACE)) {
             // The filesystem cannot promise it (Linux says EINVAL, macOS ENOTSUP).
-            Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => {
-                self.link_from(self, from, to)?;
-                self.remove(from)
-            }
+            Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => match self.link_from(self, from, to) {
+                Ok(()) => self.remove(from),
+                // Nor has it links, as FAT through FUSE has none: nothing is left but to look first.
+                Err(error) if imp::is_no_more_links(&error) => match self.stat(to) {
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => self.rename(from, to),
+                    Err(error) => Err(error),
+                    Ok(_) => Err(io::ErrorKind::AlreadyExists.into()),
+                },
+                Err(error) => Err(error),
+            },
             done => Ok(done?),
         }
     }
