@@ -376,6 +376,23 @@ fn of_two_sources_for_one_name_the_first_stays_and_none_replaces_another() {
 }
 
 #[test]
+fn files_appear_when_finished_even_without_exclusive_renames_and_links() {
+    let Some(mount) = Mount::new(Filesystem::ExFat, 64) else { return };
+    let sandbox = Sandbox::new().file("src/new", b"new").file("src/there", b"other");
+    let dst = mount.path().join("dst");
+    fs::create_dir(&dst).unwrap();
+    fs::write(dst.join("there"), "old").unwrap();
+    let report = run(CopyJob::new(sandbox.path("src"), &dst).existing(Existing::Skip));
+    assert_complete(&report);
+    assert_eq!((report.totals.files_copied, report.totals.skipped), (1, 1));
+    assert_eq!(
+        (fs::read(dst.join("new")).unwrap(), fs::read(dst.join("there")).unwrap()),
+        (b"new".into(), b"old".into())
+    );
+    assert_eq!(fs::read_dir(&dst).unwrap().count(), 2, "no temporary is left");
+}
+
+#[test]
 fn directories_that_two_sources_make_at_one_time_are_merged() {
     let mut sandbox = Sandbox::new();
     for index in 0..150 {
