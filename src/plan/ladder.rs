@@ -7,6 +7,7 @@ use std::sync::{
 
 use super::{
     jobs::Storage,
+    modes::CreatedModes,
     zero_copy::{Declined, ZeroCopyRequest, should_use_zero_copy},
 };
 use crate::{
@@ -24,8 +25,8 @@ pub(crate) struct Pair {
     refused: AtomicU8,
     /// Whether the source's filesystem turned out to have no extended attributes.
     pub(crate) source_lacks_xattrs: AtomicBool,
-    /// The mode that what is created with the least rights turns out to have.
-    pub(crate) mode_of_created: OnceLock<u32>,
+    /// What becomes of the modes that its files are created with.
+    pub(crate) created_modes: CreatedModes,
     /// The step of the destination's modification times, once it mattered.
     pub(crate) granularity: OnceLock<Granularity>,
 }
@@ -37,7 +38,7 @@ impl Pair {
             storage,
             refused: AtomicU8::new(0),
             source_lacks_xattrs: AtomicBool::new(false),
-            mode_of_created: OnceLock::new(),
+            created_modes: CreatedModes::default(),
             granularity: OnceLock::new(),
         }
     }

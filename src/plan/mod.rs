@@ -3,6 +3,7 @@
 mod existing;
 mod jobs;
 mod ladder;
+mod modes;
 mod zero_copy;
 
 pub(crate) use existing::{Action, decide, looks_same};

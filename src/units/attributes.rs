@@ -6,7 +6,7 @@ use super::{
     Node,
     entry::{First, Item},
     node::Owner,
-    xattrs::has_capability,
+    xattrs::{AccessAcl, has_capability},
 };
 use crate::{
     entry::{Granularity, Kind, Meta},
@@ -22,6 +22,8 @@ const SETUID: u32 = 0o4000;
 const SETGID: u32 = 0o2000;
 const GROUP_RIGHTS: u32 = 0o070;
 const OTHERS_WRITE: u32 = 0o022;
+/// What everything is created with that does not get its own mode at once.
+pub(super) const LEAST: u32 = 0o600;
 const OWNER_WRITES: u32 = 0o200;
 
 /// How many seconds older than its source a copy says to be that is not finished or not to be
@@ -37,25 +39,44 @@ pub(super) struct Subject<'a> {
     pub(super) meta: &'a Meta,
     /// What the copy has now, where that is known.
     pub(super) found: Option<&'a Meta>,
-    /// Whether this run created it, so that it has nothing but what it inherited.
-    pub(super) is_new: bool,
+    /// The mode this run created it with, so that it has nothing else but what it inherited; none
+    /// for what was there before.
+    pub(super) created: Option<u32>,
     /// Whether to set the times, which say that the copy is finished.
     pub(super) times: bool,
 }
 
+impl Subject<'_> {
+    pub(super) fn is_new(&self) -> bool {
+        self.created.is_some()
+    }
+}
+
 impl Worker {
-    /// The mode to create an entry with, before it gets its own.
-    pub(super) fn creation_mode(&self, meta: &Meta) -> u32 {
-        if self.keeps(Attributes::MODE) { 0o600 } else { meta.mode & 0o777 }
+    /// The mode to create an entry with: its own, where that is all there is to say of who may do what,
+    /// and the least otherwise, until it gets its own.
+    pub(super) fn creation_mode(&self, node: &Node, meta: &Meta) -> u32 {
+        if !self.keeps(Attributes::MODE) {
+            return meta.mode & 0o777;
+        }
+        let is_plain = meta.mode & !0o777 == 0 && !node.inherits_acl;
+        let is_ours = !self.keeps(Attributes::OWNERSHIP) || node.born.get() == Some(&Owner::of(meta));
+        // Only who may write to a file may give it extended attributes (xattr(7)).
+        let may_describe = self.context.is_privileged || meta.mode & OWNER_WRITES != 0;
+        let is_final =
+            is_plain && is_ours && may_describe && node.pair.created_modes.keeps(meta.mode) != Some(false);
+        if is_final { meta.mode } else { LEAST }
     }
 
-    /// The mode of an entry that this run has just created: the umask may take from its owner too.
-    fn mode_of_created(&self, node: &Node, created: Handle<'_>) -> std::io::Result<u32> {
-        if let Some(mode) = node.pair.mode_of_created.get() {
-            return Ok(*mode);
+    /// The mode of an entry that this run has just created with `mode`.
+    fn mode_of_created(&self, node: &Node, created: Handle<'_>, mode: u32) -> std::io::Result<u32> {
+        let modes = &node.pair.created_modes;
+        if modes.keeps(mode) == Some(true) {
+            return Ok(mode);
         }
-        let mode = created.meta()?.mode;
-        Ok(*node.pair.mode_of_created.get_or_init(|| mode))
+        let got = created.meta()?.mode;
+        modes.learn(mode, got);
+        Ok(got)
     }
 
     pub(super) fn keeps(&self, attribute: Attributes) -> bool {
@@ -73,22 +94,22 @@ impl Worker {
         // Asked before an ACL is set, which has a say in the mode.
         let there = match found {
             Some(found) => Some(found.mode),
-            None if node.inherits_acl || meta.kind == Kind::Symlink => None,
-            None => Some(self.mode_of_created(node, to).during(Op::Stat)?),
+            None if node.inherits_acl || meta.kind == Kind::Symlink || !self.keeps(Attributes::MODE) => None,
+            None => Some(self.mode_of_created(node, to, subject.created.unwrap_or(LEAST)).during(Op::Stat)?),
         };
-        let (there, may_set_times) = match subject.is_new {
+        let (there, may_set_times) = match subject.is_new() {
             true => (there, true),
             false => (self.open_up(subject, there), self.unmark(subject)?),
         };
         let owner = if self.keeps(Attributes::OWNERSHIP) { self.owner(subject, current)? } else { current };
-        let lost_acl = self.xattrs(subject)?;
+        let acl = self.xattrs(subject)?;
         if meta.kind != Kind::Symlink && self.keeps(Attributes::MODE) {
             let mut mode = self.mode_for(subject, owner);
-            if let Some(group_rights) = lost_acl {
+            if let AccessAcl::Lost(group_rights) = acl {
                 mode = mode & !GROUP_RIGHTS | group_rights;
             }
             // A change of owner may have cleared bits (chown(2)), and an ACL may have set some.
-            if Some(mode) != there || owner != current || lost_acl.is_some() {
+            if Some(mode) != there || owner != current || acl != AccessAcl::None {
                 let set = to.set_mode(mode);
                 self.kept_or_warned(subject, set, Op::SetMode, Attributes::MODE, Loss::Mode)?;
             }
@@ -147,7 +168,7 @@ impl Worker {
     pub(super) fn must_be_new(&mut self, at: Item<'_>, meta: &Meta, found: &Meta) -> bool {
         let (from, to) = at.handles();
         let Item { node, name, .. } = at;
-        let subject = Subject { node, name, from, to, meta, found: Some(found), is_new: false, times: true };
+        let subject = Subject { node, name, from, to, meta, found: Some(found), created: None, times: true };
         // It would lend setuid's or a capability's rights to content that a stranger may have written.
         let is_strangers = self.context.is_privileged
             && (Owner::of(found) != Owner::of(meta)
@@ -174,7 +195,7 @@ impl Worker {
         let Item { node, dirs, name } = at;
         let (from, to) = at.handles();
         let mut subject =
-            Subject { node, name, from, to, meta, found: Some(found), is_new: false, times: true };
+            Subject { node, name, from, to, meta, found: Some(found), created: None, times: true };
         let granularity = self.granularity(node, dirs, meta, found);
         let have_xattrs_changed = self.have_xattrs_changed(&subject);
         let mut is_corrected = have_xattrs_changed;
@@ -215,8 +236,8 @@ impl Worker {
     /// Whether a copy of the right content has other metadata than it should, as far as that can
     /// be changed.
     pub(super) fn differs(&self, subject: &Subject<'_>, granularity: Granularity) -> bool {
-        let Subject { meta, found, is_new, .. } = *subject;
-        let Some(found) = found.filter(|_| !is_new) else { return true };
+        let Subject { meta, found, .. } = *subject;
+        let Some(found) = found.filter(|_| !subject.is_new()) else { return true };
         let may_own = self.context.is_privileged || !self.context.owner_refused.load(Ordering::Relaxed);
         let owner =
             self.keeps(Attributes::OWNERSHIP) && (found.gid != meta.gid || found.uid != meta.uid && may_own);

@@ -28,6 +28,8 @@ pub(super) struct Filling {
     pub(super) source: File,
     pub(super) staged: Staged,
     pub(super) meta: Meta,
+    /// What the copy was created with.
+    pub(super) mode: u32,
     pub(super) appearance: Appearance,
     pub(super) done: Done,
     /// Whether to look for the source's data instead of reading everything.

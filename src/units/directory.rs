@@ -295,7 +295,7 @@ impl Worker {
             to,
             meta,
             found: Some(&now),
-            is_new: !node.existed,
+            created: (!node.existed).then_some(node.target.mode),
             times: true,
         };
         if !node.existed

@@ -4,7 +4,7 @@ use std::{ffi::CStr, fs::File, time::UNIX_EPOCH};
 
 use super::{
     Node,
-    attributes::{Subject, UNFINISHED_BEFORE},
+    attributes::{LEAST, Subject, UNFINISHED_BEFORE},
     content::{ASK_MIN, Filled, Filling},
     entry::{First, Handled, Item},
     node::Dirs,
@@ -129,7 +129,7 @@ impl Worker {
             meta.size,
             self.context.queue.limit(),
         );
-        let mode = self.creation_mode(meta);
+        let mode = self.creation_mode(node, meta);
         let target_name = node.place.target_name(name);
         self.outcomes.totals.bytes_found += meta.size;
         if let Some(declined) = ladder.declined {
@@ -137,8 +137,16 @@ impl Worker {
         }
         if let Some(method) = platform::WHOLE_COPY {
             if let Some(staged) = self.copy_whole(at, &source, meta, appearance, &ladder)? {
-                let filling =
-                    Filling { source, staged, meta: *meta, appearance, done, seeks_data: false, group };
+                let filling = Filling {
+                    source,
+                    staged,
+                    meta: *meta,
+                    mode: LEAST,
+                    appearance,
+                    done,
+                    seeks_data: false,
+                    group,
+                };
                 let moved = self.take_moved();
                 return self.finish(at, &filling, Filled::Whole, moved);
             }
@@ -151,7 +159,7 @@ impl Worker {
             Appearance::WhenFinished | Appearance::Instead => create().during(Op::CreateFile)?,
         };
         let seeks_data = self.seeks_data(&source, meta);
-        let filling = Filling { source, staged, meta: *meta, appearance, done, seeks_data, group };
+        let filling = Filling { source, staged, meta: *meta, mode, appearance, done, seeks_data, group };
         let filled = caught(|| {
             let filled = self.fill(at, &filling, &ladder);
             #[cfg(test)]
@@ -241,7 +249,7 @@ impl Worker {
         filled: Filled,
     ) -> Result<(bool, Option<FileId>), Fault> {
         let Item { node, dirs, name } = at;
-        let Filling { source, staged, meta, appearance, .. } = filling;
+        let Filling { source, staged, meta, mode, appearance, .. } = filling;
         // Files of sysfs say 4096 bytes whatever they hold, and have no blocks; where there are
         // blocks, an early end is a change even if a server has not told of it yet.
         let ended_early = filled == Filled::Short && meta.allocated > 0;
@@ -259,7 +267,7 @@ impl Worker {
             to: Handle::Open(&staged.file),
             meta,
             found: None,
-            is_new: true,
+            created: Some(*mode),
             times: !has_changed,
         })?;
         if has_changed && self.keeps(Attributes::TIMESTAMPS) {

@@ -30,8 +30,8 @@ impl Worker {
         let Item { node, dirs, name } = at;
         let target_name = node.place.target_name(name);
         let found = if node.existed { self.found(&dirs.target, target_name)? } else { None };
-        let mode = self.creation_mode(meta);
-        let placed = self.place_node(at, meta, found.as_ref(), Op::CreateSpecial, |name| {
+        let mode = self.creation_mode(node, meta);
+        let placed = self.place_node(at, meta, found.as_ref(), Op::CreateSpecial, mode, |name| {
             platform::make_special(&dirs.target, name, meta, mode)
         });
         match placed {

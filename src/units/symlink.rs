@@ -3,7 +3,7 @@
 use std::ffi::CStr;
 
 use super::{
-    attributes::Subject,
+    attributes::{LEAST, Subject},
     entry::{First, Handled, Item},
     stage::Appearance,
 };
@@ -43,7 +43,7 @@ impl Worker {
                 return self.keep(at, meta, found);
             }
         }
-        let created = self.place_node(at, meta, found.as_ref(), Op::CreateSymlink, |name| {
+        let created = self.place_node(at, meta, found.as_ref(), Op::CreateSymlink, LEAST, |name| {
             dirs.target.make_symlink(&points_to, name)
         })?;
         Ok(created)
@@ -56,6 +56,7 @@ impl Worker {
         meta: &Meta,
         found: Option<&Meta>,
         op: Op,
+        mode: u32,
         make: impl Fn(&CStr) -> std::io::Result<()>,
     ) -> Result<First, Fault> {
         let Item { node, dirs, name } = at;
@@ -94,7 +95,7 @@ impl Worker {
                 to: Handle::Entry(&dirs.target, work_name),
                 meta,
                 found: None,
-                is_new: true,
+                created: Some(mode),
                 times: true,
             })
             .and_then(|()| dirs.target.stat(work_name).during(Op::Stat))

@@ -15,6 +15,17 @@ use crate::{
     scheduler::Worker,
 };
 
+/// What became of the source's access ACL.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum AccessAcl {
+    /// It has none that has a say.
+    None,
+    /// The copy has it.
+    Kept,
+    /// The copy lacks it; what it leaves to the owning group.
+    Lost(u32),
+}
+
 impl Worker {
     /// Whether extended attributes or ACLs differ, asked only where they may have changed since the
     /// copy was made: that has moved the source's ctime.
@@ -61,9 +72,7 @@ impl Worker {
     }
 
     /// Copy extended attributes and ACLs, and remove what the copy inherited beyond them.
-    ///
-    /// Where the access ACL could not be kept: what it leaves to the owning group.
-    pub(super) fn xattrs(&mut self, subject: &Subject<'_>) -> Result<Option<u32>, Fault> {
+    pub(super) fn xattrs(&mut self, subject: &Subject<'_>) -> Result<AccessAcl, Fault> {
         let mut listed = std::mem::take(&mut self.attribute_names);
         let mut value = std::mem::take(&mut self.attribute_value);
         let done = self.xattrs_with(subject, &mut listed, &mut value);
@@ -76,8 +85,9 @@ impl Worker {
         subject: &Subject<'_>,
         listed: &mut Vec<u8>,
         value: &mut Vec<u8>,
-    ) -> Result<Option<u32>, Fault> {
-        let Subject { node, from, to, meta, is_new, .. } = *subject;
+    ) -> Result<AccessAcl, Fault> {
+        let Subject { node, from, to, meta, .. } = *subject;
+        let is_new = subject.is_new();
         let mut length = 0;
         // An ACL that is not kept has its say in the mode.
         let has_mask = self.keeps(Attributes::MODE) && meta.kind != Kind::Symlink && meta.mode & 0o070 != 0;
@@ -91,12 +101,12 @@ impl Worker {
                 Err(error) => {
                     self.xattr_not_kept(subject, error, Op::ReadXattrs, false)?;
                     if !is_new {
-                        return Ok(None); // nobody can say what the copy should lose
+                        return Ok(AccessAcl::None); // nobody can say what the copy should lose
                     }
                 }
             }
         }
-        let mut lost_acl = None;
+        let mut access_acl = AccessAcl::None;
         let names = || c_strings(&listed[..length]);
         if meta.kind != Kind::Symlink && self.keeps(Attributes::MODE) && (node.inherits_acl || !is_new) {
             // An inherited ACL would let others in through the group bits of the mode (acl(5)).
@@ -120,7 +130,7 @@ impl Worker {
             let is_acl = attribute_of(name) == Attributes::ACL;
             if !self.keeps(attribute_of(name)) {
                 if name == ACCESS_ACL && has_mask {
-                    lost_acl = group_rights_of(from, value)?;
+                    access_acl = lost_acl(from, value)?;
                 }
                 continue;
             }
@@ -132,15 +142,19 @@ impl Worker {
                     continue;
                 }
             };
-            if let Err(error) = set {
-                let op = if is_acl { Op::SetAcl } else { Op::SetXattrs };
-                self.xattr_not_kept(subject, error, op, is_acl)?;
-                if name == ACCESS_ACL {
-                    lost_acl = group_rights_of(from, value)?;
+            match set {
+                Ok(()) if name == ACCESS_ACL => access_acl = AccessAcl::Kept,
+                Ok(()) => {}
+                Err(error) => {
+                    let op = if is_acl { Op::SetAcl } else { Op::SetXattrs };
+                    self.xattr_not_kept(subject, error, op, is_acl)?;
+                    if name == ACCESS_ACL {
+                        access_acl = lost_acl(from, value)?;
+                    }
                 }
             }
         }
-        Ok(lost_acl)
+        Ok(access_acl)
     }
 
     /// Remove the attributes that the source does not have from an existing copy.
@@ -177,10 +191,10 @@ impl Worker {
     }
 }
 
-/// What an ACL that the copy lacks leaves to the owning group, whose rights its mask must not become.
-fn group_rights_of(file: Handle<'_>, value: &mut Vec<u8>) -> Result<Option<u32>, Fault> {
+/// An ACL that the copy lacks, whose mask must not become the rights of the owning group.
+fn lost_acl(file: Handle<'_>, value: &mut Vec<u8>) -> Result<AccessAcl, Fault> {
     let length = file.xattr(ACCESS_ACL, value).during(Op::ReadXattrs)?;
-    Ok(acl::group_rights(&value[..length]))
+    Ok(acl::group_rights(&value[..length]).map_or(AccessAcl::None, AccessAcl::Lost))
 }
 
 /// The names in a list of extended attributes, without those that only repeat an ACL.
