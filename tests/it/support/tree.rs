@@ -242,7 +242,7 @@ fn xattrs(dir: impl AsFd, name: &CStr) -> BTreeMap<String, Vec<u8>> {
 
 /// The names in a directory, without `.` and `..`.
 pub fn names(dir: impl AsFd) -> BTreeSet<CString> {
-    let listing = rustix::fs::Dir::read_from(dir).unwrap();
+    let listing = rustix::fs::Dir::new(open(dir, c".", OFlags::DIRECTORY)).unwrap();
     listing
         .map(|entry| entry.unwrap().file_name().to_owned())
         .filter(|name| name.as_c_str() != c"." && name.as_c_str() != c"..")
