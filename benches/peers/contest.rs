@@ -17,7 +17,7 @@ use crate::{
     check::{Findings, Lost, compare},
     corpus::{Extent, Tree, make_awkward},
     machine::{Ground, Machine},
-    measure::{Cache, STARTER, be_starter, copy},
+    measure::{Cache, Pass, STARTER, be_starter, copy},
     peer::{self, Contender},
     table::{Contest, Results, Row, Size},
 };
@@ -56,6 +56,11 @@ struct Args {
     /// Drop all caches before each run (as root), instead of reading the source
     #[arg(long)]
     cold: bool,
+    /// Time a second run over each copier's own copy, which has nothing to do
+    ///
+    /// Compares with those alone that leave unchanged files alone, unless --peers says otherwise.
+    #[arg(long)]
+    again: bool,
     /// Given by `cargo bench`; without it, everything is tried once and small
     #[arg(long, hide = true)]
     bench: bool,
@@ -71,7 +76,9 @@ impl Args {
     }
 
     fn contenders(&self) -> Vec<Contender> {
-        let (found, missing) = peer::find(&self.peers);
+        let able = || peer::THAT_UPDATE.map(str::to_owned).to_vec();
+        let wanted = if self.again && self.peers.is_empty() { able() } else { self.peers.clone() };
+        let (found, missing) = peer::find(&wanted);
         if !missing.is_empty() {
             println!("not on PATH: {}", missing.join(", "));
         }
@@ -125,10 +132,12 @@ fn run(args: Args) -> Result<()> {
     let lost =
         contenders.iter().map(|contender| lost_at_all(contender, &place)).collect::<Result<Vec<_>>>()?;
     let cache = if args.cold { Cache::Cold } else { Cache::Warm };
-    let mut results = Results { machine: Machine::this(), runs: args.runs, cache, contests: Vec::new() };
+    let pass = if args.again { Pass::Again } else { Pass::First };
+    let machine = Machine::this();
+    let mut results = Results { machine, runs: args.runs, cache, pass, contests: Vec::new() };
     println!("\n{}", results.heading());
     for tree in &args.trees {
-        let contest = match hold(&args, *tree, &place, &contenders, &lost, cache) {
+        let contest = match hold(&args, *tree, &place, &contenders, &lost, (cache, pass)) {
             Ok(contest) => contest,
             Err(error) => {
                 println!("{} left out: {error:#}\n", tree.name());
@@ -155,7 +164,7 @@ fn lost_at_all(contender: &Contender, place: &Place) -> Result<BTreeSet<Lost>> {
     let arena = Arena::new(place, Extent { entries: 100, bytes: 32 << 20 })?;
     let (source, destination) = (arena.path().join("source"), arena.path().join("copy"));
     make_awkward(&source).context("making a tree with one of everything")?;
-    if let Err(error) = copy(contender, &source, &destination, Cache::Warm) {
+    if let Err(error) = copy(contender, &source, &destination, Cache::Warm, Pass::First) {
         println!("{}, on a tree with one of everything: {error:#}", contender.name);
     }
     let findings = compare(&source, &destination)?;
@@ -172,7 +181,7 @@ fn hold(
     place: &Place,
     contenders: &[Contender],
     lost: &[BTreeSet<Lost>],
-    cache: Cache,
+    (cache, pass): (Cache, Pass),
 ) -> Result<Contest> {
     let arena = Arena::new(place, tree.extent(args.scale))?;
     let (source, destination) = (arena.path().join("source"), arena.path().join("copy"));
@@ -186,7 +195,7 @@ fn hold(
                 continue; // the time of a copy that is none says nothing
             }
             notice(&format!("{}, round {}: {}", tree.name(), round + 1, row.copier));
-            match copy(&contenders[index], &source, &destination, cache) {
+            match copy(&contenders[index], &source, &destination, cache, pass) {
                 Ok(run) => row.runs.push(run),
                 Err(error) => row.trouble = Some(format!("{error:#}")),
             }

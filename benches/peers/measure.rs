@@ -53,6 +53,16 @@ pub(crate) enum Cache {
     Cold,
 }
 
+/// What there is at the destination when a copy begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Pass {
+    /// Nothing.
+    First,
+    /// The same copier's whole copy: what a second run costs that finds nothing to do.
+    Again,
+}
+
 /// Given as first argument, this executable is the small process that starts a copier.
 pub(crate) const STARTER: &str = "--start-and-measure";
 
@@ -93,13 +103,26 @@ fn start(mut command: impl Iterator<Item = OsString>) -> Result<serde_json::Valu
 ///
 /// # Errors
 /// When the copier fails, with what it said.
-pub(crate) fn copy(contender: &Contender, source: &Path, destination: &Path, cache: Cache) -> Result<Run> {
+pub(crate) fn copy(
+    contender: &Contender,
+    source: &Path,
+    destination: &Path,
+    cache: Cache,
+    pass: Pass,
+) -> Result<Run> {
     arena::remove(destination).context("removing the copy before")?;
+    if pass == Pass::Again {
+        start_copier(contender, source, destination)?;
+    }
     rustix::fs::syncfs(File::open(source)?)?;
     match cache {
         Cache::Warm => read_through(source).context("reading the source")?,
         Cache::Cold => fs::write("/proc/sys/vm/drop_caches", "3").context("dropping caches")?,
     }
+    start_copier(contender, source, destination)
+}
+
+fn start_copier(contender: &Contender, source: &Path, destination: &Path) -> Result<Run> {
     let output = Command::new(env::current_exe()?)
         .arg(STARTER)
         .arg(&contender.program)

@@ -43,6 +43,9 @@ const RECIPES: [Recipe; 13] = [
     usual("rclone", &["copy", "--transfers", "16", "SRC", "DST"]),
 ];
 
+/// Those that leave alone what is there and unchanged.
+pub(crate) const THAT_UPDATE: [&str; 2] = ["rsync", "rsync:all"];
+
 /// One who copies: a program and how it is called.
 #[derive(Clone, Debug)]
 pub(crate) struct Contender {
@@ -61,7 +64,8 @@ impl Contender {
         let program = PathBuf::from(env!("CARGO_BIN_EXE_orbit"));
         let name =
             ["orbit"].into_iter().chain(arguments.iter().map(String::as_str)).collect::<Vec<_>>().join(" ");
-        let paths = ["SRC", "DST"].map(str::to_owned);
+        // Or a second run would go into the first one's copy.
+        let paths = ["-T", "SRC", "DST"].map(str::to_owned);
         Contender {
             name,
             program,

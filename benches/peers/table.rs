@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::{
     machine::{Ground, Machine},
-    measure::{Cache, Run},
+    measure::{Cache, Pass, Run},
 };
 
 /// Everything one call of this bench found out.
@@ -15,6 +15,7 @@ pub(crate) struct Results {
     pub(crate) machine: Machine,
     pub(crate) runs: usize,
     pub(crate) cache: Cache,
+    pub(crate) pass: Pass,
     pub(crate) contests: Vec<Contest>,
 }
 
@@ -166,9 +167,13 @@ impl Results {
             Cache::Warm => "source read again before each run",
             Cache::Cold => "all caches dropped before each run",
         };
+        let pass = match self.pass {
+            Pass::First => "",
+            Pass::Again => ", each over the same copier's own copy, with nothing to do",
+        };
         let runs = self.runs;
         format!(
-            "# Orbit and its peers\n\n{}\n\nWall and CPU are medians of {runs} alternating runs, {cache}; CPU is user and \
+            "# Orbit and its peers\n\n{}\n\nWall and CPU are medians of {runs} alternating runs, {cache}{pass}; CPU is user and \
              system time of the copier.\n",
             self.machine.described()
         )
