@@ -55,7 +55,7 @@ pub use job::{CopyJob, Target};
 pub use method::Method;
 pub use options::{Attributes, DataOptions, Existing, Preserve, Reflink, Sparse, ZeroCopy};
 pub use plan::{Declined, Storage, ZeroCopyRequest, should_use_zero_copy};
-pub use report::{Jobs, Loss, Moved, Report, Totals, Warning};
+pub use report::{Jobs, JobsStep, Loss, Moved, Report, Totals, Warning};
 
 /// The README's example, compiled with the tests.
 #[cfg(doctest)]

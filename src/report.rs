@@ -189,7 +189,24 @@ pub struct Jobs {
     pub limit: usize,
     /// The most that worked at one time.
     pub peak: usize,
-    /// How the limit was chosen.
+    /// How the limit was chosen that it began with.
+    pub reason: String,
+    /// How the limit was adapted to the device meanwhile, the first 100 changes; never where a number
+    /// was asked for.
+    pub steps: Vec<JobsStep>,
+}
+
+/// One change of the limit of workers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct JobsStep {
+    /// When, from the beginning of the run.
+    pub at: Duration,
+    /// The limit until then.
+    pub from: usize,
+    /// The limit from then on.
+    pub to: usize,
+    /// What it was changed for.
     pub reason: String,
 }
 

@@ -11,6 +11,7 @@ use std::{
 
 use tokio::sync::{mpsc, watch};
 
+use super::adapt::Adapt;
 use crate::{
     event::{Event, Progress},
     report::{Jobs, Report},
@@ -43,6 +44,7 @@ pub(super) struct Gather {
     missed: u64,
     listings_open: i64,
     started: Instant,
+    adapt: Adapt,
 }
 
 impl Gather {
@@ -66,12 +68,14 @@ impl Gather {
             missed: 0,
             listings_open,
             started: Instant::now(),
+            adapt: Adapt::new(),
         }
     }
 
     /// Take in what a worker did.
     pub(super) fn absorb(&mut self, outcomes: Outcomes, workers: usize) {
-        let Outcomes { totals, moved, declined, failures, warnings, records, listings_open, current } =
+        self.adapt.hear(&outcomes, &self.context);
+        let Outcomes { totals, moved, declined, failures, warnings, records, listings_open, current, .. } =
             outcomes;
         self.report.totals.add(&totals);
         for (sum, part) in self.report.moved.iter_mut().zip(moved) {
@@ -157,6 +161,7 @@ impl Gather {
             limit: need.limit,
             peak: need.peak,
             reason: self.context.jobs_reason.get().cloned().unwrap_or_default(),
+            steps: self.adapt.steps(),
         };
         self.report.cancelled = self.context.cancel.is_cancelled();
         self.report.elapsed = self.started.elapsed();

@@ -1,5 +1,6 @@
 //! Engines and the runs they drive: the asynchronous side, which does no I/O itself.
 
+mod adapt;
 mod gather;
 mod run;
 mod supervisor;

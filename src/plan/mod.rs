@@ -1,11 +1,13 @@
 //! Decisions, made from values alone: no I/O happens here.
 
+mod climb;
 mod existing;
 mod jobs;
 mod ladder;
 mod modes;
 mod zero_copy;
 
+pub(crate) use climb::{Climb, Seen, Why};
 pub(crate) use existing::{Action, decide, looks_same};
 pub use jobs::Storage;
 pub(crate) use jobs::{default_jobs, default_jobs_reason};

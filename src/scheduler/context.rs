@@ -124,6 +124,11 @@ impl Context {
         }
     }
 
+    /// The most workers that this run may come to have.
+    pub(crate) fn jobs_max(&self) -> usize {
+        self.jobs_limit.engine.min(self.descriptors.workers_max())
+    }
+
     /// What is known of the filesystems of these two devices.
     pub(crate) fn pair(&self, source: u64, target: u64, storage: impl FnOnce() -> Storage) -> Arc<Pair> {
         let mut pairs = self.pairs.lock().unwrap_or_else(PoisonError::into_inner);

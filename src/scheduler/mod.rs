@@ -8,7 +8,7 @@ mod unit;
 mod worker;
 
 pub(crate) use context::{Cancel, Context, JobsLimit, Shares};
-pub(crate) use outcome::{Outcomes, Record};
+pub(crate) use outcome::{Effort, Outcomes, Record};
 pub(crate) use queue::Queue;
 pub(crate) use unit::{Batch, LateNames, RangeOf, Unit};
 #[cfg(test)]

@@ -4,6 +4,7 @@ use std::{
     ffi::{CStr, CString},
     path::PathBuf,
     sync::Arc,
+    time::Duration,
 };
 
 use crate::{
@@ -28,6 +29,15 @@ pub(crate) struct Outcomes {
     /// Directories whose listing began, less those whose listing ended.
     pub(crate) listings_open: i64,
     pub(crate) current: Option<Current>,
+    pub(crate) effort: Effort,
+}
+
+/// How a worker spent its time, without what it waited for work.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Effort {
+    pub(crate) worked: Duration,
+    /// As far as that can be told.
+    pub(crate) computed: Option<Duration>,
 }
 
 /// An entry that is being worked on.

@@ -18,6 +18,7 @@ pub(crate) struct Queue {
     state: Mutex<State>,
     changed: Condvar,
     hungry: AtomicBool,
+    crowded: AtomicBool,
     limit: AtomicUsize,
     /// Told when there is work and room for another worker, and when all is done.
     pub(crate) news: Notify,
@@ -61,6 +62,7 @@ impl Queue {
         let state = State { units, limit, ..State::default() };
         Queue {
             hungry: AtomicBool::new(state.is_hungry()),
+            crowded: AtomicBool::new(false),
             state: Mutex::new(state),
             limit: AtomicUsize::new(limit),
             changed: Condvar::new(),
@@ -75,6 +77,7 @@ impl Queue {
 
     fn settle(&self, state: &State) {
         self.hungry.store(state.is_hungry(), Ordering::Relaxed);
+        self.crowded.store(state.alive > state.limit, Ordering::Relaxed);
     }
 
     pub(crate) fn set_limit(&self, limit: usize) {
@@ -93,6 +96,11 @@ impl Queue {
     /// Whether someone would take work; cheap enough to ask after every entry.
     pub(crate) fn is_hungry(&self) -> bool {
         self.hungry.load(Ordering::Relaxed)
+    }
+
+    /// Whether there are more workers than there should be.
+    pub(crate) fn is_crowded(&self) -> bool {
+        self.crowded.load(Ordering::Relaxed)
     }
 
     /// A worker begins.

@@ -14,6 +14,7 @@ use crate::{
     error::{Failure, Fault, Op},
     event::Done,
     method::Method,
+    platform,
     report::{Loss, Warning},
     transfer::Watch,
     units::{Node, Place},
@@ -22,8 +23,10 @@ use crate::{
 impl Worker {
     /// How often a worker tells what it did.
     const TELL: Duration = Duration::from_millis(20);
-    /// How many small entries pass between looks at the clock.
+    /// How many small entries pass between looks at the clock, where that many take no time.
     const LOOK: u32 = 16;
+    /// An entry that takes this long takes time.
+    const SLOW: Duration = Duration::from_millis(1);
     /// A call that moves this many bytes is worth a look at the clock.
     const LARGE_CALL: u64 = 1 << 20;
     /// Entries of which a record is kept at most before they are told.
@@ -32,9 +35,13 @@ impl Worker {
     /// Look at the clock now and then, and tell what was done.
     pub(super) fn look(&mut self) {
         self.entries_since_look += 1;
-        if self.entries_since_look >= Self::LOOK {
+        if self.entries_since_look >= self.look_after {
             self.entries_since_look = 0;
             self.tell_if_due();
+            // On a slow device each entry may be worth telling of.
+            let took = self.looked.elapsed() / self.look_after;
+            self.look_after = if took >= Self::SLOW { 1 } else { Self::LOOK };
+            self.looked = Instant::now();
         }
     }
 
@@ -46,7 +53,7 @@ impl Worker {
 
     /// Tell what was done, unless so much waits to be heard already that this worker is stuck.
     pub(super) fn tell(&mut self) {
-        self.told = Instant::now();
+        self.note_effort();
         self.is_stuck = false;
         if self.outcomes.is_empty() {
             return;
@@ -61,6 +68,22 @@ impl Worker {
             // Without a supervisor the run is being cancelled, and nobody listens.
             Ok(()) | Err(TrySendError::Closed(_)) => {}
         }
+    }
+
+    /// Note how the time since this was last asked was spent.
+    fn note_effort(&mut self) {
+        let (told, computed) = (Instant::now(), platform::thread_time());
+        let effort = &mut self.outcomes.effort;
+        effort.worked += told - self.told;
+        if let (Some(now), Some(before)) = (computed, self.computed) {
+            *effort.computed.get_or_insert_default() += now.saturating_sub(before);
+        }
+        (self.told, self.computed) = (told, computed);
+    }
+
+    /// Begin to count the time anew, after a rest.
+    pub(super) fn wake(&mut self) {
+        (self.told, self.computed) = (Instant::now(), platform::thread_time());
     }
 
     /// What each method moved since this was last asked.

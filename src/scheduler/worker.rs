@@ -13,6 +13,7 @@ use super::{Batch, Context, LateNames, Outcomes, Unit};
 use crate::{
     error::{Fault, Op},
     method::Method,
+    platform,
     transfer::{Scratch, Watch},
     units::{LinkCache, Node, Parked},
 };
@@ -29,10 +30,14 @@ pub(crate) struct Worker {
     pub(crate) outcomes: Outcomes,
     stack: Vec<Unit>,
     pub(super) told: Instant,
+    /// How long the thread had computed when it last told.
+    pub(super) computed: Option<Duration>,
     began: Instant,
     /// Whether it could not tell what it did.
     pub(super) is_stuck: bool,
     pub(super) entries_since_look: u32,
+    pub(super) look_after: u32,
+    pub(super) looked: Instant,
     pub(super) moved_of_file: [u64; Method::ALL.len()],
 }
 
@@ -59,9 +64,12 @@ impl Worker {
             outcomes: Outcomes::default(),
             stack: Vec::new(),
             told: now,
+            computed: platform::thread_time(),
             began: now,
             is_stuck: false,
             entries_since_look: 0,
+            look_after: 1,
+            looked: now,
             moved_of_file: [0; Method::ALL.len()],
         };
         if let Err(panic) = catch_unwind(AssertUnwindSafe(|| worker.work())) {
@@ -75,7 +83,7 @@ impl Worker {
     }
 
     fn work(&mut self) {
-        while let Some(unit) = self.stack.pop().or_else(|| self.context.queue.take()) {
+        while let Some(unit) = self.stack.pop().or_else(|| self.take()) {
             // Entries are guarded one by one; this is for what lies between them.
             let performed = caught(|| {
                 self.perform(unit);
@@ -93,6 +101,12 @@ impl Worker {
                 return self.context.queue.leave(stack);
             }
         }
+    }
+
+    fn take(&mut self) -> Option<Unit> {
+        let unit = self.context.queue.take();
+        self.wake();
+        unit
     }
 
     /// Add work that was discovered; the last added is done first.
@@ -229,10 +243,10 @@ impl Worker {
         }
     }
 
-    /// Whether to leave although there is work: nobody listens to what this worker tells, or another
-    /// run of the engine should have its place. What a cancelled run leaves is cleaned up first.
+    /// Whether to leave although there is work: nobody listens to what this worker tells, there are
+    /// more than there should be, or another run of the engine should have its place. What a cancelled run leaves is cleaned up first.
     pub(crate) fn should_leave(&self) -> bool {
-        !self.is_cancelled() && (self.is_stuck || self.should_yield())
+        !self.is_cancelled() && (self.is_stuck || self.context.queue.is_crowded() || self.should_yield())
     }
 
     fn should_yield(&self) -> bool {

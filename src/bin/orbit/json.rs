@@ -3,7 +3,7 @@
 use std::{path::Path, time::Duration};
 
 use base64::{Engine, prelude::BASE64_STANDARD};
-use orbit::{Ability, Capabilities, Failure, Filesystem, KernelCopies, Report, Warning};
+use orbit::{Ability, Capabilities, Failure, Filesystem, JobsStep, KernelCopies, Report, Warning};
 use serde_json::{Map, Value, json};
 
 use super::output::cause_text;
@@ -31,6 +31,7 @@ pub(crate) fn report(report: &Report) -> Value {
             "limit": report.jobs.limit,
             "peak": report.jobs.peak,
             "reason": report.jobs.reason,
+            "steps": report.jobs.steps.iter().map(step).collect::<Vec<_>>(),
         },
         "warnings": report.warnings.iter().map(warning).collect::<Value>(),
         "failures": report.failures.iter().map(failure).collect::<Value>(),
@@ -58,6 +59,10 @@ fn totals(report: &Report) -> Value {
         "bytes_in_holes": totals.bytes_in_holes,
         "bytes_found": totals.bytes_found,
     })
+}
+
+fn step(step: &JobsStep) -> Value {
+    json!({ "at_seconds": step.at.as_secs_f64(), "from": step.from, "to": step.to, "reason": step.reason })
 }
 
 fn failure(failure: &Failure) -> Value {

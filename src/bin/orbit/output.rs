@@ -7,7 +7,7 @@ use std::{
 };
 
 use indicatif::{BinaryBytes, FormattedDuration, HumanCount};
-use orbit::{Failure, Report, Warning};
+use orbit::{Failure, JobsStep, Report, Warning};
 use os_display::Quotable;
 
 /// A path as a shell would take it: quoted where it has to be, control bytes escaped.
@@ -97,6 +97,10 @@ fn add_details(text: &mut String, report: &Report) {
     }
     let jobs = &report.jobs;
     line(format_args!("jobs: {} of at most {} ({})", jobs.peak, jobs.limit, jobs.reason));
+    for step in &jobs.steps {
+        let JobsStep { at, from, to, reason, .. } = step;
+        line(format_args!("jobs after {:.1} s: {to} instead of {from}, as {reason}", at.as_secs_f64()));
+    }
 }
 
 fn counted(count: u64, one: &str, many: &str) -> String {

@@ -8,6 +8,7 @@ use std::{
         fd::{AsFd, BorrowedFd},
         unix::{ffi::OsStrExt, fs::FileExt},
     },
+    time::Duration,
 };
 
 use nix::{
@@ -19,6 +20,7 @@ use nix::{
     },
     unistd::{Gid, Uid, fchown, geteuid},
 };
+use rustix::time::{ClockId, clock_gettime};
 
 use super::{Dir, retried};
 use crate::entry::{FileId, Kind, Meta, Stamp};
@@ -104,6 +106,12 @@ pub(crate) fn close(file: File) -> io::Result<()> {
 /// Whether this process may do as root does.
 pub(crate) fn is_privileged() -> bool {
     geteuid().is_root()
+}
+
+/// How long the calling thread has computed so far, in the kernel too (clock_gettime(2)).
+pub(crate) fn thread_time() -> Option<Duration> {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    Some(Duration::new(time.tv_sec.try_into().ok()?, time.tv_nsec.try_into().ok()?))
 }
 
 /// The user that owns what this process creates.

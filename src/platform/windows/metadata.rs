@@ -196,6 +196,11 @@ pub(crate) fn is_privileged() -> bool {
     false
 }
 
+/// How long the calling thread has computed so far, which is not asked here.
+pub(crate) fn thread_time() -> Option<std::time::Duration> {
+    None
+}
+
 /// The user that owns what this process creates, as [`Meta`] has it.
 pub(crate) fn effective_user() -> u32 {
     0

@@ -63,12 +63,13 @@ fn job(told: &str) -> CopyJob {
     let mut data = DataOptions::default();
     let mut preserve = Preserve::default();
     let mut existing = Existing::default();
-    let mut jobs = 1;
+    let mut jobs = Some(1);
     for (key, value) in told.lines().map(|line| line.split_once('=').unwrap()) {
         match (key, value) {
             ("from", path) => paths[0] = path,
             ("to", path) => paths[1] = path,
-            ("jobs", number) => jobs = number.parse().unwrap(),
+            ("jobs", "auto") => jobs = None,
+            ("jobs", number) => jobs = Some(number.parse().unwrap()),
             ("reflink", "always") => data = data.reflink(Reflink::Always),
             ("reflink", "never") => data = data.reflink(Reflink::Never),
             ("zero-copy", "force") => data = data.zero_copy(ZeroCopy::Force),
@@ -84,11 +85,12 @@ fn job(told: &str) -> CopyJob {
             told => panic!("told what nobody understands: {told:?}"),
         }
     }
-    CopyJob::new(Path::new(paths[0]), Path::new(paths[1]))
-        .data(data)
-        .preserve(preserve)
-        .existing(existing)
-        .jobs(jobs)
+    let job = CopyJob::new(Path::new(paths[0]), Path::new(paths[1]));
+    let job = job.data(data).preserve(preserve).existing(existing);
+    match jobs {
+        Some(jobs) => job.jobs(jobs),
+        None => job,
+    }
 }
 
 /// The report in lines, as [`super::traced::Summary`] reads them.
@@ -107,6 +109,8 @@ fn summary(report: &Report) -> String {
         format!("total unchanged {}", totals.unchanged),
         format!("total skipped {}", totals.skipped),
         format!("total failed {}", totals.failed),
+        format!("total peak_jobs {}", report.jobs.peak),
+        format!("total job_steps {}", report.jobs.steps.len()),
         format!("total changed_while_copied {}", totals.changed_while_copied),
     ];
     for (method, moved) in report.methods() {

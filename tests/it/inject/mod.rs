@@ -22,3 +22,4 @@ mod mounts;
 mod platform_probes;
 mod real_filesystems;
 mod sendfile_splice;
+mod slow;
