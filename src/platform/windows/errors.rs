@@ -75,7 +75,6 @@ pub(crate) fn is_no_more_links(error: &Error) -> bool {
         || matches!(
             error.kind(),
             ErrorKind::TooManyLinks
-                | ErrorKind::NotFound
                 | ErrorKind::PermissionDenied
                 | ErrorKind::CrossesDevices
                 | ErrorKind::Unsupported
