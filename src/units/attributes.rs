@@ -1,11 +1,12 @@
 //! Everything about an entry that is not its content: owner, ACL, extended attributes, mode, times.
 
-use std::{ffi::CStr, sync::atomic::Ordering};
+use std::sync::atomic::Ordering;
 
 use super::{
     Node,
     entry::{First, Item},
     node::Owner,
+    subject::Subject,
     xattrs::{AccessAcl, has_capability},
 };
 use crate::{
@@ -29,28 +30,6 @@ const OWNER_WRITES: u32 = 0o200;
 /// How many seconds older than its source a copy says to be that is not finished or not to be
 /// trusted: more than the step of any clock.
 pub(super) const UNFINISHED_BEFORE: i64 = 10;
-
-/// An entry whose copy is to get the source's attributes.
-pub(super) struct Subject<'a> {
-    pub(super) node: &'a Node,
-    pub(super) name: &'a CStr,
-    pub(super) from: Handle<'a>,
-    pub(super) to: Handle<'a>,
-    pub(super) meta: &'a Meta,
-    /// What the copy has now, where that is known.
-    pub(super) found: Option<&'a Meta>,
-    /// The mode this run created it with, so that it has nothing else but what it inherited; none
-    /// for what was there before.
-    pub(super) created: Option<u32>,
-    /// Whether to set the times, which say that the copy is finished.
-    pub(super) times: bool,
-}
-
-impl Subject<'_> {
-    pub(super) fn is_new(&self) -> bool {
-        self.created.is_some()
-    }
-}
 
 impl Worker {
     /// The mode to create an entry with: its own, where that is all there is to say of who may do what,

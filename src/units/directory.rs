@@ -10,10 +10,10 @@ use std::{
 
 use super::{
     Node, Place,
-    attributes::Subject,
     entry::{Handled, Item},
-    node::{Dirs, NodeParts, Owner},
+    node::{Dirs, NodeParts, Owner, Reached},
     stage,
+    subject::Subject,
 };
 use crate::{
     entry::{FileId, Granularity, Kind, Meta},
@@ -27,16 +27,6 @@ use crate::{
 
 /// What the owner of a directory needs to work in it.
 const OWNERS: u32 = 0o700;
-
-/// The copy's directory, open.
-pub(super) struct Reached {
-    pub(super) target: Dir,
-    pub(super) found: Meta,
-    /// Whether it was there already.
-    pub(super) existed: bool,
-    /// The mode it had, where it had to be opened up to work in it.
-    pub(super) opened_up: Option<u32>,
-}
 
 impl Worker {
     /// Names of one directory that are copied as one batch, at most, in bytes.

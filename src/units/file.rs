@@ -4,11 +4,12 @@ use std::{ffi::CStr, fs::File, time::UNIX_EPOCH};
 
 use super::{
     Node,
-    attributes::{LEAST, Subject, UNFINISHED_BEFORE},
+    attributes::{LEAST, UNFINISHED_BEFORE},
     content::{ASK_MIN, Filled, Filling},
     entry::{First, Handled, Item},
     node::Dirs,
     stage::{Appearance, Staged},
+    subject::Subject,
 };
 use crate::{
     entry::{FileId, Kind, Meta},

@@ -3,9 +3,10 @@
 use std::ffi::CStr;
 
 use super::{
-    attributes::{LEAST, Subject},
+    attributes::LEAST,
     entry::{First, Handled, Item},
     stage::Appearance,
+    subject::Subject,
 };
 use crate::{
     entry::{FileId, Granularity, Kind, Meta},

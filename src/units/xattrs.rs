@@ -5,7 +5,7 @@ use std::{
     sync::atomic::Ordering,
 };
 
-use super::{acl, attributes::Subject};
+use super::{acl, subject::Subject};
 use crate::{
     entry::Kind,
     error::{During, Fault, Op},

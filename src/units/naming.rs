@@ -1,0 +1,112 @@
+//! Giving entries of the copy their names, so that none of a run replaces another of it.
+
+use std::{ffi::CStr, io};
+
+use super::{
+    entry::Item,
+    node::{Node, Reached},
+};
+use crate::{
+    entry::{FileId, Kind, Meta},
+    error::{During, Fault, Op},
+    scheduler::Worker,
+};
+
+impl Node {
+    /// Refuse to put an entry where this run has put another.
+    pub(super) fn refuse_made(&self, name: &CStr, found: &Meta) -> Result<(), Fault> {
+        let is_made = || self.made.as_ref().is_some_and(|made| made.lock().contains(found.id, name));
+        if self.is_ours || is_made() { Err(collision()) } else { Ok(()) }
+    }
+
+    /// Note that this run answers for what it found as the copy's entry `name`, and that no other of
+    /// its entries does yet.
+    pub(super) fn vouch(&self, name: &CStr, found: &Meta) -> Result<(), Fault> {
+        let Some(made) = &self.made else { return Ok(()) };
+        let mut made = made.lock();
+        let is_first = match found.kind {
+            kind if kind != Kind::Directory && found.nlink > 1 => made.names.insert(name.into()),
+            _ => made.insert(found.id),
+        };
+        if is_first { Ok(()) } else { Err(collision()) }
+    }
+
+    /// Say what a failed creation means in a directory where nothing else was.
+    pub(super) fn creation_fault(&self, op: Op, error: io::Error) -> Fault {
+        if error.kind() == io::ErrorKind::AlreadyExists && (!self.existed || self.is_ours) {
+            let who = "another entry of this run, or another program, has put something there meanwhile";
+            return Fault::refused(Op::Replace, who);
+        }
+        Fault::new(op, error)
+    }
+}
+
+impl Node {
+    /// Reach a child directory of the copy by `reach`; whether this run made it for another source.
+    ///
+    /// Two entries of one source never share a directory; those of `several` sources are merged.
+    pub(super) fn merge_once(
+        &self,
+        several: bool,
+        name: &CStr,
+        reach: impl FnOnce() -> Result<Reached, Fault>,
+    ) -> Result<(Reached, bool), Fault> {
+        match &self.made {
+            _ if !several => {
+                let reached = reach()?;
+                self.vouch(name, &reached.found)?;
+                Ok((reached, false))
+            }
+            // All that lies in this directory is this run's.
+            None => reach().map(|reached| {
+                let is_ours = reached.existed;
+                (reached, is_ours)
+            }),
+            Some(made) => {
+                let mut made = made.lock();
+                let reached = reach()?;
+                let is_ours = reached.existed && made.contains(reached.found.id, name);
+                if !reached.existed {
+                    made.insert(reached.found.id);
+                }
+                Ok((reached, is_ours))
+            }
+        }
+    }
+}
+
+impl Worker {
+    /// Give an entry of the copy its name by `give`, in place of what is there where it `replaces`.
+    ///
+    /// Of all entries of this run that want one name, exactly one gets it: where nothing but a look
+    /// beforehand would tell, looking and naming are one step for everybody. `id` is asked only then.
+    pub(super) fn name_once<T>(
+        &self,
+        at: Item<'_>,
+        op: Op,
+        replaces: bool,
+        give: impl FnOnce() -> io::Result<T>,
+        id: impl FnOnce(&T) -> io::Result<FileId>,
+    ) -> Result<T, Fault> {
+        let Item { node, dirs, name } = at;
+        let Some(made) = &node.made else {
+            return give().map_err(|error| node.creation_fault(op, error));
+        };
+        let target_name = node.place.target_name(name);
+        let mut made = made.lock();
+        if replaces && dirs.target.stat(target_name).is_ok_and(|there| made.contains(there.id, target_name)) {
+            return Err(collision());
+        }
+        let given = give().map_err(|error| {
+            let is_made = error.kind() == io::ErrorKind::AlreadyExists
+                && dirs.target.stat(target_name).is_ok_and(|there| made.contains(there.id, target_name));
+            if is_made { collision() } else { Fault::new(op, error) }
+        })?;
+        made.insert(id(&given).during(Op::Stat)?);
+        Ok(given)
+    }
+}
+
+pub(super) fn collision() -> Fault {
+    Fault::refused(Op::Replace, "another entry of this run was copied to that name")
+}

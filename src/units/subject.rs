@@ -1,0 +1,28 @@
+//! An entry that is given its attributes, and what is known of it.
+
+use std::ffi::CStr;
+
+use super::Node;
+use crate::{entry::Meta, platform::Handle};
+
+/// An entry whose copy is to get the source's attributes.
+pub(super) struct Subject<'a> {
+    pub(super) node: &'a Node,
+    pub(super) name: &'a CStr,
+    pub(super) from: Handle<'a>,
+    pub(super) to: Handle<'a>,
+    pub(super) meta: &'a Meta,
+    /// What the copy has now, where that is known.
+    pub(super) found: Option<&'a Meta>,
+    /// The mode this run created it with, so that it has nothing else but what it inherited; none
+    /// for what was there before.
+    pub(super) created: Option<u32>,
+    /// Whether to set the times, which say that the copy is finished.
+    pub(super) times: bool,
+}
+
+impl Subject<'_> {
+    pub(super) fn is_new(&self) -> bool {
+        self.created.is_some()
+    }
+}
