@@ -6,6 +6,7 @@
 
 mod capabilities;
 mod cli;
+mod collisions;
 mod existing;
 mod fidelity;
 mod inject;

@@ -117,6 +117,11 @@ pub fn assert_complete(report: &Report) {
     assert!(report.is_complete(), "{failures:?}");
 }
 
+/// The words of all failures.
+pub fn causes(report: &Report) -> Vec<String> {
+    report.failures.iter().map(|failure| format!("{failure}: {}", failure.cause())).collect()
+}
+
 /// The command under test.
 pub fn orbit() -> Command {
     Command::new(env!("CARGO_BIN_EXE_orbit"))
