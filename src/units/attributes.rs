@@ -32,13 +32,14 @@ const OWNER_WRITES: u32 = 0o200;
 pub(super) const UNFINISHED_BEFORE: i64 = 10;
 
 impl Worker {
-    /// The mode to create an entry with: its own, where that is all there is to say of who may do what,
-    /// and the least otherwise, until it gets its own.
+    /// The mode to create an entry with: its own, where its directory is new and so closed to others
+    /// until all in it is finished, and the least otherwise. An ACL that comes later may leave the
+    /// owning group less than its mask, which is what the mode says (acl(5)).
     pub(super) fn creation_mode(&self, node: &Node, meta: &Meta) -> u32 {
         if !self.keeps(Attributes::MODE) {
             return meta.mode & 0o777;
         }
-        let is_plain = meta.mode & !0o777 == 0 && !node.inherits_acl;
+        let is_plain = meta.mode & !0o777 == 0 && !node.existed && !node.inherits_acl;
         let is_ours = !self.keeps(Attributes::OWNERSHIP) || node.born.get() == Some(&Owner::of(meta));
         // Only who may write to a file may give it extended attributes (xattr(7)).
         let may_describe = self.context.is_privileged || meta.mode & OWNER_WRITES != 0;

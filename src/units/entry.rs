@@ -251,7 +251,9 @@ impl Worker {
                 self.record(&node.place, name, meta.kind, Done::Skipped, 0);
                 return Ok(());
             }
-            self.appearance(Some(found)); // its inode is about to lose a name
+            if found.nlink > 1 {
+                self.context.shared.lost_a_name(found.id);
+            }
             work_name = Some(self.context.temporaries.next());
         }
         let work_name = work_name.as_deref().unwrap_or(target_name);

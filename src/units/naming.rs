@@ -39,9 +39,7 @@ impl Node {
         }
         Fault::new(op, error)
     }
-}
 
-impl Node {
     /// Reach a child directory of the copy by `reach`; whether this run made it for another source.
     ///
     /// Two entries of one source never share a directory; those of `several` sources are merged.
@@ -107,6 +105,6 @@ impl Worker {
     }
 }
 
-pub(super) fn collision() -> Fault {
+fn collision() -> Fault {
     Fault::refused(Op::Replace, "another entry of this run was copied to that name")
 }

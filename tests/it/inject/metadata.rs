@@ -14,7 +14,7 @@ use super::{
     tree::{age, assert_same_tree, copied, noise, set_mode, to_be_corrected},
 };
 use crate::support::{
-    Filesystem, Mount, Sandbox, assert_complete, has_program, is_root, skip,
+    Filesystem, Mount, Sandbox, assert_complete, awkward, has_program, is_root, skip,
     tree::{Aspect, assert_same_but},
 };
 
@@ -331,4 +331,23 @@ fn a_lost_acl_never_gives_its_mask_to_the_owning_group() {
     let mode = |path: std::path::PathBuf| fs::metadata(path).unwrap().mode();
     assert_eq!(mode(file) & 0o070, 0o060, "the mask, to those who do not ask for the ACL");
     assert_eq!(mode(sandbox.path("dst/f")) & 0o077, 0o004, "the group had no rights, others could read");
+}
+
+#[test]
+fn a_mask_is_never_the_groups_rights_where_others_may_come_in() {
+    if !can_trace() {
+        return;
+    }
+    let Some(mount) = Mount::new(Filesystem::Ext4, 32) else { return };
+    let mut sandbox = Sandbox::on(&mount).dir("dst");
+    for name in 0..6 {
+        sandbox = sandbox.file(format!("src/{name}"), b"secret");
+        let acl = awkward::acl(6, (1234, 7), 0, 7, 0);
+        awkward::set_xattr(&sandbox.path(format!("src/{name}")), "system.posix_acl_access", &acl);
+    }
+    let outcome = Traced::copy(sandbox.path("src"), sandbox.path("dst")).recording("openat").run();
+    let created: Vec<_> = outcome.calls.iter().filter(|call| call.line.contains("O_CREAT")).collect();
+    assert_eq!(created.len(), 6);
+    assert!(created.iter().all(|call| call.line.contains(", 0600)")), "{created:?}");
+    assert_same_but(&sandbox.path("src"), &sandbox.path("dst"), &[]);
 }
