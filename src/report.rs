@@ -224,6 +224,8 @@ pub struct Report {
     pub warnings: Vec<Warning>,
     /// How many workers there were, and why.
     pub jobs: Jobs,
+    /// Why no file went through a ring of `io_uring(7)`, where one was wanted and refused.
+    pub ring_refused: Option<String>,
     /// Wall-clock time from start to finish.
     pub elapsed: Duration,
     /// Whether the run was cancelled before it was done.

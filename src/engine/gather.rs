@@ -163,6 +163,7 @@ impl Gather {
             reason: self.context.jobs_reason.get().cloned().unwrap_or_default(),
             steps: self.adapt.steps(),
         };
+        self.report.ring_refused = self.context.ring_refused.get().cloned();
         self.report.cancelled = self.context.cancel.is_cancelled();
         self.report.elapsed = self.started.elapsed();
         self.progress.send_modify(|progress| {

@@ -8,6 +8,7 @@ use std::sync::{
 use super::{
     jobs::Storage,
     modes::CreatedModes,
+    ring::RingTrial,
     zero_copy::{Declined, ZeroCopyRequest, should_use_zero_copy},
 };
 use crate::{
@@ -27,6 +28,8 @@ pub(crate) struct Pair {
     pub(crate) source_lacks_xattrs: AtomicBool,
     /// What becomes of the modes that its files are created with.
     pub(crate) created_modes: CreatedModes,
+    /// Whether large files go faster through a ring.
+    pub(crate) trial: RingTrial,
     /// The step of the destination's modification times, once it mattered.
     pub(crate) granularity: OnceLock<Granularity>,
 }
@@ -39,6 +42,7 @@ impl Pair {
             refused: AtomicU8::new(0),
             source_lacks_xattrs: AtomicBool::new(false),
             created_modes: CreatedModes::default(),
+            trial: RingTrial::default(),
             granularity: OnceLock::new(),
         }
     }

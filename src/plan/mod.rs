@@ -5,6 +5,7 @@ mod existing;
 mod jobs;
 mod ladder;
 mod modes;
+mod ring;
 mod zero_copy;
 
 pub(crate) use climb::{Climb, Seen, Why};
@@ -12,4 +13,5 @@ pub(crate) use existing::{Action, decide, looks_same};
 pub use jobs::Storage;
 pub(crate) use jobs::{default_jobs, default_jobs_reason};
 pub(crate) use ladder::{Ladder, PARALLEL_MIN, Pair, ladder};
+pub(crate) use ring::wants_ring;
 pub use zero_copy::{Declined, ZeroCopyRequest, should_use_zero_copy};

@@ -33,6 +33,7 @@ pub(crate) fn report(report: &Report) -> Value {
             "reason": report.jobs.reason,
             "steps": report.jobs.steps.iter().map(step).collect::<Vec<_>>(),
         },
+        "ring_refused": report.ring_refused,
         "warnings": report.warnings.iter().map(warning).collect::<Value>(),
         "failures": report.failures.iter().map(failure).collect::<Value>(),
         "failure_counts": counts.collect::<Value>(),
