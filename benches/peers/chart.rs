@@ -9,7 +9,10 @@ use plotters::{
     style::{ShapeStyle, TextStyle},
 };
 
-use crate::table::{Contest, Results, Row};
+use crate::{
+    row::Row,
+    table::{Contest, Results},
+};
 
 const WIDTH: u32 = 960;
 const ROW: i32 = 22;
@@ -60,7 +63,7 @@ fn draw_contest(area: &Area<'_>, contest: &Contest, top: i32) -> Result<()> {
             continue;
         };
         let end = BARS.0 + (f64::from(BARS.1 - BARS.0) * wall / longest).round() as i32;
-        let color = if row.copier.starts_with("orbit") { ORBIT } else { PEER };
+        let color = if row.is_orbit { ORBIT } else { PEER };
         area.draw(&Rectangle::new([(BARS.0, y), (end, y + ROW - 6)], ShapeStyle::from(&color).filled()))?;
         let lost = if row.lost.is_empty() { String::new() } else { format!("  − {}", row.lost.join(", ")) };
         let words = format!("{wall:.2} ({cpu:.2}){lost}");
