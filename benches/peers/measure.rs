@@ -42,6 +42,9 @@ pub(crate) enum Cache {
     Cold,
 }
 
+/// Where the kernel is told to drop all it has cached.
+pub(crate) const DROP_CACHES: &str = "/proc/sys/vm/drop_caches";
+
 /// What there is at the destination when a copy begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -122,7 +125,7 @@ pub(crate) fn copy(
     rustix::fs::syncfs(File::open(source)?)?;
     match cache {
         Cache::Warm => read_through(source).context("reading the source")?,
-        Cache::Cold => fs::write("/proc/sys/vm/drop_caches", "3").context("dropping caches")?,
+        Cache::Cold => fs::write(DROP_CACHES, "3").context("dropping caches")?,
     }
     start_copier(contender, source, destination)
 }

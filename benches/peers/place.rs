@@ -10,12 +10,13 @@ use nix::sys::{
     statfs::{TMPFS_MAGIC, statfs},
     statvfs::statvfs,
 };
+use rustix::fs::{Access, access};
 
 use crate::{
     arena::{Filesystem, keep_mounts_private},
     corpus::Extent,
     machine::{self, Ground},
-    measure::Cache,
+    measure::{Cache, DROP_CACHES},
     sitting::Sitting,
 };
 
@@ -34,7 +35,7 @@ pub(crate) struct Places {
     image_dir: Option<PathBuf>,
     /// Where images lie that must not be in memory.
     disk: PathBuf,
-    can_mount: nix::Result<()>,
+    can_mount: bool,
 }
 
 /// How much of a tree there is room for.
@@ -47,12 +48,12 @@ pub(crate) struct Room {
 
 impl Places {
     pub(crate) fn new(directory: Option<PathBuf>, image_dir: Option<PathBuf>, disk: &Path) -> Places {
-        Places { directory, image_dir, disk: disk.to_owned(), can_mount: keep_mounts_private() }
+        Places { directory, image_dir, disk: disk.to_owned(), can_mount: keep_mounts_private().is_ok() }
     }
 
     /// Whether filesystems can be made at will.
     pub(crate) fn are_made(&self) -> bool {
-        self.directory.is_none() && self.can_mount.is_ok()
+        self.directory.is_none() && self.can_mount
     }
 
     /// Where to hold a contest.
@@ -71,9 +72,10 @@ impl Places {
         } else {
             Place::Directory(self.directory_on(wanted)?)
         };
-        let storage = place.storage();
-        if sitting.cache == Cache::Cold && is_in_memory(storage)? {
-            bail!("this needs a disk, and {} is in memory", storage.display());
+        if sitting.cache == Cache::Cold {
+            let storage = place.storage();
+            ensure!(!is_in_memory(storage)?, "this needs a disk, and {} is in memory", storage.display());
+            ensure!(access(DROP_CACHES, Access::WRITE_OK).is_ok(), "dropping caches needs root");
         }
         Ok(place)
     }

@@ -53,9 +53,13 @@ impl Contest {
 
     /// How much was copied, and why not more.
     pub(crate) fn extent(&self) -> String {
-        let Size { files, bytes, .. } = self.size;
+        let Size { files, directories, bytes, .. } = self.size;
         let short = self.short.map_or(String::new(), |short| format!(", as {short} is short"));
-        format!("{files} files, {} MB, at scale {:.3}{short}", bytes / 1_000_000, self.scale)
+        format!(
+            "{files} files, {directories} directories, {} MB, at scale {:.3}{short}",
+            bytes / 1_000_000,
+            self.scale
+        )
     }
 
     /// The contest in words.
