@@ -14,11 +14,11 @@ use crate::{
     table::{Contest, Results},
 };
 
-const WIDTH: u32 = 960;
+const WIDTH: u32 = 1010;
 const ROW: i32 = 22;
 const HEAD: i32 = 44;
 /// Where bars begin and, at the longest, end.
-const BARS: (i32, i32) = (250, 640);
+const BARS: (i32, i32) = (300, 690);
 const ORBIT: RGBColor = RGBColor(31, 111, 178);
 const PEER: RGBColor = RGBColor(160, 164, 170);
 const FAINT: RGBColor = RGBColor(100, 104, 110);

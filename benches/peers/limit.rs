@@ -167,7 +167,7 @@ fn measure(
             };
             let (ours, theirs) = (some(of.of(ours))?, some(of.of(peer))?);
             let ratio = ours / theirs;
-            Ok((ratio, format!("{ratio:.2} × ({ours:.3} ÷ {theirs:.3} s{who})")))
+            Ok((ratio, format!("{ratio:.2} × ({} ÷ {} ms{who})", ms(ours), ms(theirs))))
         }
         Limit::TimeAFile { .. } => {
             let smaller = smaller.ok_or_else(|| not_run("the smaller tree was not copied"))?;
@@ -188,6 +188,13 @@ fn measure(
             Ok((ratio, format!("{ratio:.4} × ({:.0} ÷ {:.0} blocks of 4 KiB)", blocks(ours), blocks(theirs))))
         }
     }
+}
+
+/// Seconds as milliseconds, to about three digits.
+fn ms(seconds: f64) -> String {
+    let ms = seconds * 1e3;
+    let digits = if ms < 100.0 { 1 } else { 0 };
+    format!("{ms:.digits$}")
 }
 
 fn some(value: Option<f64>) -> Result<f64, Outcome> {

@@ -72,7 +72,7 @@ impl Contest {
     }
 
     /// Which part of the machine's CPU time went elsewhere during the runs.
-    fn elsewhere(&self, cores: usize) -> f64 {
+    pub(crate) fn elsewhere(&self, cores: usize) -> f64 {
         let runs = || self.rows.iter().flat_map(|row| &row.runs);
         let wall_s: f64 = runs().map(|run| run.wall_s).sum();
         runs().map(|run| run.others_cpu_s).sum::<f64>() / (wall_s * cores as f64).max(f64::MIN_POSITIVE)

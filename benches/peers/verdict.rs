@@ -19,6 +19,8 @@ pub(crate) struct Verdict {
     /// What was copied where, how much of it, and by what Orbit if not the one at its defaults.
     work: String,
     findings: Vec<Finding>,
+    /// Which part of the machine's CPU time went elsewhere.
+    elsewhere: Option<f64>,
     /// The peers that the limits name.
     #[serde(skip)]
     rivals: Vec<&'static str>,
@@ -45,7 +47,8 @@ impl Verdict {
             work += &format!(", `{orbit}`");
         }
         let findings = bar.limits.iter().map(finding).collect();
-        Verdict { bar: bar.id, work, findings, rivals: bar.rivals().0 }
+        let elsewhere = here.map(|contest| contest.elsewhere(results.machine.cores));
+        Verdict { bar: bar.id, work, findings, elsewhere, rivals: bar.rivals().0 }
     }
 }
 
@@ -56,10 +59,18 @@ fn why_not(sitting: Sitting, results: &Results) -> &str {
 
 /// All verdicts in one table.
 pub(crate) fn section(verdicts: &[Verdict], runs: usize) -> String {
-    let mut lines = vec![["bar", "work", "must", "measured", "verdict"].map(str::to_owned)];
-    for Verdict { bar, work, findings, .. } in verdicts {
+    let mut lines = vec![["bar", "work", "must", "measured", "verdict", "elsewhere"].map(str::to_owned)];
+    for Verdict { bar, work, findings, elsewhere, .. } in verdicts {
+        let elsewhere = elsewhere.map_or(String::new(), |part| format!("{:.0} %", part * 100.0));
         lines.extend(findings.iter().map(|Finding { must, measured, outcome, .. }| {
-            [(*bar).to_owned(), work.clone(), must.clone(), measured.clone(), outcome.described()]
+            [
+                (*bar).to_owned(),
+                work.clone(),
+                must.clone(),
+                measured.clone(),
+                outcome.described(),
+                elsewhere.clone(),
+            ]
         }));
     }
     format!("## Bars\n\n{}\n{}\n{}\n", markdown::table(lines), counted(verdicts, runs), legend(verdicts))
@@ -71,7 +82,8 @@ fn counted(verdicts: &[Verdict], runs: usize) -> String {
     let missed = outcomes().filter(|outcome| matches!(outcome, Outcome::Missed(_))).count();
     let not_run = outcomes().count() - met - missed;
     format!(
-        "{met} met, {missed} missed, {not_run} not run. Ratios are of medians of {runs} runs, Orbit's ÷ the other's.\n"
+        "{met} met, {missed} missed, {not_run} not run. Ratios are of medians of {runs} runs, Orbit's ÷ the other's; elsewhere went \
+         so much of the machine's CPU time, to the kernel's own threads and other programs.\n"
     )
 }
 
