@@ -15,8 +15,10 @@ mod none;
 #[cfg(not(all(target_os = "linux", feature = "uring")))]
 use none as imp;
 
-pub(crate) use imp::{Ring, try_ring};
+pub(crate) use imp::Ring;
 pub(crate) use slot::RingSlot;
+
+use crate::platform;
 
 /// Where requests of direct I/O begin and end, in bytes: what every block device takes.
 pub(crate) const BLOCK: u64 = 4096;
@@ -28,4 +30,12 @@ pub(crate) struct Ringed {
     pub(crate) upto: u64,
     /// Whether the kernel or the filesystem turned out not to do it.
     pub(crate) is_refused: bool,
+}
+
+/// Whether a ring can be had in this process, and if not, why.
+pub(crate) fn try_ring() -> Result<(), String> {
+    imp::try_ring().map_err(|why| match platform::ring_is_disabled() {
+        Some(setting) => format!("{why}: {setting}"),
+        None => why,
+    })
 }

@@ -18,8 +18,8 @@ impl Ring {
     }
 }
 
-/// Whether a ring can be had in this process, and if not, why.
-pub(crate) fn try_ring() -> Result<(), String> {
+/// Why there is none.
+pub(super) fn try_ring() -> Result<(), String> {
     Err(if cfg!(target_os = "linux") {
         "this program was built without it".to_owned()
     } else {

@@ -227,10 +227,9 @@ fn time_step(file: Handle<'_>) -> io::Result<Duration> {
 
 fn conveniences(dir: &Dir, scratch: &Scratch<'_>) -> Conveniences {
     let (direct_io, direct_io_alignment) = tried(scratch, platform::direct_io);
-    let io_uring = match (backend::try_ring(), platform::ring_is_disabled()) {
-        (Ok(()), _) => Ability::Yes,
-        (Err(why), None) => Ability::No(why),
-        (Err(why), Some(setting)) => Ability::No(format!("{why}: {setting}")),
+    let io_uring = match backend::try_ring() {
+        Ok(()) => Ability::Yes,
+        Err(why) => Ability::No(why),
     };
     Conveniences {
         unnamed_files: Ability::of(&dir.create_unnamed(0o600)),

@@ -6,5 +6,5 @@ mod probe;
 mod progress;
 mod ring;
 
-pub(crate) use probe::try_ring;
+pub(super) use probe::try_ring;
 pub(crate) use ring::Ring;

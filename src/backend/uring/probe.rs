@@ -5,7 +5,7 @@ use std::{io, mem, sync::OnceLock, thread, time::Duration};
 /// Set up a ring and run one operation on it, once in the life of the process.
 ///
 /// The answer is kept because a refused `tokio_uring::Runtime` leaves descriptors behind.
-pub(crate) fn try_ring() -> Result<(), String> {
+pub(in crate::backend) fn try_ring() -> Result<(), String> {
     static ANSWER: OnceLock<Result<(), String>> = OnceLock::new();
     let ask = || {
         // On a thread of its own: the runtime must not meet the one that we may run in.

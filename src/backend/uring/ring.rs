@@ -14,10 +14,9 @@ use tokio::sync::mpsc;
 use super::{
     buffers,
     lanes::{Request, serve},
-    probe::try_ring,
     progress::Progress,
 };
-use crate::backend::Ringed;
+use crate::backend::{Ringed, try_ring};
 
 /// A ring on a thread of its own, which ends with this handle.
 ///
