@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 use crate::{
+    between::Between,
     error::{Failure, Op},
     method::Method,
     plan::Declined,
@@ -224,6 +225,8 @@ pub struct Report {
     pub warnings: Vec<Warning>,
     /// How many workers there were, and why.
     pub jobs: Jobs,
+    /// What was learned of the filesystems, for each two that were copied between.
+    pub between: Vec<Between>,
     /// Wall-clock time from start to finish.
     pub elapsed: Duration,
     /// Whether the run was cancelled before it was done.
@@ -248,7 +251,7 @@ impl Report {
         Method::ALL.into_iter().zip(self.moved).filter(used)
     }
 
-    /// For how many files zero-copy was not used, by reason.
+    /// For how many files with content zero-copy was not used though they share no blocks, by reason.
     pub fn zero_copy_declined(&self) -> impl Iterator<Item = (Declined, u64)> + '_ {
         Declined::ALL.into_iter().zip(self.declined).filter(|(_, files)| *files > 0)
     }

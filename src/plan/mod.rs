@@ -5,11 +5,15 @@ mod existing;
 mod jobs;
 mod ladder;
 mod modes;
+mod pair;
+mod threshold;
 mod zero_copy;
 
 pub(crate) use climb::{Climb, Seen, Why};
 pub(crate) use existing::{Action, decide, looks_same};
 pub use jobs::Storage;
 pub(crate) use jobs::{default_jobs, default_jobs_reason};
-pub(crate) use ladder::{Ladder, PARALLEL_MIN, Pair, ladder};
+pub(crate) use ladder::{Ladder, PARALLEL_MIN, ladder, ladder_in_turn};
+pub(crate) use pair::Pair;
+pub(crate) use threshold::Way;
 pub use zero_copy::{Declined, ZeroCopyRequest, should_use_zero_copy};

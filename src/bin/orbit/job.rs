@@ -132,11 +132,11 @@ fn data(args: &CopyArgs) -> DataOptions {
         (false, true) => ZeroCopy::Forbid,
         (false, false) => ZeroCopy::Auto,
     };
-    DataOptions::default()
-        .reflink(reflink)
-        .sparse(sparse)
-        .zero_copy(zero_copy)
-        .threshold(args.threshold.unwrap_or(DataOptions::DEFAULT_THRESHOLD))
+    let data = DataOptions::default().reflink(reflink).sparse(sparse).zero_copy(zero_copy);
+    match args.threshold {
+        Some(bytes) => data.threshold(bytes),
+        None => data,
+    }
 }
 
 #[cfg(test)]
@@ -217,6 +217,7 @@ mod tests {
             &["--jobs=0", "a", "d"],
             &["--threshold=lots", "a", "d"],
             &["-q", "-v", "a", "d"],
+            &["-q", "--explain", "a", "d"],
             &["--frobnicate", "a", "d"],
         ] {
             let refused =
@@ -252,7 +253,7 @@ mod tests {
             (&["--threshold=0"], base().data(data.threshold(0))),
             (&["--reflink=never"], base().data(data.reflink(orbit::Reflink::Never))),
             (&["--sparse=always"], base().data(data.sparse(orbit::Sparse::Always))),
-            (&["-vv", "--json", "--progress=never"], base()),
+            (&["-vv", "--json", "--explain", "--progress=never"], base()),
         ] {
             let arguments = [options, &["a", "d"]].concat();
             assert_same(described(&arguments, false).unwrap(), expected, &arguments);

@@ -23,3 +23,4 @@ mod platform_probes;
 mod real_filesystems;
 mod sendfile_splice;
 mod slow;
+mod threshold;
