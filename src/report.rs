@@ -251,7 +251,7 @@ impl Report {
         Method::ALL.into_iter().zip(self.moved).filter(used)
     }
 
-    /// For how many files with content zero-copy was not used though they share no blocks, by reason.
+    /// Why files with content, which share no blocks, were not copied by the kernel, and how many.
     pub fn zero_copy_declined(&self) -> impl Iterator<Item = (Declined, u64)> + '_ {
         Declined::ALL.into_iter().zip(self.declined).filter(|(_, files)| *files > 0)
     }

@@ -3,7 +3,8 @@
 use super::{
     jobs::Storage,
     pair::Pair,
-    threshold::{Turn, Way},
+    size_class::Way,
+    threshold::Turn,
     zero_copy::{Declined, ZeroCopyRequest, should_use_zero_copy},
 };
 use crate::{

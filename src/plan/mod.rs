@@ -6,6 +6,7 @@ mod jobs;
 mod ladder;
 mod modes;
 mod pair;
+mod size_class;
 mod threshold;
 mod zero_copy;
 
@@ -15,5 +16,5 @@ pub use jobs::Storage;
 pub(crate) use jobs::{default_jobs, default_jobs_reason};
 pub(crate) use ladder::{Ladder, PARALLEL_MIN, ladder, ladder_in_turn};
 pub(crate) use pair::Pair;
-pub(crate) use threshold::Way;
+pub(crate) use size_class::Way;
 pub use zero_copy::{Declined, ZeroCopyRequest, should_use_zero_copy};

@@ -8,23 +8,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use super::size_class::{SizeClass, Way};
 use crate::options::DataOptions;
-
-/// A way for the bytes of a file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Way {
-    Kernel,
-    Buffer,
-}
-
-impl Way {
-    fn other(self) -> Way {
-        match self {
-            Way::Kernel => Way::Buffer,
-            Way::Buffer => Way::Kernel,
-        }
-    }
-}
 
 /// How a file should be copied, beside its size.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,7 +63,7 @@ pub(crate) struct Threshold {
 
 #[derive(Debug)]
 struct Trials {
-    classes: [Class; Threshold::CLASSES],
+    classes: [SizeClass; Threshold::CLASSES],
     steps: Vec<(Instant, Step)>,
 }
 
@@ -88,8 +73,6 @@ impl Threshold {
     /// From 8 MiB on there are ranges.
     const MOST: u32 = 23;
     const CLASSES: usize = (Self::MOST - Self::LEAST) as usize;
-    /// One file in so many is tried the other way, at first.
-    const EVERY: u32 = 16;
     /// The steps of which a report tells.
     const STEPS: usize = 100;
 
@@ -121,8 +104,8 @@ impl Threshold {
     pub(crate) fn turn(&self, size: u64) -> Turn {
         let Some((class, usual)) = self.beside(size) else { return Turn::Usual };
         let seen = self.seen[class].fetch_add(1, Ordering::Relaxed).wrapping_add(1);
-        if !matches!(seen % Self::EVERY, 0 | 15) {
-            return Turn::Usual;
+        if seen.wrapping_add(1) % SizeClass::EVERY > 1 {
+            return Turn::Usual; // of every sixteen the last two matter at the most
         }
         let Some(trials) = self.try_lock() else { return Turn::Usual };
         let class = &trials.classes[class];
@@ -135,13 +118,16 @@ impl Threshold {
 
     /// Learn that a file of `size` bytes, whose turn was not the usual, took so long until `now`.
     pub(crate) fn learn(&self, size: u64, way: Way, took: Duration, now: Instant) -> Option<Step> {
-        let (index, usual) = self.beside(size)?;
         let mut trials = self.try_lock()?;
+        // Only now: nobody else moves the threshold meanwhile.
+        let (index, usual) = self.beside(size)?;
         let class = &mut trials.classes[index];
         class.add(way, took, size);
-        let verdict = class.verdict(usual)?;
+        if !class.is_known() {
+            return None;
+        }
         self.seen[index].store(0, Ordering::Relaxed);
-        let percent = verdict?;
+        let percent = class.judge(usual)?;
         let from = self.log.load(Ordering::Relaxed);
         // Of the class above, the lower end is the threshold; of the one below, the upper.
         let (faster, to) = match usual {
@@ -164,90 +150,6 @@ impl Threshold {
     fn try_lock(&self) -> Option<MutexGuard<'_, Trials>> {
         self.trials.try_lock().ok()
     }
-}
-
-/// What is known of files of one size class: for each way, how long a byte took of the last few.
-#[derive(Debug)]
-struct Class {
-    every: u32,
-    kernel: Vec<u64>,
-    buffer: Vec<u64>,
-}
-
-impl Default for Class {
-    fn default() -> Class {
-        Class { every: Threshold::EVERY, kernel: Vec::new(), buffer: Vec::new() }
-    }
-}
-
-impl Class {
-    /// As many files of each way are compared.
-    const ROUND: usize = 16;
-    /// One file in so many is tried at the least.
-    const EVERY_MOST: u32 = 1024;
-    /// Trials that are made whatever they cost: the middle one of three says what they do.
-    const FREE: usize = 3;
-    /// What trials cost, of the time of all files: one part in so many.
-    const COST: u64 = 64;
-
-    fn add(&mut self, way: Way, took: Duration, size: u64) {
-        let known = match way {
-            Way::Kernel => &mut self.kernel,
-            Way::Buffer => &mut self.buffer,
-        };
-        if known.len() == Self::ROUND {
-            known.remove(0);
-        }
-        // Sizes within a class differ by up to two.
-        let picoseconds = took.as_nanos() * 1000 / u128::from(size.max(1));
-        known.push(u64::try_from(picoseconds).unwrap_or(u64::MAX));
-    }
-
-    /// What is known of trials, and of the usual way.
-    fn sides(&self, usual: Way) -> (&[u64], &[u64]) {
-        match usual {
-            Way::Kernel => (&self.buffer, &self.kernel),
-            Way::Buffer => (&self.kernel, &self.buffer),
-        }
-    }
-
-    /// Whether what trials have cost more than the usual way, of `seen` files, leaves room for another.
-    fn affords(&self, usual: Way, seen: u32) -> bool {
-        let (trials, usual) = self.sides(usual);
-        if trials.len() < Self::FREE {
-            return true;
-        }
-        let (trial, usual) = (median(trials), median(usual));
-        let cost = trial.saturating_sub(usual).saturating_mul(trials.len() as u64);
-        cost.saturating_mul(Self::COST) <= usual.saturating_mul(seen.into())
-    }
-
-    /// Once enough is known: by how many percent a trial is faster, if it clearly is.
-    ///
-    /// Then three of four comparisons of a trial with a usual file show it faster by a tenth. Where
-    /// both are equal, and however much they scatter, chance does so in less than one round of 100.
-    fn verdict(&mut self, usual: Way) -> Option<Option<u64>> {
-        let (trials, usual) = self.sides(usual);
-        if trials.len() < Self::ROUND || usual.len() < Self::ROUND {
-            return None;
-        }
-        let is_faster = |trial: u64, usual: u64| u128::from(trial) * 10 <= u128::from(usual) * 9;
-        let wins: usize =
-            trials.iter().map(|trial| usual.iter().filter(|usual| is_faster(*trial, **usual)).count()).sum();
-        let is_clear = wins * 4 >= trials.len() * usual.len() * 3;
-        let percent = is_clear.then(|| 100 - median(trials) * 100 / median(usual).max(1));
-        self.kernel.clear();
-        self.buffer.clear();
-        self.every = (self.every * 2).min(Self::EVERY_MOST);
-        Some(percent)
-    }
-}
-
-/// The middle one, which a few that had to wait do not change; of two, the lower.
-fn median(values: &[u64]) -> u64 {
-    let mut values = values.to_vec();
-    let middle = values.len().saturating_sub(1) / 2;
-    if values.is_empty() { 0 } else { *values.select_nth_unstable(middle).1 }
 }
 
 #[cfg(test)]
