@@ -14,18 +14,21 @@ pub enum Method {
     Sendfile,
     /// `splice(2)` through a pipe.
     Splice,
+    /// Many reads and writes in flight on a ring of `io_uring(7)`, with direct I/O where that works.
+    IoUring,
     /// Reading into a buffer and writing it.
     Buffered,
 }
 
 impl Method {
     /// Every method, in the order of [`Method::index`].
-    pub(crate) const ALL: [Method; 6] = [
+    pub(crate) const ALL: [Method; 7] = [
         Method::Reflink,
         Method::CopyFileRange,
         Method::System,
         Method::Sendfile,
         Method::Splice,
+        Method::IoUring,
         Method::Buffered,
     ];
 
@@ -42,6 +45,7 @@ impl Method {
             Method::System => "system",
             Method::Sendfile => "sendfile",
             Method::Splice => "splice",
+            Method::IoUring => "io_uring",
             Method::Buffered => "buffered",
         }
     }

@@ -227,6 +227,8 @@ pub struct Report {
     pub jobs: Jobs,
     /// What was learned of the filesystems, for each two that were copied between.
     pub between: Vec<Between>,
+    /// Why no file went through a ring of `io_uring(7)`, where one was wanted and refused.
+    pub ring_refused: Option<String>,
     /// Wall-clock time from start to finish.
     pub elapsed: Duration,
     /// Whether the run was cancelled before it was done.
@@ -251,7 +253,7 @@ impl Report {
         Method::ALL.into_iter().zip(self.moved).filter(used)
     }
 
-    /// Why files with content, which share no blocks, were not copied by the kernel, and how many.
+    /// Why files went through a buffer instead of zero-copy, and how many.
     pub fn zero_copy_declined(&self) -> impl Iterator<Item = (Declined, u64)> + '_ {
         Declined::ALL.into_iter().zip(self.declined).filter(|(_, files)| *files > 0)
     }

@@ -12,17 +12,18 @@ use clap::ValueEnum;
 use nix::{
     mount::{MntFlags, MsFlags, mount, umount2},
     sched::{CloneFlags, unshare},
-    sys::{
-        statfs::{TMPFS_MAGIC, statfs},
-        statvfs::statvfs,
-    },
 };
+use serde::Serialize;
 use tempfile::TempDir;
 
-use crate::{corpus::Extent, machine};
+use crate::{
+    corpus::Extent,
+    place::{Place, filesystem_bytes, is_in_memory},
+};
 
 /// A filesystem to make for the trees.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ValueEnum)]
+#[serde(rename_all = "lowercase")]
 pub(crate) enum Filesystem {
     /// With a journal. ext4 without one looks through recently deleted inodes whenever a file is
     /// created: the same copy took 5 s, then 47 s.
@@ -34,12 +35,16 @@ pub(crate) enum Filesystem {
     None,
 }
 
-/// Where to make what the trees lie in.
-#[derive(Clone, Debug)]
-pub(crate) enum Place {
-    /// Images in this directory.
-    Images(Filesystem, PathBuf),
-    Directory(PathBuf),
+impl Filesystem {
+    /// What mount calls it.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Filesystem::Ext4 => "ext4",
+            Filesystem::Xfs => "xfs",
+            Filesystem::Btrfs => "btrfs",
+            Filesystem::None => "none",
+        }
+    }
 }
 
 /// A directory for one tree and its copies, gone at the end.
@@ -67,48 +72,30 @@ pub(crate) fn keep_mounts_private() -> nix::Result<()> {
 impl Arena {
     /// A place with room for two trees of this extent.
     pub(crate) fn new(place: &Place, extent: Extent) -> Result<Arena> {
-        const SLACK: u64 = 400 << 20; // a journal, and what the smallest xfs takes
         const SPARE_INODES: u64 = 10_000; // ext4 spreads directories over groups of inodes
-        let bytes = extent.bytes * 5 / 2 + SLACK;
-        let (directory, root) = match place {
-            Place::Directory(directory) => (directory, TempDir::with_prefix_in("orbit-peers-", directory)?),
-            Place::Images(_, images) => (images, TempDir::with_prefix("orbit-peers-")?),
+        const PREFIX: &str = "orbit-peers-";
+        let (filesystem, images) = match place {
+            Place::Directory(directory) => {
+                let root = TempDir::with_prefix_in(PREFIX, directory)?;
+                return Ok(Arena { _mounted: None, root });
+            }
+            Place::Images(filesystem, images) => (*filesystem, images),
         };
-        let space = statvfs(directory)?;
-        let free = space.blocks_available() * space.fragment_size();
-        ensure!(
-            free > bytes,
-            "{} has {} MiB free of {} MiB needed",
-            directory.display(),
-            free >> 20,
-            bytes >> 20
-        );
-        let Place::Images(filesystem, images) = place else { return Ok(Arena { _mounted: None, root }) };
-        if is_in_memory(images)? {
-            // The image, and as much again for the cached pages of the filesystem in it.
-            let available = machine::available_memory();
-            ensure!(
-                available > 2 * bytes,
-                "{} of {} MiB of memory are free",
-                available >> 20,
-                (2 * bytes) >> 20
-            );
-        }
-        let image = images.join(format!("orbit-peers-{}.img", std::process::id()));
-        let mounted =
-            mount_image(*filesystem, &image, bytes, extent.entries * 5 / 2 + SPARE_INODES, root.path());
+        let root = TempDir::with_prefix(PREFIX)?;
+        let image = images.join(format!("{PREFIX}{}.img", std::process::id()));
+        let inodes = extent.entries * 5 / 2 + SPARE_INODES;
+        let mounted = mount_image(filesystem, &image, filesystem_bytes(extent), inodes, root.path());
         // The loop device holds the image from here on; without a name, it is gone with the mount.
         let _ = fs::remove_file(&image);
         Ok(Arena { _mounted: Some(mounted?), root })
     }
 
-    pub(crate) fn path(&self) -> &Path {
-        self.root.path()
+    /// Where the tree is to be, and where its copies: of the same name, as one copier (cpx) insists.
+    pub(crate) fn source_and_copy(&self) -> io::Result<(PathBuf, PathBuf)> {
+        let copies = self.root.path().join("copies");
+        fs::create_dir_all(&copies)?;
+        Ok((self.root.path().join("tree"), copies.join("tree")))
     }
-}
-
-fn is_in_memory(directory: &Path) -> Result<bool> {
-    Ok(statfs(directory)?.filesystem_type() == TMPFS_MAGIC)
 }
 
 /// Make a filesystem in a file, and mount it.

@@ -9,13 +9,16 @@ use plotters::{
     style::{ShapeStyle, TextStyle},
 };
 
-use crate::table::{Contest, Results, Row};
+use crate::{
+    row::Row,
+    table::{Contest, Results},
+};
 
-const WIDTH: u32 = 960;
+const WIDTH: u32 = 1010;
 const ROW: i32 = 22;
 const HEAD: i32 = 44;
 /// Where bars begin and, at the longest, end.
-const BARS: (i32, i32) = (250, 640);
+const BARS: (i32, i32) = (300, 690);
 const ORBIT: RGBColor = RGBColor(31, 111, 178);
 const PEER: RGBColor = RGBColor(160, 164, 170);
 const FAINT: RGBColor = RGBColor(100, 104, 110);
@@ -60,7 +63,7 @@ fn draw_contest(area: &Area<'_>, contest: &Contest, top: i32) -> Result<()> {
             continue;
         };
         let end = BARS.0 + (f64::from(BARS.1 - BARS.0) * wall / longest).round() as i32;
-        let color = if row.copier.starts_with("orbit") { ORBIT } else { PEER };
+        let color = if row.is_orbit { ORBIT } else { PEER };
         area.draw(&Rectangle::new([(BARS.0, y), (end, y + ROW - 6)], ShapeStyle::from(&color).filled()))?;
         let lost = if row.lost.is_empty() { String::new() } else { format!("  − {}", row.lost.join(", ")) };
         let words = format!("{wall:.2} ({cpu:.2}){lost}");

@@ -5,7 +5,7 @@ use std::{
     ffi::{OsStr, OsString},
     fs::{self, File, Metadata},
     io::{self, Read},
-    os::unix::fs::MetadataExt,
+    os::unix::{ffi::OsStrExt, fs::MetadataExt},
     path::{Path, PathBuf},
 };
 
@@ -46,7 +46,7 @@ impl Lost {
 }
 
 /// What a comparison found.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Findings {
     /// What the copy lost of how things were.
     pub(crate) lost: BTreeSet<Lost>,
@@ -56,6 +56,9 @@ pub(crate) struct Findings {
     pub(crate) first_wrong: Option<String>,
     /// Inodes with several names on each side, as the first of their names in each.
     groups: [HashMap<u64, PathBuf>; 2],
+    /// For both contents, and for lists of attributes: made once, since a new one of this size means
+    /// new pages for every file.
+    buffers: [Vec<u8>; 2],
 }
 
 /// The entries of a directory, by name.
@@ -70,7 +73,14 @@ fn listed(directory: &Path) -> io::Result<BTreeMap<OsString, Metadata>> {
 /// # Errors
 /// When one of them cannot be read, which says nothing about the copy.
 pub(crate) fn compare(source: &Path, copy: &Path) -> io::Result<Findings> {
-    let mut findings = Findings::default();
+    const AT_ONCE: usize = 256 << 10;
+    let mut findings = Findings {
+        lost: BTreeSet::new(),
+        wrong: 0,
+        first_wrong: None,
+        groups: Default::default(),
+        buffers: [vec![0; AT_ONCE], vec![0; AT_ONCE]],
+    };
     match fs::symlink_metadata(copy) {
         Ok(made) => findings.entry(source, copy, &fs::symlink_metadata(source)?, &made)?,
         Err(error) if error.kind() == io::ErrorKind::NotFound => findings.wrong(copy, "is missing"),
@@ -122,7 +132,7 @@ impl Findings {
             self.link_group(source, copy, there, made);
             if there.len() != made.len() {
                 self.wrong(copy, "has another size");
-            } else if !is_same_content(source, copy)? {
+            } else if !self.is_same_content(source, copy)? {
                 self.wrong(copy, "has other content");
             }
         }
@@ -169,7 +179,7 @@ impl Findings {
     }
 
     fn xattrs(&mut self, source: &Path, copy: &Path) -> io::Result<()> {
-        let (there, made) = (xattrs_of(source)?, xattrs_of(copy)?);
+        let (there, made) = (self.xattrs_of(source)?, self.xattrs_of(copy)?);
         for (name, value) in there {
             if made.get(&name) != Some(&value) {
                 let is_acl = name.as_encoded_bytes().starts_with(b"system.posix_acl");
@@ -178,35 +188,32 @@ impl Findings {
         }
         Ok(())
     }
-}
 
-fn xattrs_of(path: &Path) -> io::Result<BTreeMap<OsString, Vec<u8>>> {
-    use std::os::unix::ffi::OsStrExt;
+    fn xattrs_of(&mut self, path: &Path) -> io::Result<BTreeMap<OsString, Vec<u8>>> {
+        const VALUE_MAX: usize = 64 << 10; // the kernel's own limit, for the list as well
+        let names = &mut self.buffers[0][..VALUE_MAX];
+        let length = match rustix::fs::llistxattr(path, &mut *names) {
+            Err(Errno::OPNOTSUPP) => return Ok(BTreeMap::new()),
+            listed => listed?,
+        };
+        let value = |name: &[u8]| {
+            let mut value = vec![0; VALUE_MAX];
+            let length = rustix::fs::lgetxattr(path, name, &mut value)?;
+            value.truncate(length);
+            Ok((OsStr::from_bytes(name).to_owned(), value))
+        };
+        names[..length].split(|byte| *byte == 0).filter(|name| !name.is_empty()).map(value).collect()
+    }
 
-    const VALUE_MAX: usize = 64 << 10; // the kernel's own limit, for the list as well
-    let mut names = vec![0; VALUE_MAX];
-    let length = match rustix::fs::llistxattr(path, &mut names) {
-        Err(Errno::OPNOTSUPP) => return Ok(BTreeMap::new()),
-        listed => listed?,
-    };
-    let value = |name: &[u8]| {
-        let mut value = vec![0; VALUE_MAX];
-        let length = rustix::fs::lgetxattr(path, name, &mut value)?;
-        value.truncate(length);
-        Ok((OsStr::from_bytes(name).to_owned(), value))
-    };
-    names[..length].split(|byte| *byte == 0).filter(|name| !name.is_empty()).map(value).collect()
-}
-
-fn is_same_content(source: &Path, copy: &Path) -> io::Result<bool> {
-    const AT_ONCE: usize = 256 << 10;
-    let (mut source, mut copy) = (File::open(source)?, File::open(copy)?);
-    let (mut there, mut made) = (vec![0; AT_ONCE], vec![0; AT_ONCE]);
-    loop {
-        let read = source.read(&mut there)?;
-        let same = copy.read_exact(&mut made[..read]).is_ok() && there[..read] == made[..read];
-        if read == 0 || !same {
-            return Ok(same);
+    fn is_same_content(&mut self, source: &Path, copy: &Path) -> io::Result<bool> {
+        let (mut source, mut copy) = (File::open(source)?, File::open(copy)?);
+        let [there, made] = &mut self.buffers;
+        loop {
+            let read = source.read(there)?;
+            let same = copy.read_exact(&mut made[..read]).is_ok() && there[..read] == made[..read];
+            if read == 0 || !same {
+                return Ok(same);
+            }
         }
     }
 }

@@ -6,6 +6,7 @@ mod build;
 use std::{io, path::Path};
 
 use clap::ValueEnum;
+use serde::Serialize;
 
 pub(crate) use awkward::make_awkward;
 use build::{Builder, Text};
@@ -15,7 +16,8 @@ use crate::random::Random;
 const SEED: u64 = 20_240_607;
 
 /// A tree of a known shape.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ValueEnum)]
+#[serde(rename_all = "snake_case")]
 #[value(rename_all = "snake_case")]
 pub(crate) enum Tree {
     /// 100,000 files like a source tree's, 230 MB, in 2,000 directories.
@@ -30,6 +32,12 @@ pub(crate) enum Tree {
     Sparse,
     /// 50,000 directories with one file each.
     TinyDirs,
+    /// 10,000 files of 16 KiB to 1 MiB, 0.9 GB, in 200 directories: worth sharing one by one.
+    Reflinked,
+    /// 1,000,000 files of up to 4 KiB in 20,000 directories.
+    Million,
+    /// 100,000 such files in 2,000 directories.
+    TenthOfMillion,
 }
 
 /// How much of everything a tree has.
@@ -49,6 +57,9 @@ impl Tree {
             Tree::Large => "large",
             Tree::Sparse => "sparse",
             Tree::TinyDirs => "tiny_dirs",
+            Tree::Reflinked => "reflinked",
+            Tree::Million => "million",
+            Tree::TenthOfMillion => "tenth_of_million",
         }
     }
 
@@ -61,6 +72,9 @@ impl Tree {
             Tree::Large => (2, 4 << 30),
             Tree::Sparse => (2, 260 << 20),
             Tree::TinyDirs => (100_000, 500 << 20),
+            Tree::Reflinked => (10_200, 960 << 20),
+            Tree::Million => (1_020_000, 4_400 << 20),
+            Tree::TenthOfMillion => (102_000, 440 << 20),
         };
         Extent { entries: scaled(entries, scale) as u64 + 8, bytes: scaled(bytes, scale) as u64 }
     }
@@ -74,6 +88,9 @@ impl Tree {
             Tree::Large => large(root, scale),
             Tree::Sparse => sparse(root, scale),
             Tree::TinyDirs => tiny_dirs(root, scale),
+            Tree::Reflinked => reflinked(root, scale),
+            Tree::Million => one_block_files(root, scale * 10.0),
+            Tree::TenthOfMillion => one_block_files(root, scale),
         }
     }
 }
@@ -192,6 +209,40 @@ fn tiny_dirs(root: &Path, scale: f64) -> io::Result<()> {
     for home in tree.directories() {
         tree.random.fill(&mut content);
         tree.file(home, "only.dat", &content, 0o644)?;
+    }
+    tree.finish()
+}
+
+fn reflinked(root: &Path, scale: f64) -> io::Result<()> {
+    const POOL: usize = 4 << 20;
+    let mut random = Random::new(SEED + 7);
+    let mut pool = vec![0; POOL];
+    random.fill(&mut pool);
+    let mut tree = Builder::new(random, root)?;
+    tree.grow(scaled(200, scale).max(4), 4, |random, count| random.below(count))?;
+    for index in 0..scaled(10_000, scale).max(10) {
+        let size = tree.random.log_normal(65_536.0, 0.8).clamp(16_384.0, f64::from(1 << 20)) as usize;
+        let start = tree.random.below(POOL - size);
+        let home = tree.any_directory();
+        tree.file(home, &format!("r{index:05}.bin"), &pool[start..start + size], 0o644)?;
+    }
+    tree.finish()
+}
+
+/// At scale 1, 100,000 files in 2,000 directories; the shape is the same at every scale.
+fn one_block_files(root: &Path, scale: f64) -> io::Result<()> {
+    const BLOCK: usize = 4096;
+    let mut random = Random::new(SEED + 8);
+    let text = Text::new(&mut random);
+    let mut tree = Builder::new(random, root)?;
+    tree.grow(scaled(2_000, scale).max(4), 6, |random, count| random.below(count))?;
+    let homes = tree.uneven_homes();
+    for index in 0..scaled(100_000, scale) {
+        let home = homes.pick(&mut tree.random);
+        let size = 1 + tree.random.below(BLOCK);
+        let name = format!("o{index:07}");
+        let content = text.make(&mut tree.random, size, &name);
+        tree.file(home, &name, &content, 0o644)?;
     }
     tree.finish()
 }

@@ -17,7 +17,7 @@ pub(crate) struct Machine {
 /// The filesystem that the trees lay on.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Ground {
-    filesystem: String,
+    pub(crate) filesystem: String,
     mount_options: String,
     device: String,
     /// Why times measured here are not to be believed.

@@ -28,20 +28,9 @@ use nix::sys::{
     resource::{UsageWho, getrusage},
     time::TimeValLike,
 };
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
-use crate::{arena, machine, peer::Contender};
-
-/// What one copy took.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
-pub(crate) struct Run {
-    pub(crate) wall_s: f64,
-    /// User and system.
-    pub(crate) cpu_s: f64,
-    pub(crate) rss_kib: i64,
-    /// CPU seconds that all others used meanwhile, the kernel's own threads included.
-    pub(crate) others_cpu_s: f64,
-}
+use crate::{arena, machine, peer::Contender, run::Run};
 
 /// What is in the page cache when a copy begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -53,6 +42,9 @@ pub(crate) enum Cache {
     Cold,
 }
 
+/// Where the kernel is told to drop all it has cached.
+pub(crate) const DROP_CACHES: &str = "/proc/sys/vm/drop_caches";
+
 /// What there is at the destination when a copy begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -63,16 +55,28 @@ pub(crate) enum Pass {
     Again,
 }
 
+/// A copier that ended otherwise than well.
+#[derive(Debug, thiserror::Error)]
+#[error("{said}")]
+pub(crate) struct Failure {
+    code: Option<i32>,
+    said: String,
+}
+
+impl Failure {
+    /// Whether Orbit did not understand its arguments.
+    pub(crate) fn is_usage(&self) -> bool {
+        self.code == Some(2)
+    }
+}
+
 /// Given as first argument, this executable is the small process that starts a copier.
 pub(crate) const STARTER: &str = "--start-and-measure";
 
 /// Be the process that starts a copier, and print what it took.
 pub(crate) fn be_starter(command: impl Iterator<Item = OsString>) -> ExitCode {
     match start(command) {
-        Ok(run) => {
-            println!("{run}");
-            ExitCode::SUCCESS
-        }
+        Ok(ended) => ended,
         Err(error) => {
             eprintln!("{error:#}");
             ExitCode::FAILURE
@@ -80,7 +84,7 @@ pub(crate) fn be_starter(command: impl Iterator<Item = OsString>) -> ExitCode {
     }
 }
 
-fn start(mut command: impl Iterator<Item = OsString>) -> Result<serde_json::Value> {
+fn start(mut command: impl Iterator<Item = OsString>) -> Result<ExitCode> {
     let program = command.next().context("no program to start")?;
     let mut copier = Command::new(program);
     copier.args(command).stdin(Stdio::null()).stdout(Stdio::null());
@@ -90,13 +94,17 @@ fn start(mut command: impl Iterator<Item = OsString>) -> Result<serde_json::Valu
     let wall_s = started.elapsed().as_secs_f64();
     let busy_s = machine::busy_s() - busy_before;
     if !status.success() {
-        bail!("{status}");
+        eprintln!("{status}");
+        let code = status.code().and_then(|code| u8::try_from(code).ok());
+        return Ok(code.map_or(ExitCode::FAILURE, ExitCode::from));
     }
     // Of all children there were; there was one.
     let used = getrusage(UsageWho::RUSAGE_CHILDREN)?;
     let cpu_s = (used.user_time().num_microseconds() + used.system_time().num_microseconds()) as f64 / 1e6;
     let others_cpu_s = (busy_s - cpu_s).max(0.0); // counted in ticks, so it may come out a little below
-    Ok(serde_json::to_value(Run { wall_s, cpu_s, rss_kib: used.max_rss(), others_cpu_s })?)
+    let run = Run { wall_s, cpu_s, rss_kib: used.max_rss(), others_cpu_s };
+    println!("{}", serde_json::to_string(&run)?);
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Let a contender copy `source` to `destination`, where nothing is left of the copy before.
@@ -117,7 +125,7 @@ pub(crate) fn copy(
     rustix::fs::syncfs(File::open(source)?)?;
     match cache {
         Cache::Warm => read_through(source).context("reading the source")?,
-        Cache::Cold => fs::write("/proc/sys/vm/drop_caches", "3").context("dropping caches")?,
+        Cache::Cold => fs::write(DROP_CACHES, "3").context("dropping caches")?,
     }
     start_copier(contender, source, destination)
 }
@@ -130,7 +138,8 @@ fn start_copier(contender: &Contender, source: &Path, destination: &Path) -> Res
         .envs(Contender::ENVIRONMENT)
         .output()?;
     if !output.status.success() {
-        bail!("{}", gist(&String::from_utf8_lossy(&output.stderr)));
+        let said = gist(&String::from_utf8_lossy(&output.stderr));
+        bail!(Failure { code: output.status.code(), said });
     }
     serde_json::from_slice(&output.stdout).context("what the starter printed")
 }

@@ -8,7 +8,7 @@ use std::{
     process::Command,
 };
 
-/// How a copier is called; SRC and DST stand for the paths.
+/// How a copier is called; SRC and DST stand for the paths, INTO for the directory DST is in.
 struct Recipe {
     /// What `--peers` calls it.
     name: &'static str,
@@ -25,11 +25,13 @@ const fn variant(name: &'static str, arguments: &'static [&'static str]) -> Reci
     Recipe { name, arguments, is_usual: false }
 }
 
-/// The program of a recipe is its name up to a colon. Each makes DST, which is not there yet.
-const RECIPES: [Recipe; 13] = [
+/// The program of a recipe is its name up to a colon. Each makes DST, which is not there yet and has
+/// the source's name.
+const RECIPES: [Recipe; 16] = [
     usual("cp", &["-a", "SRC", "DST"]),
     variant("cp:never", &["-a", "--reflink=never", "SRC", "DST"]),
     variant("cp:always", &["-a", "--reflink=always", "SRC", "DST"]),
+    variant("cp:sparse", &["-a", "--sparse=auto", "SRC", "DST"]),
     variant("cp:plain", &["-r", "--reflink=auto", "SRC", "DST"]),
     // A trailing slash on the source, or rsync makes DST/SRC.
     usual("rsync", &["-a", "--whole-file", "SRC/", "DST/"]),
@@ -38,6 +40,8 @@ const RECIPES: [Recipe; 13] = [
     usual("cpz", &["SRC", "DST"]),
     usual("fcp", &["SRC", "DST"]),
     usual("lms", &["cp", "SRC", "DST"]),
+    usual("cpx", &["-r", "--no-config", "SRC", "INTO"]),
+    usual("coreutils", &["cp", "-a", "SRC", "DST"]),
     usual("rcp", &["--preserve-settings=all", "SRC", "DST"]),
     variant("rcp:plain", &["SRC", "DST"]),
     usual("rclone", &["copy", "--transfers", "16", "SRC", "DST"]),
@@ -49,29 +53,30 @@ pub(crate) const THAT_UPDATE: [&str; 2] = ["rsync", "rsync:all"];
 /// One who copies: a program and how it is called.
 #[derive(Clone, Debug)]
 pub(crate) struct Contender {
+    /// What `--peers` and bars call it.
+    pub(crate) id: String,
     /// What the table calls it: the command, without the paths.
     pub(crate) name: String,
     pub(crate) program: PathBuf,
     pub(crate) version: String,
     arguments: Vec<String>,
-    /// Whether this is Orbit with all it keeps by default, which the ratios are to.
-    pub(crate) is_reference: bool,
+    pub(crate) is_orbit: bool,
 }
 
 impl Contender {
     /// Orbit as cargo has just built it, with these arguments besides the paths.
     pub(crate) fn orbit(arguments: &[String]) -> Contender {
         let program = PathBuf::from(env!("CARGO_BIN_EXE_orbit"));
-        let name =
-            ["orbit"].into_iter().chain(arguments.iter().map(String::as_str)).collect::<Vec<_>>().join(" ");
+        let name = orbit_called(arguments);
         // Or a second run would go into the first one's copy.
         let paths = ["-T", "SRC", "DST"].map(str::to_owned);
         Contender {
+            id: name.clone(),
             name,
             program,
             version: env!("CARGO_PKG_VERSION").to_owned(),
             arguments: arguments.iter().cloned().chain(paths).collect(),
-            is_reference: arguments.is_empty(),
+            is_orbit: true,
         }
     }
 
@@ -84,6 +89,7 @@ impl Contender {
         };
         let filled = |argument: &String| match argument.as_str() {
             "SRC" => source.into(),
+            "INTO" => destination.parent().unwrap_or(destination).into(),
             "DST" => destination.into(),
             "SRC/" => with_slash(source),
             "DST/" => with_slash(destination),
@@ -102,35 +108,45 @@ pub(crate) fn known() -> Vec<&'static str> {
     RECIPES.iter().map(|recipe| recipe.name).collect()
 }
 
-/// The copiers among `wanted` that are on PATH, and the names of those that are not.
-///
-/// Without names, the usual ones.
-pub(crate) fn find(wanted: &[String]) -> (Vec<Contender>, Vec<&'static str>) {
-    let (mut found, mut missing) = (Vec::new(), Vec::new());
-    for recipe in &RECIPES {
-        let is_wanted =
-            if wanted.is_empty() { recipe.is_usual } else { wanted.iter().any(|name| name == recipe.name) };
-        if !is_wanted {
-            continue;
-        }
-        let program = recipe.name.split(':').next().unwrap_or(recipe.name);
-        match on_path(program) {
-            Some(path) => found.push(contender(recipe, program, path)),
-            None => missing.push(recipe.name),
-        }
-    }
-    (found, missing)
+/// Those who take part when `--peers` does not say who does.
+pub(crate) fn usual_ones() -> Vec<&'static str> {
+    RECIPES.iter().filter(|recipe| recipe.is_usual).map(|recipe| recipe.name).collect()
 }
 
-fn contender(recipe: &Recipe, program: &str, path: PathBuf) -> Contender {
-    let is_path = |argument: &&&str| argument.starts_with("SRC") || argument.starts_with("DST");
-    let options = recipe.arguments.iter().filter(|argument| !is_path(argument));
+/// What Orbit with these arguments is called.
+pub(crate) fn orbit_called<S: AsRef<str>>(arguments: &[S]) -> String {
+    ["orbit"].into_iter().chain(arguments.iter().map(AsRef::as_ref)).collect::<Vec<_>>().join(" ")
+}
+
+/// The copier of this name, if it is on PATH.
+pub(crate) fn find(id: &str) -> Option<Contender> {
+    let recipe = RECIPES.iter().find(|recipe| recipe.name == id)?;
+    Some(contender(recipe, on_path(program_of(id))?))
+}
+
+/// How a copier of this name is called, without the paths.
+pub(crate) fn command_of(id: &str) -> Option<String> {
+    RECIPES.iter().find(|recipe| recipe.name == id).map(command)
+}
+
+fn program_of(id: &str) -> &str {
+    id.split(':').next().unwrap_or(id)
+}
+
+fn command(recipe: &Recipe) -> String {
+    let is_path = |argument: &&&str| ["SRC", "SRC/", "DST", "DST/", "INTO"].contains(argument);
+    let options = recipe.arguments.iter().filter(|argument| !is_path(argument)).copied();
+    [program_of(recipe.name)].into_iter().chain(options).collect::<Vec<_>>().join(" ")
+}
+
+fn contender(recipe: &Recipe, path: PathBuf) -> Contender {
     Contender {
-        name: [&program].into_iter().chain(options).copied().collect::<Vec<_>>().join(" "),
+        id: recipe.name.to_owned(),
+        name: command(recipe),
         version: version_of(&path),
         program: path,
         arguments: recipe.arguments.iter().map(|argument| (*argument).to_owned()).collect(),
-        is_reference: false,
+        is_orbit: false,
     }
 }
 

@@ -168,6 +168,7 @@ impl Gather {
         let Context { job, capabilities, .. } = &*self.context;
         let learned = |pair: &Arc<Pair>| Between::learned(pair, &job.data, capabilities, self.started);
         self.report.between = self.context.pairs().iter().map(learned).collect();
+        self.report.ring_refused = self.context.ring_refused.get().cloned();
         self.report.cancelled = self.context.cancel.is_cancelled();
         self.report.elapsed = self.started.elapsed();
         self.progress.send_modify(|progress| {

@@ -15,6 +15,7 @@ use tokio::sync::{Semaphore, mpsc, watch};
 pub use run::{Aborted, Canceller, Run};
 
 use crate::{
+    backend::RingSlot,
     job::CopyJob,
     scheduler::{Cancel, Context, JobsLimit, Shares},
     units::Descriptors,
@@ -52,6 +53,7 @@ struct Shared {
     limit: usize,
     descriptors: Arc<Descriptors>,
     waiting_runs: Arc<AtomicUsize>,
+    ring: Arc<RingSlot>,
     active: watch::Sender<usize>,
 }
 
@@ -90,6 +92,7 @@ impl EngineBuilder {
             limit,
             descriptors,
             waiting_runs: Arc::default(),
+            ring: Arc::default(),
             active: watch::Sender::new(0),
         };
         Ok(Engine { shared: Arc::new(shared) })
@@ -131,6 +134,7 @@ impl Engine {
         let shares = Shares {
             descriptors: shared.descriptors.clone(),
             waiting_runs: shared.waiting_runs.clone(),
+            ring: shared.ring.clone(),
             jobs_limit: JobsLimit { engine: shared.limit, asked: job.jobs.or(shared.jobs) },
         };
         let context = Arc::new(Context::new(job, outcomes, cancel, shares));

@@ -39,12 +39,39 @@ pub enum Sparse {
     Never,
 }
 
+/// Whether large files go through a ring of `io_uring(7)`.
+///
+/// A ring has many requests in flight from one thread, and with direct I/O the bytes go past the page
+/// cache: a third of the CPU time, and nobody's cached files are pushed out. It takes files of at least
+/// [`Backend::RING_MIN`] bytes whose blocks are not shared and that have no holes to keep.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Backend {
+    /// Where it proves faster: the first two files of at least [`Backend::TRIAL_MIN`] bytes between
+    /// two local filesystems are copied one way each, and those after them the faster way. The default.
+    #[default]
+    Auto,
+    /// Calls that block their worker, never a ring.
+    Blocking,
+    /// A ring for every file that it can take; where the kernel refuses one, as [`Backend::Blocking`],
+    /// and the report says why.
+    Uring,
+}
+
+impl Backend {
+    /// The smallest file that goes through a ring, in bytes: 8 MiB.
+    pub const RING_MIN: u64 = 8 << 20;
+    /// The smallest file that [`Backend::Auto`] tries a ring with, in bytes: 256 MiB.
+    pub const TRIAL_MIN: u64 = 256 << 20;
+}
+
 /// How the bytes of regular files are moved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DataOptions {
     pub(crate) reflink: Reflink,
     pub(crate) zero_copy: ZeroCopy,
     pub(crate) sparse: Sparse,
+    pub(crate) backend: Backend,
     /// Where it was asked for.
     pub(crate) threshold: Option<u64>,
 }
@@ -55,6 +82,7 @@ impl Default for DataOptions {
             reflink: Reflink::Auto,
             zero_copy: ZeroCopy::Auto,
             sparse: Sparse::Auto,
+            backend: Backend::Auto,
             threshold: None,
         }
     }
@@ -80,6 +108,12 @@ impl DataOptions {
     #[must_use]
     pub fn sparse(self, sparse: Sparse) -> Self {
         DataOptions { sparse, ..self }
+    }
+
+    /// Whether large files go through a ring; [`Backend::Auto`] by default.
+    #[must_use]
+    pub fn backend(self, backend: Backend) -> Self {
+        DataOptions { backend, ..self }
     }
 
     /// The smallest file for zero-copy, in bytes.

@@ -4,6 +4,6 @@ mod data;
 mod existing;
 mod preserve;
 
-pub use data::{DataOptions, Reflink, Sparse, ZeroCopy};
+pub use data::{Backend, DataOptions, Reflink, Sparse, ZeroCopy};
 pub use existing::Existing;
 pub use preserve::{Attributes, Preserve};

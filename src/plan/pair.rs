@@ -2,7 +2,7 @@
 
 use std::sync::{OnceLock, atomic::AtomicBool};
 
-use super::{jobs::Storage, modes::CreatedModes, threshold::Threshold};
+use super::{jobs::Storage, modes::CreatedModes, ring::RingTrial, threshold::Threshold};
 use crate::{entry::Granularity, method::Method};
 
 /// Two filesystems that files are copied between, and what they turned out to be like.
@@ -20,6 +20,8 @@ pub(crate) struct Pair {
     pub(crate) source_lacks_xattrs: AtomicBool,
     /// What becomes of the modes that its files are created with.
     pub(crate) created_modes: CreatedModes,
+    /// Whether large files go faster through a ring.
+    pub(crate) trial: RingTrial,
     /// The step of the destination's modification times, once it mattered.
     pub(crate) granularity: OnceLock<Granularity>,
 }
@@ -34,6 +36,7 @@ impl Pair {
             threshold: Threshold::new(),
             source_lacks_xattrs: AtomicBool::new(false),
             created_modes: CreatedModes::default(),
+            trial: RingTrial::default(),
             granularity: OnceLock::new(),
         }
     }

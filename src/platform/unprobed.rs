@@ -1,4 +1,4 @@
-//! The plain form of the questions that only Linux answers: nobody knows.
+//! The plain form of what only Linux answers, and does: nobody knows, and nothing is done.
 
 use std::{fs::File, io};
 
@@ -22,6 +22,10 @@ pub(crate) fn can_set_acl(_: &File) -> io::Result<()> {
 }
 
 pub(crate) fn direct_io(_: &File) -> io::Result<DirectIo> {
+    unknown()
+}
+
+pub(crate) fn set_direct(_: &File, _: bool) -> io::Result<()> {
     unknown()
 }
 

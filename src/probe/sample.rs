@@ -81,7 +81,9 @@ impl Sample {
             Method::CopyFileRange => return platform::copy_range(&self.file, copy, 0, bytes),
             Method::Sendfile => return platform::send_range(&self.file, copy, 0, bytes),
             Method::Splice => return platform::splice_range(&self.file, copy, &Pipe::new()?, 0, bytes),
-            Method::System | Method::Buffered => return Err(io::ErrorKind::Unsupported.into()),
+            Method::System | Method::IoUring | Method::Buffered => {
+                return Err(io::ErrorKind::Unsupported.into());
+            }
         }
         Ok(bytes)
     }

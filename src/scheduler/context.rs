@@ -12,6 +12,7 @@ use tokio::sync::mpsc;
 
 use super::{Outcomes, Queue, Unit};
 use crate::{
+    backend::RingSlot,
     capabilities::ZeroCopyCapabilities,
     entry::FileId,
     job::CopyJob,
@@ -52,6 +53,9 @@ pub(crate) struct Context {
     pub(crate) jobs_reason: OnceLock<String>,
     /// Runs of the same engine that wait for a worker.
     pub(crate) waiting_runs: Arc<AtomicUsize>,
+    pub(crate) ring: Arc<RingSlot>,
+    /// Why there is no ring, where one was wanted.
+    pub(crate) ring_refused: OnceLock<String>,
     /// By device, in an order that stays.
     pairs: Mutex<BTreeMap<(u64, u64), Arc<Pair>>>,
 }
@@ -85,6 +89,7 @@ pub(crate) struct Shares {
     pub(crate) descriptors: Arc<Descriptors>,
     pub(crate) waiting_runs: Arc<AtomicUsize>,
     pub(crate) jobs_limit: JobsLimit,
+    pub(crate) ring: Arc<RingSlot>,
 }
 
 impl Context {
@@ -121,6 +126,8 @@ impl Context {
             jobs_limit: shares.jobs_limit,
             jobs_reason: OnceLock::new(),
             waiting_runs: shares.waiting_runs,
+            ring: shares.ring,
+            ring_refused: OnceLock::new(),
             pairs: Mutex::default(),
         }
     }

@@ -97,14 +97,14 @@ impl Worker {
         &self.moved_of_file
     }
 
-    /// Count a file for the method that moved most of it, and why the kernel did not copy it.
+    /// Count a file for the method that moved most of it, and why it went through a buffer if it did.
     pub(crate) fn count_file(&mut self, moved: &[u64; Method::ALL.len()], declined: Option<Declined>) {
         let most = (0..moved.len()).max_by_key(|index| moved[*index]).expect("there are methods");
         if moved[most] == 0 {
             return;
         }
         self.outcomes.moved[most].files += 1;
-        if let Some(declined) = declined.filter(|_| most != Method::Reflink.index()) {
+        if let Some(declined) = declined.filter(|_| most == Method::Buffered.index()) {
             self.outcomes.declined[declined.index()] += 1;
         }
     }

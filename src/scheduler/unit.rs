@@ -89,7 +89,7 @@ impl RangeOf {
     /// Give away the second half.
     pub(crate) fn split(&mut self) -> Option<RangeOf> {
         let left = self.end - self.at;
-        if left < Self::SPLIT_MIN * 2 {
+        if left < Self::SPLIT_MIN * 2 || self.file.is_by_ring() {
             return None;
         }
         let middle = (self.at + left / 2).next_multiple_of(Self::ALIGNMENT);

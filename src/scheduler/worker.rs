@@ -11,6 +11,7 @@ use std::{
 
 use super::{Batch, Context, LateNames, Outcomes, Unit};
 use crate::{
+    backend::Ring,
     error::{Fault, Op},
     method::Method,
     platform,
@@ -27,6 +28,8 @@ pub(crate) struct Worker {
     pub(crate) attribute_names: Vec<u8>,
     pub(crate) attribute_value: Vec<u8>,
     pub(crate) link_cache: LinkCache,
+    /// The engine's ring, once this worker has used it.
+    pub(crate) ring: Option<Arc<Ring>>,
     pub(crate) outcomes: Outcomes,
     stack: Vec<Unit>,
     pub(super) told: Instant,
@@ -61,6 +64,7 @@ impl Worker {
             attribute_names: Vec::new(),
             attribute_value: Vec::new(),
             link_cache: LinkCache::default(),
+            ring: None,
             outcomes: Outcomes::default(),
             stack: Vec::new(),
             told: now,

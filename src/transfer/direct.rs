@@ -36,7 +36,7 @@ pub(crate) fn copy_direct(
 ) -> Result<(), Fault> {
     for method in transfer.ladder.methods() {
         match method {
-            Method::Reflink => {} // of whole files, and tried before
+            Method::Reflink | Method::IoUring => {} // of whole files or ranges, and tried before
             Method::Buffered => {
                 return copy_buffered(transfer.files, at, end, transfer.zeros, &mut scratch.buffer, watch);
             }
@@ -108,6 +108,6 @@ fn call(method: Method, files: Files<'_>, scratch: &mut Scratch, at: u64, bytes:
             Ok(spliced)
         }
         Method::System => platform::copy_whole(source, destination, at, bytes),
-        Method::Reflink | Method::Buffered => unreachable!("not a kernel copy"),
+        Method::Reflink | Method::IoUring | Method::Buffered => unreachable!("not a kernel copy"),
     }
 }

@@ -35,7 +35,7 @@ pub(super) struct Filling {
     pub(super) done: Done,
     /// Whether to look for the source's data instead of reading everything.
     pub(super) seeks_data: bool,
-    /// Why the kernel should not move the bytes.
+    /// Why zero-copy is not for it.
     pub(super) declined: Option<Declined>,
     /// The link group that it is the first copied name of.
     pub(super) group: Option<FileId>,

@@ -24,9 +24,15 @@ impl Descriptors {
     /// directory on both sides, a source and a copy.
     const PER_STOP: usize = 4;
 
+    /// What the engine's ring has: itself, and what its thread waits with.
+    const RING: usize = 8;
+    const MANY: usize = 256;
+
     /// A budget within the process's present limit, which is not changed.
     pub(crate) fn within_limit(jobs: usize) -> Descriptors {
-        Self::of(platform::free_descriptors(), jobs)
+        let free = platform::free_descriptors();
+        // Where they are few, a ring is refused rather than a worker.
+        Self::of(if free > Self::MANY { free - Self::RING } else { free }, jobs)
     }
 
     fn of(free: usize, jobs: usize) -> Descriptors {

@@ -195,9 +195,7 @@ impl Worker {
                 }
                 (Appearance::Instead, Done::Replaced)
             }
-            None if job.existing.trusts_mtime() && self.keeps(Attributes::TIMESTAMPS) => {
-                (Appearance::AtOnce, Done::Created)
-            }
+            None if job.existing.trusts_mtime() => (Appearance::AtOnce, Done::Created),
             None => (Appearance::WhenFinished, Done::Created),
         }
     }

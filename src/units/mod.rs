@@ -13,6 +13,7 @@ mod made;
 mod naming;
 mod node;
 mod place;
+mod ring;
 mod shared;
 mod source;
 mod special;

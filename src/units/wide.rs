@@ -2,10 +2,12 @@
 
 use std::{
     ffi::CString,
+    ops::Range,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
+    time::Instant,
 };
 
 use super::{
@@ -13,30 +15,37 @@ use super::{
     content::{Filled, Filling},
     entry::Item,
     node::Dirs,
+    ring::of_whole_blocks,
 };
 use crate::{
     error::{During, Fault, Op},
     method::Method,
+    options::Backend,
     plan::Ladder,
     platform,
-    scheduler::{RangeOf, Unit, Worker},
+    scheduler::{RangeOf, Unit, Worker, caught},
     transfer::{Files, Transfer, Watch, cancelled},
 };
 
 /// A large file in flight: open on both sides, with the number of ranges still to be copied.
 #[derive(Debug)]
 pub(crate) struct Wide {
-    node: Arc<Node>,
+    pub(super) node: Arc<Node>,
     dirs: Arc<Dirs>,
     name: CString,
-    ladder: Ladder,
+    pub(super) ladder: Ladder,
     ranges: AtomicUsize,
     /// Where the source turned out to end.
     end: AtomicU64,
     moved: [AtomicU64; Method::ALL.len()],
     has_failed: AtomicBool,
     fault: Mutex<Option<Fault>>,
-    filling: Filling,
+    /// Whether its ranges go through a ring.
+    by_ring: bool,
+    /// Ranges that the ring has left to the other methods.
+    left: Mutex<Vec<Range<u64>>>,
+    began: Instant,
+    pub(super) filling: Filling,
 }
 
 impl Wide {
@@ -49,6 +58,29 @@ impl Wide {
     pub(crate) fn failed(&self, fault: Fault) {
         self.has_failed.store(true, Ordering::Relaxed);
         self.fault.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(fault);
+    }
+
+    /// Whether a ring copies it, which has enough in flight without a second worker.
+    pub(crate) fn is_by_ring(&self) -> bool {
+        self.by_ring
+    }
+
+    pub(super) fn is_failing(&self) -> bool {
+        self.has_failed.load(Ordering::Relaxed)
+    }
+
+    /// Note that the source ends here, if not before.
+    pub(super) fn ends_at(&self, at: u64) {
+        self.end.fetch_min(at, Ordering::Relaxed);
+    }
+
+    /// Leave a range to the other methods.
+    pub(super) fn leave(&self, range: Range<u64>) {
+        self.left.lock().unwrap_or_else(PoisonError::into_inner).push(range);
+    }
+
+    pub(super) fn take_left(&self) -> Vec<Range<u64>> {
+        std::mem::take(&mut self.left.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
@@ -65,8 +97,13 @@ impl Worker {
             Err(fault) => return Err(self.discard(at.dirs, target_name, &filling, fault)),
         };
         let size = filling.meta.size;
+        let by_ring = self.takes_ring(&node.pair, &filling);
         let destination = &filling.staged.file;
         let prepared = if self.has_holes(&filling) {
+            platform::set_size(destination, size).during(Op::Write)
+        } else if by_ring {
+            // Direct writes that make a file longer wait for each other.
+            let _ = platform::reserve(destination, size);
             platform::set_size(destination, size).during(Op::Write)
         } else {
             // Sized by its writes; a filesystem that cannot reserve will allocate as they come.
@@ -87,9 +124,16 @@ impl Worker {
             moved: Default::default(),
             has_failed: AtomicBool::new(false),
             fault: Mutex::default(),
+            by_ring,
+            left: Mutex::default(),
+            began: Instant::now(),
             filling,
         });
-        self.push(Unit::Range(RangeOf { file, at: 0, end: size }));
+        let end = if by_ring { of_whole_blocks(size) } else { size };
+        if end < size {
+            file.leave(end..size);
+        }
+        self.push(Unit::Range(RangeOf { file, at: 0, end }));
         Ok(())
     }
 
@@ -99,7 +143,10 @@ impl Worker {
         let file = range.file.clone();
         self.announce(&file.node.place, &file.name);
         self.take_moved();
-        while range.at < range.end && !file.has_failed.load(Ordering::Relaxed) {
+        if file.by_ring {
+            self.range_by_ring(&file, &mut range);
+        }
+        while !file.by_ring && range.at < range.end && !file.is_failing() {
             let half = if self.context.queue.is_hungry() { range.split() } else { None };
             if let Some(half) = half {
                 self.context.queue.give([Unit::Range(half)]);
@@ -111,14 +158,18 @@ impl Worker {
             if let Err(fault) = self.copy_step(&file, &mut range.at, step) {
                 file.failed(fault);
             } else if range.at < step {
-                file.end.fetch_min(range.at, Ordering::Relaxed); // the source ends here
+                file.ends_at(range.at);
                 range.end = range.at;
             }
         }
+        self.add_moved(&file);
+        (range.at < range.end && !file.is_failing()).then_some(range)
+    }
+
+    fn add_moved(&mut self, file: &Wide) {
         for (total, moved) in file.moved.iter().zip(self.take_moved()) {
             total.fetch_add(moved, Ordering::Relaxed);
         }
-        (range.at < range.end && !file.has_failed.load(Ordering::Relaxed)).then_some(range)
     }
 
     fn copy_step(&mut self, file: &Wide, at: &mut u64, end: u64) -> Result<(), Fault> {
@@ -149,6 +200,15 @@ impl Worker {
         let Wide { node, dirs, name, .. } = file;
         let filling = &file.filling;
         let fault = file.fault.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let fault = match fault {
+            None if file.by_ring => {
+                self.take_moved();
+                let finished = caught(|| self.finish_ring(file));
+                self.add_moved(file);
+                finished.err()
+            }
+            fault => fault,
+        };
         let end = file.end.load(Ordering::Relaxed);
         let filled = if end < filling.meta.size { Filled::Short } else { Filled::Whole };
         let fault = match fault {
@@ -157,6 +217,9 @@ impl Worker {
             }
             fault => fault,
         };
+        if fault.is_none() && filling.meta.size >= Backend::TRIAL_MIN {
+            node.pair.trial.learn(file.by_ring, filling.meta.size, file.began.elapsed());
+        }
         let moved = file.moved.each_ref().map(|bytes| bytes.load(Ordering::Relaxed));
         let first = match fault {
             Some(fault) => Err(self.discard(dirs, node.place.target_name(name), filling, fault)),

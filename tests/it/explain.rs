@@ -6,21 +6,24 @@ use serde_json::{Value, json};
 
 use crate::support::{Filesystem, Mount, Sandbox, has_program, orbit, skip, stderr};
 
+/// Five milliseconds more for each call.
+const SLOW: &str = "delay_enter=5000";
+
 fn run(sandbox: &Sandbox, arguments: &[&str]) -> Output {
     let output = orbit().args(arguments).current_dir(sandbox.path("")).output().unwrap();
     assert!(output.status.success(), "{}", stderr(&output));
     output
 }
 
-/// The same while `call` is slow.
-fn run_slowly(sandbox: &Sandbox, call: &str, arguments: &[&str]) -> Option<Output> {
+/// The same while `call` is tampered with as strace's `inject=` does.
+fn run_despite(sandbox: &Sandbox, call: &str, how: &str, arguments: &[&str]) -> Option<Output> {
     if !has_program("strace") {
         skip("strace is not installed");
         return None;
     }
     let inject = ["-f", "-qq", "-o", "/dev/null", "-e"];
     let mut strace = Command::new("strace");
-    strace.args(inject).arg(format!("trace={call}")).args(["-e", &format!("inject={call}:delay_enter=5000")]);
+    strace.args(inject).arg(format!("trace={call}")).args(["-e", &format!("inject={call}:{how}")]);
     let output =
         strace.arg(orbit().get_program()).args(arguments).current_dir(sandbox.path("")).output().unwrap();
     assert!(output.status.success(), "{}", stderr(&output));
@@ -86,6 +89,18 @@ fn what_a_filesystem_refuses_is_said_with_its_name() {
 }
 
 #[test]
+fn a_ring_that_cannot_be_had_is_said_with_the_reason() {
+    let sandbox = Sandbox::new().file("src/large", &[7; 9 << 20]);
+    let arguments = ["--explain", "--json", "--backend=uring", "--reflink=never", "src", "dst"];
+    let Some(output) = run_despite(&sandbox, "io_uring_setup", "error=ENOSYS", &arguments) else { return };
+    let why = report_of(&output)["ring_refused"].as_str().expect("there is no ring").to_owned();
+    let text = stderr(&output);
+    let start = "\n           io_uring         not to be had: ";
+    let told = text.split_once(start).unwrap_or_else(|| panic!("{text}")).1.lines().next().unwrap();
+    assert!(why.starts_with(told), "{why}: {text}");
+}
+
+#[test]
 fn files_that_share_their_blocks_are_not_said_to_lack_anything() {
     let Some(mount) = Mount::new(Filesystem::Xfs, 400) else { return };
     let sandbox = Sandbox::on(&mount).file("src/a", &[7; 100_000]).file("src/b", b"12345");
@@ -102,7 +117,7 @@ fn each_step_of_the_threshold_is_told_with_its_time_and_reason() {
     let files = (0..300).map(|index| format!("src/{index}"));
     let sandbox = files.fold(Sandbox::on(&mount), |sandbox, name| sandbox.file(name, &[7; 70 << 10]));
     let arguments = ["--explain", "-v", "--jobs=1", "src", "dst"];
-    let Some(output) = run_slowly(&sandbox, "copy_file_range", &arguments) else { return };
+    let Some(output) = run_despite(&sandbox, "copy_file_range", SLOW, &arguments) else { return };
     let text = stderr(&output);
     let lines: Vec<_> = text.lines().collect();
     assert!(lines.contains(&"threshold  64 KiB at first: the default, which adapts"), "{text}");
@@ -120,7 +135,8 @@ fn each_step_of_the_workers_is_told_with_its_time_and_reason() {
     let Some(mount) = Mount::new(Filesystem::Tmpfs, 64) else { return };
     let files = (0..300).map(|index| format!("src/{index}"));
     let sandbox = files.fold(Sandbox::on(&mount), |sandbox, name| sandbox.file(name, b"small"));
-    let Some(output) = run_slowly(&sandbox, "openat", &["--explain", "--json", "src", "dst"]) else { return };
+    let arguments = ["--explain", "--json", "src", "dst"];
+    let Some(output) = run_despite(&sandbox, "openat", SLOW, &arguments) else { return };
     let text = stderr(&output);
     let first = &report_of(&output)["jobs"]["steps"][0];
     let (from, to) = (&first["from"], &first["to"]);

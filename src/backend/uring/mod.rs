@@ -1,5 +1,10 @@
 //! `io_uring`; nothing outside of this folder names `tokio_uring`.
 
+mod buffers;
+mod lanes;
 mod probe;
+mod progress;
+mod ring;
 
-pub(super) use probe::try_ring;
+pub(crate) use probe::try_ring;
+pub(crate) use ring::Ring;

@@ -105,6 +105,9 @@ pub(crate) struct CopyArgs {
     /// default it begins at 64K and adapts to what is faster, see --explain
     #[arg(long, value_name = "SIZE", value_parser = size)]
     pub(crate) threshold: Option<u64>,
+    /// Who moves the bytes of large files: calls that wait, a ring of io_uring, or what is faster
+    #[arg(long, value_enum, value_name = "WHICH", default_value_t)]
+    pub(crate) backend: Backend,
     /// Holes: those of the source, every run of zeros, or none
     #[arg(long, value_enum, value_name = "WHEN", default_value_t)]
     pub(crate) sparse: Sparse,
@@ -152,6 +155,18 @@ pub(crate) enum Reflink {
     Always,
     /// Never share blocks
     Never,
+}
+
+/// `--backend`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Backend {
+    /// A ring where it proves faster on files of 256 MiB and more
+    #[default]
+    Auto,
+    /// Never a ring
+    Blocking,
+    /// A ring, with direct I/O, for every file of 8 MiB and more without holes
+    Uring,
 }
 
 /// `--sparse`.

@@ -9,10 +9,10 @@ use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
 use super::{
     COMPLETE, FAILED, INTERRUPTED,
-    args::CopyArgs,
+    args::{Backend, CopyArgs},
     explain::explanation,
     json,
-    output::{failure_line, summary, warning_line},
+    output::{failure_line, ring_line, summary, warning_line},
     progress::{Display, Lines},
     system::Interrupts,
 };
@@ -65,6 +65,9 @@ pub(crate) async fn run(args: &CopyArgs, job: CopyJob, lines: Lines) -> anyhow::
 fn account(args: &CopyArgs, report: &Report, lines: &Lines) -> anyhow::Result<()> {
     if !args.quiet {
         report.warnings.iter().for_each(|warning| lines.print(&warning_line(warning)));
+    }
+    if let (Backend::Uring, Some(why), false) = (args.backend, &report.ring_refused, args.quiet) {
+        lines.print(&ring_line(why));
     }
     if args.json {
         print(&format!("{}\n", json::report(report)))?;

@@ -38,6 +38,9 @@ fn methods(report: &Report) -> Vec<String> {
     for between in &report.between {
         rows.extend(between.refused.iter().map(|refusal| row(refusal.method, refused(between, refusal))));
     }
+    if let Some(why) = &report.ring_refused {
+        rows.push(row(Method::IoUring, format!("not to be had: {}", cause_text(why))));
+    }
     without_repeats(rows)
 }
 

@@ -9,7 +9,7 @@ use clap::{CommandFactory, error::ErrorKind};
 use orbit::{CopyJob, DataOptions, Preserve, ZeroCopy};
 use os_display::Quotable;
 
-use super::args::{Cli, CopyArgs, Existing, Kept, Reflink, Sparse};
+use super::args::{Backend, Cli, CopyArgs, Existing, Kept, Reflink, Sparse};
 
 /// The sources, and where their copies go as far as the arguments alone say.
 #[derive(Debug, PartialEq, Eq)]
@@ -122,6 +122,11 @@ fn data(args: &CopyArgs) -> DataOptions {
         Reflink::Always => orbit::Reflink::Always,
         Reflink::Never => orbit::Reflink::Never,
     };
+    let backend = match args.backend {
+        Backend::Auto => orbit::Backend::Auto,
+        Backend::Blocking => orbit::Backend::Blocking,
+        Backend::Uring => orbit::Backend::Uring,
+    };
     let sparse = match args.sparse {
         Sparse::Auto => orbit::Sparse::Auto,
         Sparse::Always => orbit::Sparse::Always,
@@ -132,7 +137,7 @@ fn data(args: &CopyArgs) -> DataOptions {
         (false, true) => ZeroCopy::Forbid,
         (false, false) => ZeroCopy::Auto,
     };
-    let data = DataOptions::default().reflink(reflink).sparse(sparse).zero_copy(zero_copy);
+    let data = DataOptions::default().reflink(reflink).sparse(sparse).backend(backend).zero_copy(zero_copy);
     match args.threshold {
         Some(bytes) => data.threshold(bytes),
         None => data,
@@ -252,6 +257,8 @@ mod tests {
             (&["--threshold", "64KiB"], base().data(data.threshold(64 << 10))),
             (&["--threshold=0"], base().data(data.threshold(0))),
             (&["--reflink=never"], base().data(data.reflink(orbit::Reflink::Never))),
+            (&["--backend=uring"], base().data(data.backend(orbit::Backend::Uring))),
+            (&["--backend=blocking"], base().data(data.backend(orbit::Backend::Blocking))),
             (&["--sparse=always"], base().data(data.sparse(orbit::Sparse::Always))),
             (&["-vv", "--json", "--explain", "--progress=never"], base()),
         ] {

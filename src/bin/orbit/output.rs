@@ -31,6 +31,11 @@ pub(crate) fn warning_line(warning: &Warning) -> String {
     format!("orbit: warning: {}: {}{others}: {}", loss.described(), quoted(path), cause_text(cause))
 }
 
+/// The line about a ring that was asked for and cannot be had.
+pub(crate) fn ring_line(why: &str) -> String {
+    format!("orbit: warning: io_uring not used: {}", cause_text(why))
+}
+
 /// A cause as other commands say it: on one line, and without the number that Rust adds.
 pub(crate) fn cause_text(cause: &str) -> String {
     const NUMBER: &str = " (os error ";

@@ -8,7 +8,7 @@ use std::{
 
 use nix::{
     Error as Errno,
-    fcntl::{FallocateFlags, OFlag, SpliceFFlags, copy_file_range, fallocate, splice},
+    fcntl::{FallocateFlags, FcntlArg, OFlag, SpliceFFlags, copy_file_range, fallocate, fcntl, splice},
     sys::{
         sendfile::sendfile64,
         statfs::{BTRFS_SUPER_MAGIC, fstatfs},
@@ -121,6 +121,17 @@ pub(crate) fn reserve(file: &File, length: u64) -> io::Result<()> {
     }
     let length = signed(length)?;
     Ok(retried(|| fallocate(file, FallocateFlags::FALLOC_FL_KEEP_SIZE, 0, length))?)
+}
+
+/// Let reads and writes of `file`, by whatever descriptor of it, go past the page cache or not
+/// (`O_DIRECT`, open(2)); then what they move must be whole blocks.
+pub(crate) fn set_direct(file: &File, direct: bool) -> io::Result<()> {
+    let flags = OFlag::from_bits_retain(retried(|| fcntl(file, FcntlArg::F_GETFL))?);
+    // A ring does not wait for files that are opened so; regular files need no such flag.
+    let flags = flags - OFlag::O_NONBLOCK - OFlag::O_DIRECT;
+    let flags = if direct { flags | OFlag::O_DIRECT } else { flags };
+    retried(|| fcntl(file, FcntlArg::F_SETFL(flags)))?;
+    Ok(())
 }
 
 /// The system's own copy of a whole file, which Linux does not have.

@@ -9,7 +9,7 @@ use std::{
 };
 
 use orbit::{
-    Attributes, CopyJob, DataOptions, Engine, Existing, Preserve, Reflink, Report, Sparse, ZeroCopy,
+    Attributes, Backend, CopyJob, DataOptions, Engine, Existing, Preserve, Reflink, Report, Sparse, ZeroCopy,
 };
 
 /// The variable that tells this program to be the driver: lines of `key=value`.
@@ -75,6 +75,7 @@ fn job(told: &str) -> CopyJob {
             ("threshold", bytes) => data = data.threshold(bytes.parse().unwrap()),
             ("zero-copy", "force") => data = data.zero_copy(ZeroCopy::Force),
             ("zero-copy", "forbid") => data = data.zero_copy(ZeroCopy::Forbid),
+            ("backend", "uring") => data = data.backend(Backend::Uring),
             ("sparse", "always") => data = data.sparse(Sparse::Always),
             ("sparse", "never") => data = data.sparse(Sparse::Never),
             ("existing", "replace") => existing = Existing::Replace,

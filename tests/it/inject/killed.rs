@@ -166,6 +166,24 @@ fn a_file_that_appears_when_finished_is_whole_or_absent_at_every_moment() {
     });
 }
 
+#[test]
+fn without_times_every_file_that_was_cut_off_is_copied_again() {
+    if !can_trace() {
+        return;
+    }
+    for call in ["copy_file_range", "pread64", "pwrite64"] {
+        let sandbox = Sandbox::new().file("src/a", &noise(1, 100 * KIB)).file("src/b", &noise(2, KIB));
+        let copy = Traced::copy(sandbox.path("src"), sandbox.path("dst")).without_reflink();
+        let copy = copy.told("lose", "TIMESTAMPS");
+        assert!(copy.clone().fault(call, "signal=KILL:when=1").run().was_killed(), "{call}");
+        assert!(sandbox.path("dst").exists());
+        assert!(copy.run().status.success());
+        for name in ["a", "b"] {
+            assert_eq!(sandbox.read(format!("src/{name}")), sandbox.read(format!("dst/{name}")), "{call}");
+        }
+    }
+}
+
 /// One of each: files, directories, a symlink, a FIFO, and two names of one file.
 fn one_of_each(root: &str, sandbox: Sandbox, seed: u64) -> Sandbox {
     let sandbox = privileged_file(sandbox, &format!("{root}/dir/f"), &noise(seed, 3 * KIB))

@@ -24,3 +24,4 @@ mod real_filesystems;
 mod sendfile_splice;
 mod slow;
 mod threshold;
+mod uring;
