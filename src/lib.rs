@@ -27,6 +27,7 @@
 //! ```
 
 mod backend;
+mod between;
 mod capabilities;
 mod engine;
 mod entry;
@@ -43,6 +44,7 @@ mod scheduler;
 mod transfer;
 mod units;
 
+pub use between::{Between, Refusal, ThresholdStep};
 pub use capabilities::{
     Ability, Capabilities, Conveniences, DirectIo, Filesystem, Keeps, KernelCopies, LadderOfSize,
     ZeroCopyCapabilities,

@@ -49,9 +49,4 @@ impl Method {
             Method::Buffered => "buffered",
         }
     }
-
-    /// A bit of its own, for sets of methods.
-    pub(crate) fn bit(self) -> u8 {
-        1 << self.index()
-    }
 }

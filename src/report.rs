@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 use crate::{
+    between::Between,
     error::{Failure, Op},
     method::Method,
     plan::Declined,
@@ -224,6 +225,8 @@ pub struct Report {
     pub warnings: Vec<Warning>,
     /// How many workers there were, and why.
     pub jobs: Jobs,
+    /// What was learned of the filesystems, for each two that were copied between.
+    pub between: Vec<Between>,
     /// Why no file went through a ring of `io_uring(7)`, where one was wanted and refused.
     pub ring_refused: Option<String>,
     /// Wall-clock time from start to finish.
@@ -250,7 +253,7 @@ impl Report {
         Method::ALL.into_iter().zip(self.moved).filter(used)
     }
 
-    /// For how many files zero-copy was not used, by reason.
+    /// Why files went through a buffer instead of zero-copy, and how many.
     pub fn zero_copy_declined(&self) -> impl Iterator<Item = (Declined, u64)> + '_ {
         Declined::ALL.into_iter().zip(self.declined).filter(|(_, files)| *files > 0)
     }

@@ -13,7 +13,9 @@ use tokio::sync::{mpsc, watch};
 
 use super::adapt::Adapt;
 use crate::{
+    between::Between,
     event::{Event, Progress},
+    plan::Pair,
     report::{Jobs, Report},
     scheduler::{Context, Outcomes, Record},
 };
@@ -163,6 +165,9 @@ impl Gather {
             reason: self.context.jobs_reason.get().cloned().unwrap_or_default(),
             steps: self.adapt.steps(),
         };
+        let Context { job, capabilities, .. } = &*self.context;
+        let learned = |pair: &Arc<Pair>| Between::learned(pair, &job.data, capabilities, self.started);
+        self.report.between = self.context.pairs().iter().map(learned).collect();
         self.report.ring_refused = self.context.ring_refused.get().cloned();
         self.report.cancelled = self.context.cancel.is_cancelled();
         self.report.elapsed = self.started.elapsed();

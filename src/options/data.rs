@@ -72,7 +72,8 @@ pub struct DataOptions {
     pub(crate) zero_copy: ZeroCopy,
     pub(crate) sparse: Sparse,
     pub(crate) backend: Backend,
-    pub(crate) threshold: u64,
+    /// Where it was asked for.
+    pub(crate) threshold: Option<u64>,
 }
 
 impl Default for DataOptions {
@@ -82,13 +83,13 @@ impl Default for DataOptions {
             zero_copy: ZeroCopy::Auto,
             sparse: Sparse::Auto,
             backend: Backend::Auto,
-            threshold: Self::DEFAULT_THRESHOLD,
+            threshold: None,
         }
     }
 }
 
 impl DataOptions {
-    /// The smallest file, in bytes, for which zero-copy calls are worth their overhead.
+    /// The smallest file for zero-copy, in bytes, where a run begins that is not given any.
     pub const DEFAULT_THRESHOLD: u64 = 64 * 1024;
 
     /// Whether copies may share blocks with the source; [`Reflink::Auto`] by default.
@@ -115,9 +116,12 @@ impl DataOptions {
         DataOptions { backend, ..self }
     }
 
-    /// The smallest file for zero-copy, in bytes; [`Self::DEFAULT_THRESHOLD`] by default.
+    /// The smallest file for zero-copy, in bytes.
+    ///
+    /// By default a run begins with [`Self::DEFAULT_THRESHOLD`] and adapts it, between 16 KiB and
+    /// 8 MiB, to what turns out to be faster; this pins it.
     #[must_use]
     pub fn threshold(self, bytes: u64) -> Self {
-        DataOptions { threshold: bytes, ..self }
+        DataOptions { threshold: Some(bytes), ..self }
     }
 }

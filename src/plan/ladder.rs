@@ -1,61 +1,17 @@
 //! Which methods move the bytes of a file, in which order.
 
-use std::sync::{
-    OnceLock,
-    atomic::{AtomicBool, AtomicU8, Ordering},
-};
-
 use super::{
     jobs::Storage,
-    modes::CreatedModes,
-    ring::RingTrial,
+    pair::Pair,
+    size_class::Way,
+    threshold::Turn,
     zero_copy::{Declined, ZeroCopyRequest, should_use_zero_copy},
 };
 use crate::{
     capabilities::ZeroCopyCapabilities,
-    entry::Granularity,
     method::Method,
     options::{DataOptions, Reflink, Sparse, ZeroCopy},
 };
-
-/// Two filesystems that files are copied between, and what they turned out to refuse.
-#[derive(Debug)]
-pub(crate) struct Pair {
-    pub(crate) same_filesystem: bool,
-    pub(crate) storage: Storage,
-    refused: AtomicU8,
-    /// Whether the source's filesystem turned out to have no extended attributes.
-    pub(crate) source_lacks_xattrs: AtomicBool,
-    /// What becomes of the modes that its files are created with.
-    pub(crate) created_modes: CreatedModes,
-    /// Whether large files go faster through a ring.
-    pub(crate) trial: RingTrial,
-    /// The step of the destination's modification times, once it mattered.
-    pub(crate) granularity: OnceLock<Granularity>,
-}
-
-impl Pair {
-    pub(crate) fn new(same_filesystem: bool, storage: Storage) -> Pair {
-        Pair {
-            same_filesystem,
-            storage,
-            refused: AtomicU8::new(0),
-            source_lacks_xattrs: AtomicBool::new(false),
-            created_modes: CreatedModes::default(),
-            trial: RingTrial::default(),
-            granularity: OnceLock::new(),
-        }
-    }
-
-    /// Never try `method` between these two again.
-    pub(crate) fn refuse(&self, method: Method) {
-        self.refused.fetch_or(method.bit(), Ordering::Relaxed);
-    }
-
-    pub(crate) fn refuses(&self, method: Method) -> bool {
-        self.refused.load(Ordering::Relaxed) & method.bit() != 0
-    }
-}
 
 /// Methods to try in turn for one file; the last one always works.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -63,6 +19,8 @@ pub(crate) struct Ladder {
     steps: [Option<Method>; Method::ALL.len()],
     /// Why zero-copy is not among them.
     pub(crate) declined: Option<Declined>,
+    /// Whether to learn how long the bytes take.
+    pub(crate) is_timed: bool,
 }
 
 impl Ladder {
@@ -77,7 +35,7 @@ impl Ladder {
 
     /// The same without `method`.
     pub(crate) fn without(&self, method: Method) -> Ladder {
-        let mut ladder = Ladder { declined: self.declined, ..Ladder::default() };
+        let mut ladder = Ladder { steps: Default::default(), ..*self };
         self.methods().filter(|kept| *kept != method).for_each(|kept| ladder.push(kept));
         ladder
     }
@@ -103,6 +61,52 @@ pub(crate) fn ladder(
     size: u64,
     jobs: usize,
 ) -> Ladder {
+    let threshold = data.threshold.unwrap_or_else(|| pair.threshold.bytes());
+    ladder_from(threshold, data, capabilities, pair, size, jobs)
+}
+
+/// The same for a file that is about to be copied, which may have to show whether the threshold
+/// between these filesystems is where it should be.
+///
+/// Nothing is to be found out where it was asked for, where size does not decide, where blocks are
+/// shared at any size, and where the kernel would copy names ([`Method::System`]), whose time has
+/// another file's making in it.
+pub(crate) fn ladder_in_turn(
+    data: &DataOptions,
+    capabilities: &ZeroCopyCapabilities,
+    pair: &Pair,
+    size: u64,
+    jobs: usize,
+) -> Ladder {
+    let usual = ladder(data, capabilities, pair, size, jobs);
+    let adapts = data.threshold.is_none()
+        && data.zero_copy == ZeroCopy::Auto
+        && matches!(usual.declined, None | Some(Declined::BelowThreshold))
+        && !usual.reflinks()
+        && !capabilities.methods.contains(&Method::System);
+    let turn = if adapts { pair.threshold.turn(size) } else { Turn::Usual };
+    match turn {
+        Turn::Usual => usual,
+        Turn::Timed => Ladder { is_timed: true, ..usual },
+        Turn::Trial(Way::Kernel) => {
+            Ladder { is_timed: true, ..ladder_from(0, data, capabilities, pair, size, jobs) }
+        }
+        Turn::Trial(Way::Buffer) => {
+            let mut trial = Ladder { declined: Some(Declined::Trial), is_timed: true, ..Ladder::default() };
+            trial.push(Method::Buffered);
+            trial
+        }
+    }
+}
+
+fn ladder_from(
+    threshold: u64,
+    data: &DataOptions,
+    capabilities: &ZeroCopyCapabilities,
+    pair: &Pair,
+    size: u64,
+    jobs: usize,
+) -> Ladder {
     let mut ladder = Ladder::default();
     let may_share = data.reflink != Reflink::Never && data.sparse == Sparse::Auto;
     if may_share && size > 0 && !pair.refuses(Method::Reflink) {
@@ -110,7 +114,7 @@ pub(crate) fn ladder(
     }
     let request = ZeroCopyRequest {
         size,
-        threshold: data.threshold,
+        threshold,
         same_filesystem: pair.same_filesystem,
         zero_copy: data.zero_copy,
         resume: false,
@@ -122,13 +126,20 @@ pub(crate) fn ladder(
         && size >= PARALLEL_MIN
         && jobs > 1
         && pair.storage != Storage::Remote;
-    ladder.declined = should_use_zero_copy(capabilities, &request).err();
-    if ladder.declined.is_none() && ranges_faster {
-        ladder.declined = Some(Declined::RangesFaster);
-    }
-    if ladder.declined.is_none() && data.sparse != Sparse::Always {
-        let allowed =
-            |method: &&Method| !pair.refuses(**method) && (may_share || **method != Method::CopyFileRange);
+    let allowed =
+        |method: &&Method| !pair.refuses(**method) && (may_share || **method != Method::CopyFileRange);
+    // The size comes last: it says nothing of files that are never copied so.
+    ladder.declined = match should_use_zero_copy(capabilities, &request).err() {
+        None | Some(Declined::BelowThreshold) if data.sparse == Sparse::Always => Some(Declined::Zeros),
+        None | Some(Declined::BelowThreshold)
+            if !capabilities.methods.iter().any(|method| allowed(&method)) =>
+        {
+            Some(Declined::Refused)
+        }
+        None if ranges_faster => Some(Declined::RangesFaster),
+        declined => declined,
+    };
+    if ladder.declined.is_none() {
         capabilities.methods.iter().filter(allowed).for_each(|method| ladder.push(*method));
     }
     ladder.push(Method::Buffered);
@@ -166,8 +177,54 @@ mod tests {
         assert_eq!(chosen(auto.sparse(Sparse::Never), &local, mid, 2), [Sendfile, Splice, Buffered]);
         assert_eq!(chosen(auto.sparse(Sparse::Always), &local, mid, 2), [Buffered]);
         assert_eq!(chosen(auto, &local, 0, 2), [Buffered]);
-        local.refuse(Share);
-        local.refuse(CopyFileRange);
+        local.refuse(Share, Some(95));
+        local.refuse(CopyFileRange, None);
         assert_eq!(chosen(auto, &local, mid, 2), [Sendfile, Splice, Buffered]);
+    }
+
+    /// The ladders of so many files in turn, where blocks cannot be shared.
+    fn in_turn(data: DataOptions, size: u64, files: usize) -> Vec<Ladder> {
+        let able = ZeroCopyCapabilities { available: true, cross_filesystem: true, methods: &KERNEL };
+        let pair = Pair::new(true, Storage::Solid);
+        pair.refuse(Method::Reflink, Some(95));
+        (0..files).map(|_| ladder_in_turn(&data, &able, &pair, size, 2)).collect()
+    }
+
+    #[test]
+    fn one_file_in_sixteen_beside_the_threshold_goes_the_other_way() {
+        for (size, is_kernels) in [(40 << 10, false), (100 << 10, true)] {
+            let ladders = in_turn(DataOptions::default(), size, 32);
+            for (number, ladder) in (1..).zip(&ladders) {
+                assert_eq!(ladder.is_timed, number % 16 == 15 || number % 16 == 0, "{number}");
+                let copies = ladder.methods().any(|method| method == Method::CopyFileRange);
+                assert_eq!(copies, is_kernels != (number % 16 == 0), "{number}");
+            }
+        }
+        let trial = in_turn(DataOptions::default(), 100 << 10, 16)[15];
+        assert_eq!(trial.declined, Some(Declined::Trial));
+    }
+
+    #[test]
+    fn nothing_is_tried_where_there_is_nothing_to_find_out() {
+        let auto = DataOptions::default();
+        for data in [
+            auto.threshold(64 << 10),
+            auto.zero_copy(ZeroCopy::Force),
+            auto.zero_copy(ZeroCopy::Forbid),
+            auto.sparse(Sparse::Always),
+        ] {
+            for size in [40 << 10, 100 << 10] {
+                let ladders = in_turn(data, size, 64);
+                assert!(ladders.iter().all(|ladder| *ladder == ladders[0]), "{data:?} {size}");
+                assert!(!ladders[0].is_timed);
+            }
+        }
+        let able = ZeroCopyCapabilities { available: true, cross_filesystem: true, methods: &KERNEL };
+        let sharing = Pair::new(true, Storage::Solid);
+        assert!((0..64).all(|_| !ladder_in_turn(&auto, &able, &sharing, 100 << 10, 2).is_timed));
+        let refusing = Pair::new(true, Storage::Solid);
+        KERNEL.into_iter().chain([Method::Reflink]).for_each(|method| refusing.refuse(method, None));
+        assert!((0..64).all(|_| !ladder_in_turn(&auto, &able, &refusing, 100 << 10, 2).is_timed));
+        assert_eq!(ladder(&auto, &able, &refusing, 100 << 10, 2).declined, Some(Declined::Refused));
     }
 }

@@ -133,7 +133,7 @@ mod tests {
             assert!(!wants_ring(&data, &pair, size), "{data:?} {size}");
         }
         let refused = local();
-        refused.refuse(Method::IoUring);
+        refused.refuse(Method::IoUring, None);
         assert!(!wants_ring(&asked, &refused, GIB));
     }
 }

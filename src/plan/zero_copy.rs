@@ -41,11 +41,17 @@ pub enum Declined {
     Throttling,
     /// Several workers copying ranges through buffers are faster here.
     RangesFaster,
+    /// Blocks of zeros are searched for in every file.
+    Zeros,
+    /// The filesystems refused every call.
+    Refused,
+    /// The file went through a buffer to see whether that is faster.
+    Trial,
 }
 
 impl Declined {
     /// Every reason, in the order of [`Declined::index`].
-    pub(crate) const ALL: [Declined; 8] = [
+    pub(crate) const ALL: [Declined; 11] = [
         Declined::Platform,
         Declined::Configuration,
         Declined::BelowThreshold,
@@ -54,6 +60,9 @@ impl Declined {
         Declined::Compression,
         Declined::Throttling,
         Declined::RangesFaster,
+        Declined::Zeros,
+        Declined::Refused,
+        Declined::Trial,
     ];
 
     pub(crate) fn index(self) -> usize {
@@ -72,6 +81,9 @@ impl Declined {
             Declined::Compression => "compressed on the way",
             Declined::Throttling => "bandwidth is limited",
             Declined::RangesFaster => "parallel ranges are faster here",
+            Declined::Zeros => "zeros are searched for in every file",
+            Declined::Refused => "refused by the filesystems",
+            Declined::Trial => "tried through a buffer for comparison",
         }
     }
 }

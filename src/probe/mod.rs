@@ -126,7 +126,7 @@ fn probe(source_path: &Path, target_path: &Path) -> Result<Capabilities, Failure
     let cores = thread::available_parallelism().map_or(1, usize::from);
     let jobs = default_jobs(cores, from.storage, to.storage);
     let pair = Pair::new(same_filesystem, from.storage.slower(to.storage));
-    between.refused.iter().for_each(|method| pair.refuse(*method));
+    between.refused.iter().for_each(|(method, errno)| pair.refuse(*method, *errno));
     Ok(Capabilities {
         system,
         same_filesystem,
@@ -151,7 +151,7 @@ fn ladder_of(size: u64, system: &ZeroCopyCapabilities, pair: &Pair, jobs: usize)
 #[derive(Clone)]
 struct Tried {
     copies: KernelCopies,
-    refused: Vec<Method>,
+    refused: Vec<(Method, Option<i32>)>,
 }
 
 impl Tried {
@@ -166,11 +166,11 @@ impl Tried {
                 return Ability::No("this system does not have it".to_owned());
             }
             let copy = |copy: &File| {
-                let outcome = sample.copy_by(method, copy);
-                if outcome.as_ref().is_err_and(|error| is_final(method, error)) {
-                    refused.push(method);
-                }
-                outcome
+                sample.copy_by(method, copy).inspect_err(|error| {
+                    if is_final(method, error) {
+                        refused.push((method, error.raw_os_error()));
+                    }
+                })
             };
             match tried(scratch, copy) {
                 (Ability::Yes, Some(0)) => Ability::No("it answers that there is nothing to copy".to_owned()),

@@ -1,7 +1,7 @@
 //! What all workers of one run share.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{BTreeMap, HashSet},
     sync::{
         Arc, Mutex, OnceLock, PoisonError, RwLock,
         atomic::{AtomicBool, AtomicUsize, Ordering},
@@ -16,7 +16,7 @@ use crate::{
     capabilities::ZeroCopyCapabilities,
     entry::FileId,
     job::CopyJob,
-    plan::{Pair, Storage},
+    plan::Pair,
     platform::{self, Dir},
     units::{Descriptors, LinkGroups, MadeWithin, Namesakes, SharedFiles, TemporaryNames},
 };
@@ -56,7 +56,8 @@ pub(crate) struct Context {
     pub(crate) ring: Arc<RingSlot>,
     /// Why there is no ring, where one was wanted.
     pub(crate) ring_refused: OnceLock<String>,
-    pairs: Mutex<HashMap<(u64, u64), Arc<Pair>>>,
+    /// By device, in an order that stays.
+    pairs: Mutex<BTreeMap<(u64, u64), Arc<Pair>>>,
 }
 
 /// How many workers there may be.
@@ -137,9 +138,13 @@ impl Context {
     }
 
     /// What is known of the filesystems of these two devices.
-    pub(crate) fn pair(&self, source: u64, target: u64, storage: impl FnOnce() -> Storage) -> Arc<Pair> {
+    pub(crate) fn pair(&self, source: u64, target: u64, new: impl FnOnce() -> Pair) -> Arc<Pair> {
         let mut pairs = self.pairs.lock().unwrap_or_else(PoisonError::into_inner);
-        let new = || Arc::new(Pair::new(source == target, storage()));
-        pairs.entry((source, target)).or_insert_with(new).clone()
+        pairs.entry((source, target)).or_insert_with(|| Arc::new(new())).clone()
+    }
+
+    /// All filesystems that were copied between so far.
+    pub(crate) fn pairs(&self) -> Vec<Arc<Pair>> {
+        self.pairs.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
     }
 }

@@ -14,6 +14,7 @@ use crate::{
     error::{Failure, Fault, Op},
     event::Done,
     method::Method,
+    plan::Declined,
     platform,
     report::{Loss, Warning},
     transfer::Watch,
@@ -91,11 +92,20 @@ impl Worker {
         std::mem::take(&mut self.moved_of_file)
     }
 
-    /// Count a file for the method that moved most of it.
-    pub(crate) fn count_file(&mut self, moved: &[u64; Method::ALL.len()]) {
+    /// What each method moved so far.
+    pub(crate) fn moved(&self) -> &[u64; Method::ALL.len()] {
+        &self.moved_of_file
+    }
+
+    /// Count a file for the method that moved most of it, and why it went through a buffer if it did.
+    pub(crate) fn count_file(&mut self, moved: &[u64; Method::ALL.len()], declined: Option<Declined>) {
         let most = (0..moved.len()).max_by_key(|index| moved[*index]).expect("there are methods");
-        if moved[most] > 0 {
-            self.outcomes.moved[most].files += 1;
+        if moved[most] == 0 {
+            return;
+        }
+        self.outcomes.moved[most].files += 1;
+        if let Some(declined) = declined.filter(|_| most == Method::Buffered.index()) {
+            self.outcomes.declined[declined.index()] += 1;
         }
     }
 

@@ -38,7 +38,7 @@ pub(crate) fn try_reflink(
                 Verdict::Again => {}
                 Verdict::Fatal => return ZeroCopyResult::Failed(error),
                 Verdict::NeverHere => {
-                    pair.refuse(Method::Reflink);
+                    pair.refuse(Method::Reflink, error.raw_os_error());
                     return ZeroCopyResult::Unsupported;
                 }
                 Verdict::NotThisFile => return ZeroCopyResult::Unsupported,

@@ -83,7 +83,7 @@ pub(crate) fn try_zero_copy_direct(
                 Verdict::Again => {}
                 Verdict::Fatal => return ZeroCopyResult::Failed(error),
                 Verdict::NeverHere => {
-                    transfer.pair.refuse(method);
+                    transfer.pair.refuse(method, error.raw_os_error());
                     return ZeroCopyResult::Unsupported;
                 }
                 Verdict::NotThisFile => return ZeroCopyResult::Unsupported,

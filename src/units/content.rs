@@ -1,6 +1,6 @@
 //! The content of a regular file: what of it is data, and which ways of moving it are tried.
 
-use std::fs::File;
+use std::{fs::File, time::Instant};
 
 use super::{
     entry::Item,
@@ -10,8 +10,9 @@ use crate::{
     entry::{FileId, Meta},
     error::{During, Fault, Op},
     event::Done,
+    method::Method,
     options::{Attributes, Reflink, Sparse},
-    plan::{Ladder, PARALLEL_MIN},
+    plan::{Declined, Ladder, PARALLEL_MIN, Pair, Way},
     platform,
     scheduler::Worker,
     transfer::{
@@ -34,6 +35,8 @@ pub(super) struct Filling {
     pub(super) done: Done,
     /// Whether to look for the source's data instead of reading everything.
     pub(super) seeks_data: bool,
+    /// Why zero-copy is not for it.
+    pub(super) declined: Option<Declined>,
     /// The link group that it is the first copied name of.
     pub(super) group: Option<FileId>,
 }
@@ -82,14 +85,37 @@ impl Worker {
         if self.has_holes(filling) {
             platform::set_size(files.destination, size).during(Op::Write)?;
         }
+        // Of small files the clock is not even asked.
+        let began = (ladder.is_timed && !filling.seeks_data).then(Instant::now);
         self.copy_span(transfer, filling.seeks_data, &mut at, size)?;
         if at == size {
+            if let Some(began) = began {
+                self.compare(&node.pair, size, began);
+            }
             return Ok(Filled::Whole);
         }
         if self.has_holes(filling) {
             platform::set_size(files.destination, at).during(Op::Write)?;
         }
         Ok(Filled::Short)
+    }
+
+    /// Learn from the time since `began` that a file's bytes took, if they all went one way.
+    fn compare(&self, pair: &Pair, size: u64, began: Instant) {
+        let now = Instant::now();
+        let moved = self.moved();
+        let methods = self.context.capabilities.methods;
+        let way = if moved[Method::Buffered.index()] == size {
+            Way::Buffer
+        } else if methods.iter().map(|method| moved[method.index()]).sum::<u64>() == size {
+            Way::Kernel
+        } else {
+            return;
+        };
+        if let Some(step) = pair.threshold.learn(size, way, now - began, now) {
+            let [from, to] = [step.from, step.to].map(|bytes| bytes >> 10);
+            tracing::info!("threshold: {to} KiB instead of {from} KiB, as {}", step.reason());
+        }
     }
 
     /// Whether the copy gets holes, and therefore its size before its content.

@@ -20,6 +20,7 @@ use crate::{
     error::{During, Fault, Op},
     event::Done,
     options::Attributes,
+    plan::Pair,
     platform::{self, DEFAULT_ACL, Dir, Handle, Names},
     scheduler::{Batch, Unit, Worker, caught},
     transfer::Watch,
@@ -309,9 +310,14 @@ impl Worker {
         source_meta: &Meta,
         target: &Dir,
         target_meta: &Meta,
-    ) -> Arc<crate::plan::Pair> {
+    ) -> Arc<Pair> {
         let (from, to) = (source_meta.id.dev, target_meta.id.dev);
-        self.context.pair(from, to, || platform::storage(source, from).slower(platform::storage(target, to)))
+        self.context.pair(from, to, || {
+            let storage = platform::storage(source, from).slower(platform::storage(target, to));
+            let name = platform::filesystem_name(source);
+            let other = if from == to { name.clone() } else { platform::filesystem_name(target) };
+            Pair::new(from == to, storage).named(name, other)
+        })
     }
 }
 

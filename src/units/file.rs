@@ -123,7 +123,7 @@ impl Worker {
             appearance = Appearance::WhenFinished;
         }
         let job = &self.context.job;
-        let mut ladder = plan::ladder(
+        let mut ladder = plan::ladder_in_turn(
             &job.data,
             &self.context.capabilities,
             &node.pair,
@@ -133,9 +133,7 @@ impl Worker {
         let mode = self.creation_mode(node, meta);
         let target_name = node.place.target_name(name);
         self.outcomes.totals.bytes_found += meta.size;
-        if let Some(declined) = ladder.declined {
-            self.outcomes.declined[declined.index()] += 1;
-        }
+        let declined = ladder.declined;
         if let Some(method) = platform::WHOLE_COPY {
             if let Some(staged) = self.copy_whole(at, &source, meta, appearance, &ladder)? {
                 let filling = Filling {
@@ -146,6 +144,7 @@ impl Worker {
                     appearance,
                     done,
                     seeks_data: false,
+                    declined,
                     group,
                 };
                 let moved = self.take_moved();
@@ -160,7 +159,8 @@ impl Worker {
             Appearance::WhenFinished | Appearance::Instead => create().during(Op::CreateFile)?,
         };
         let seeks_data = self.seeks_data(&source, meta);
-        let filling = Filling { source, staged, meta: *meta, mode, appearance, done, seeks_data, group };
+        let filling =
+            Filling { source, staged, meta: *meta, mode, appearance, done, seeks_data, declined, group };
         let filled = caught(|| {
             let filled = self.fill(at, &filling, &ladder);
             #[cfg(test)]
@@ -227,7 +227,7 @@ impl Worker {
         let target_name = node.place.target_name(name);
         match caught(|| self.finish_attributes(at, filling, filled)) {
             Ok((has_changed, id)) => {
-                self.count_file(&moved);
+                self.count_file(&moved, filling.declined);
                 let bytes = moved.iter().sum();
                 self.record(&node.place, name, Kind::File, filling.done, bytes);
                 if has_changed {

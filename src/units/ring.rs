@@ -58,7 +58,7 @@ impl Worker {
         });
         range.at = ringed.upto;
         if ringed.is_refused {
-            file.node.pair.refuse(Method::IoUring);
+            file.node.pair.refuse(Method::IoUring, None);
         }
         if range.at < range.end && !is_stopped {
             file.leave(range.at..range.end);

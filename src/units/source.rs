@@ -198,16 +198,16 @@ impl Worker {
     /// Say whether the kernel will move the bytes of files that are large enough for it.
     fn tell_zero_copy(&self, pair: &Pair) {
         let Context { job, capabilities, .. } = &*self.context;
-        let threshold = if job.data.zero_copy == ZeroCopy::Force { 1 } else { job.data.threshold.max(1) };
+        let threshold = match job.data.zero_copy {
+            ZeroCopy::Force => 1,
+            _ => job.data.threshold.unwrap_or_else(|| pair.threshold.bytes()).max(1),
+        };
         // As for one worker: whether several share a huge file is another question.
         let ladder = plan::ladder(&job.data, capabilities, pair, threshold, 1);
         let methods: Vec<_> =
             ladder.methods().filter(|method| *method != Method::Buffered).map(Method::name).collect();
         match ladder.declined {
             Some(declined) => tracing::info!("Zero-copy disabled: {}", declined.reason()),
-            None if methods.is_empty() => {
-                tracing::info!("Zero-copy disabled: holes are searched in every file")
-            }
             None => {
                 let methods = methods.join(", ");
                 tracing::info!("Zero-copy enabled: {methods}, for files of at least {threshold} bytes");

@@ -65,7 +65,7 @@ impl Worker {
                 };
                 match verdict {
                     Verdict::Fatal => return Err(Fault::new(Op::Copy, error)),
-                    Verdict::NeverHere => node.pair.refuse(method),
+                    Verdict::NeverHere => node.pair.refuse(method, error.raw_os_error()),
                     // Creating it the other way says better why it cannot be created.
                     Verdict::NotThisFile | Verdict::Again => {}
                 }

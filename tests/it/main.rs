@@ -8,6 +8,7 @@ mod capabilities;
 mod cli;
 mod collisions;
 mod existing;
+mod explain;
 mod fidelity;
 mod inject;
 mod interrupts;

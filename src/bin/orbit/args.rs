@@ -75,7 +75,7 @@ pub(crate) struct CopyArgs {
     #[arg(short = 'T', long)]
     pub(crate) no_target_directory: bool,
 
-    /// Workers; by default as many as suit the machine's cores and both storages, see -v
+    /// Workers; by default as many as suit the machine's cores and both storages, see --explain
     #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=512))]
     pub(crate) jobs: Option<u16>,
     /// What to do with files the destination already has
@@ -101,7 +101,8 @@ pub(crate) struct CopyArgs {
     /// Never let the kernel move the bytes; blocks are still shared unless --reflink=never
     #[arg(long)]
     pub(crate) no_zero_copy: bool,
-    /// Smallest file whose bytes the kernel moves, such as 64K or 1MiB (both powers of 1024)
+    /// Smallest file whose bytes the kernel moves, such as 1M or 1MiB (both powers of 1024); by
+    /// default it begins at 64K and adapts to what is faster, see --explain
     #[arg(long, value_name = "SIZE", value_parser = size)]
     pub(crate) threshold: Option<u64>,
     /// Who moves the bytes of large files: calls that wait, a ring of io_uring, or what is faster
@@ -114,6 +115,9 @@ pub(crate) struct CopyArgs {
     /// Show what is done; twice for each directory, three times for everything
     #[arg(short, long, action = ArgAction::Count, conflicts_with = "quiet")]
     pub(crate) verbose: u8,
+    /// Say in the end how the bytes were moved, by how many workers, and why
+    #[arg(long, conflicts_with = "quiet")]
+    pub(crate) explain: bool,
     /// Print failures and nothing else
     #[arg(short, long)]
     pub(crate) quiet: bool,

@@ -10,6 +10,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval_at};
 use super::{
     COMPLETE, FAILED, INTERRUPTED,
     args::{Backend, CopyArgs},
+    explain::explanation,
     json,
     output::{failure_line, ring_line, summary, warning_line},
     progress::{Display, Lines},
@@ -69,12 +70,14 @@ fn account(args: &CopyArgs, report: &Report, lines: &Lines) -> anyhow::Result<()
         lines.print(&ring_line(why));
     }
     if args.json {
-        print(&format!("{}\n", json::report(report)))
-    } else if args.quiet {
-        Ok(())
-    } else {
-        print(&summary(report, args.verbose > 0))
+        print(&format!("{}\n", json::report(report)))?;
+    } else if !args.quiet {
+        print(&summary(report, args.verbose > 0))?;
     }
+    if args.explain {
+        lines.print(&explanation(report));
+    }
+    Ok(())
 }
 
 /// Write to standard output; it is no error when its reader has gone.

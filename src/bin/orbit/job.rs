@@ -137,12 +137,11 @@ fn data(args: &CopyArgs) -> DataOptions {
         (false, true) => ZeroCopy::Forbid,
         (false, false) => ZeroCopy::Auto,
     };
-    DataOptions::default()
-        .reflink(reflink)
-        .sparse(sparse)
-        .backend(backend)
-        .zero_copy(zero_copy)
-        .threshold(args.threshold.unwrap_or(DataOptions::DEFAULT_THRESHOLD))
+    let data = DataOptions::default().reflink(reflink).sparse(sparse).backend(backend).zero_copy(zero_copy);
+    match args.threshold {
+        Some(bytes) => data.threshold(bytes),
+        None => data,
+    }
 }
 
 #[cfg(test)]
@@ -223,6 +222,7 @@ mod tests {
             &["--jobs=0", "a", "d"],
             &["--threshold=lots", "a", "d"],
             &["-q", "-v", "a", "d"],
+            &["-q", "--explain", "a", "d"],
             &["--frobnicate", "a", "d"],
         ] {
             let refused =
@@ -260,7 +260,7 @@ mod tests {
             (&["--backend=uring"], base().data(data.backend(orbit::Backend::Uring))),
             (&["--backend=blocking"], base().data(data.backend(orbit::Backend::Blocking))),
             (&["--sparse=always"], base().data(data.sparse(orbit::Sparse::Always))),
-            (&["-vv", "--json", "--progress=never"], base()),
+            (&["-vv", "--json", "--explain", "--progress=never"], base()),
         ] {
             let arguments = [options, &["a", "d"]].concat();
             assert_same(described(&arguments, false).unwrap(), expected, &arguments);

@@ -3,7 +3,7 @@
 use std::{path::Path, time::Duration};
 
 use base64::{Engine, prelude::BASE64_STANDARD};
-use orbit::{Ability, Capabilities, Failure, Filesystem, JobsStep, KernelCopies, Report, Warning};
+use orbit::{Ability, Between, Capabilities, Failure, Filesystem, JobsStep, KernelCopies, Report, Warning};
 use serde_json::{Map, Value, json};
 
 use super::output::cause_text;
@@ -33,6 +33,7 @@ pub(crate) fn report(report: &Report) -> Value {
             "reason": report.jobs.reason,
             "steps": report.jobs.steps.iter().map(step).collect::<Vec<_>>(),
         },
+        "between": report.between.iter().map(between).collect::<Value>(),
         "ring_refused": report.ring_refused,
         "warnings": report.warnings.iter().map(warning).collect::<Value>(),
         "failures": report.failures.iter().map(failure).collect::<Value>(),
@@ -64,6 +65,25 @@ fn totals(report: &Report) -> Value {
 
 fn step(step: &JobsStep) -> Value {
     json!({ "at_seconds": step.at.as_secs_f64(), "from": step.from, "to": step.to, "reason": step.reason })
+}
+
+fn between(between: &Between) -> Value {
+    let refused = between.refused.iter().map(|refusal| {
+        let cause = cause_text(&refusal.cause);
+        json!({ "method": refusal.method.name(), "errno": refusal.errno, "cause": cause })
+    });
+    let steps = between.threshold_steps.iter().map(|step| {
+        let at = step.at.as_secs_f64();
+        json!({ "at_seconds": at, "from": step.from, "to": step.to, "reason": step.reason })
+    });
+    json!({
+        "source": between.source,
+        "destination": between.destination,
+        "refused": refused.collect::<Value>(),
+        "threshold": between.threshold,
+        "threshold_reason": between.threshold_reason,
+        "threshold_steps": steps.collect::<Value>(),
+    })
 }
 
 fn failure(failure: &Failure) -> Value {

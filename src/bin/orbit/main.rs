@@ -3,6 +3,7 @@
 mod args;
 mod capabilities;
 mod copy;
+mod explain;
 mod job;
 mod json;
 mod output;

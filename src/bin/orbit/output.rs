@@ -7,7 +7,7 @@ use std::{
 };
 
 use indicatif::{BinaryBytes, FormattedDuration, HumanCount};
-use orbit::{Failure, JobsStep, Report, Warning};
+use orbit::{Failure, JobsStep, Report, ThresholdStep, Warning};
 use os_display::Quotable;
 
 /// A path as a shell would take it: quoted where it has to be, control bytes escaped.
@@ -106,9 +106,19 @@ fn add_details(text: &mut String, report: &Report) {
         let JobsStep { at, from, to, reason, .. } = step;
         line(format_args!("jobs after {:.1} s: {to} instead of {from}, as {reason}", at.as_secs_f64()));
     }
+    for step in report.between.iter().flat_map(|between| &between.threshold_steps) {
+        let ThresholdStep { at, from, to, reason, .. } = step;
+        let [from, to] = [*from, *to].map(whole);
+        line(format_args!("threshold after {:.1} s: {to} instead of {from}, as {reason}", at.as_secs_f64()));
+    }
 }
 
-fn counted(count: u64, one: &str, many: &str) -> String {
+/// A size that somebody chose, without the fraction that it has not: `64 KiB`.
+pub(crate) fn whole(bytes: u64) -> String {
+    BinaryBytes(bytes).to_string().replace(".00 ", " ")
+}
+
+pub(crate) fn counted(count: u64, one: &str, many: &str) -> String {
     format!("{} {}", HumanCount(count), if count == 1 { one } else { many })
 }
 

@@ -72,6 +72,7 @@ fn job(told: &str) -> CopyJob {
             ("jobs", number) => jobs = Some(number.parse().unwrap()),
             ("reflink", "always") => data = data.reflink(Reflink::Always),
             ("reflink", "never") => data = data.reflink(Reflink::Never),
+            ("threshold", bytes) => data = data.threshold(bytes.parse().unwrap()),
             ("zero-copy", "force") => data = data.zero_copy(ZeroCopy::Force),
             ("zero-copy", "forbid") => data = data.zero_copy(ZeroCopy::Forbid),
             ("backend", "uring") => data = data.backend(Backend::Uring),
@@ -114,6 +115,10 @@ fn summary(report: &Report) -> String {
         format!("total job_steps {}", report.jobs.steps.len()),
         format!("total changed_while_copied {}", totals.changed_while_copied),
     ];
+    for between in &report.between {
+        lines.push(format!("total threshold_steps {}", between.threshold_steps.len()));
+        lines.push(format!("total threshold {}", between.threshold.unwrap_or(0)));
+    }
     for (method, moved) in report.methods() {
         lines.push(format!("moved {} {}", method.name(), moved.bytes));
     }

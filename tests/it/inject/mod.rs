@@ -23,4 +23,5 @@ mod platform_probes;
 mod real_filesystems;
 mod sendfile_splice;
 mod slow;
+mod threshold;
 mod uring;

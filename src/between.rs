@@ -1,0 +1,154 @@
+//! What a run learned of the filesystems that it copied between.
+
+use std::{
+    io,
+    time::{Duration, Instant},
+};
+
+use crate::{
+    capabilities::ZeroCopyCapabilities,
+    method::Method,
+    options::{DataOptions, ZeroCopy},
+    plan::{self, Pair},
+};
+
+/// What a run learned of two filesystems that it copied between.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Between {
+    /// What the source's filesystem calls itself, such as `ext4`, where that is known.
+    pub source: Option<String>,
+    /// What the destination's filesystem calls itself, where that is known.
+    pub destination: Option<String>,
+    /// Methods that these two turned out not to have.
+    pub refused: Vec<Refusal>,
+    /// The size, in bytes, from which in the end the kernel moved the bytes of files; nothing where
+    /// size does not decide.
+    pub threshold: Option<u64>,
+    /// How that was chosen with which the run began, or why size does not decide.
+    pub threshold_reason: String,
+    /// How it was adapted meanwhile, the first 100 changes; never where a size was asked for.
+    pub threshold_steps: Vec<ThresholdStep>,
+}
+
+/// A method that was refused, and not tried again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Refusal {
+    /// The method.
+    pub method: Method,
+    /// The system's error number, where it gave one.
+    pub errno: Option<i32>,
+    /// Why, in the system's words.
+    pub cause: String,
+}
+
+/// One change of the size from which on the kernel moves the bytes of files.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ThresholdStep {
+    /// When, from the beginning of the run.
+    pub at: Duration,
+    /// The threshold until then, in bytes.
+    pub from: u64,
+    /// The threshold from then on, in bytes.
+    pub to: u64,
+    /// What it was changed for.
+    pub reason: String,
+}
+
+impl Between {
+    /// What a run that began at `began` learned of `pair`.
+    pub(crate) fn learned(
+        pair: &Pair,
+        data: &DataOptions,
+        capabilities: &ZeroCopyCapabilities,
+        began: Instant,
+    ) -> Between {
+        let [source, destination] = pair.names.clone();
+        let (threshold, threshold_reason) = threshold(pair, data, capabilities);
+        let steps = pair.threshold.steps().into_iter().map(|(at, step)| ThresholdStep {
+            at: at.saturating_duration_since(began),
+            from: step.from,
+            to: step.to,
+            reason: step.reason(),
+        });
+        Between {
+            source,
+            destination,
+            refused: pair.refusals().map(|(method, errno)| Refusal::new(method, errno)).collect(),
+            threshold,
+            threshold_reason,
+            threshold_steps: steps.collect(),
+        }
+    }
+}
+
+impl Refusal {
+    fn new(method: Method, errno: Option<i32>) -> Refusal {
+        let unsupported = || io::Error::from(io::ErrorKind::Unsupported);
+        let cause = errno.map_or_else(unsupported, io::Error::from_raw_os_error).to_string();
+        Refusal { method, errno, cause }
+    }
+}
+
+/// The size that decides between two filesystems, and why it is that one or none.
+fn threshold(pair: &Pair, data: &DataOptions, capabilities: &ZeroCopyCapabilities) -> (Option<u64>, String) {
+    let bytes = data.threshold.unwrap_or_else(|| pair.threshold.bytes());
+    // As for one worker: whether several share a huge file is another question.
+    let ladder = plan::ladder(data, capabilities, pair, bytes.max(1), 1);
+    match ladder.declined {
+        Some(declined) => (None, declined.reason().to_owned()),
+        None if data.zero_copy == ZeroCopy::Force => {
+            (None, "the kernel moves files of every size".to_owned())
+        }
+        None if data.threshold.is_some() => (Some(bytes), "as asked".to_owned()),
+        None if ladder.reflinks() => (Some(bytes), "the default, where blocks are not shared".to_owned()),
+        None => (Some(bytes), "the default, which adapts".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{options::Sparse, plan::Storage};
+
+    #[test]
+    fn the_threshold_says_where_it_comes_from_or_why_there_is_none() {
+        let able = ZeroCopyCapabilities {
+            available: true,
+            cross_filesystem: true,
+            methods: &[Method::CopyFileRange, Method::Sendfile],
+        };
+        let pair = Pair::new(true, Storage::Solid);
+        let auto = DataOptions::default();
+        let told = |data: &DataOptions| threshold(&pair, data, &able);
+        assert_eq!(told(&auto), (Some(64 << 10), "the default, where blocks are not shared".to_owned()));
+        pair.refuse(Method::Reflink, Some(95));
+        for (data, bytes, reason) in [
+            (auto, Some(64 << 10), "the default, which adapts"),
+            (auto.threshold(5), Some(5), "as asked"),
+            (auto.threshold(0), Some(0), "as asked"),
+            (auto.zero_copy(ZeroCopy::Force), None, "the kernel moves files of every size"),
+            (auto.zero_copy(ZeroCopy::Forbid), None, "forbidden by option"),
+            (auto.sparse(Sparse::Always), None, "zeros are searched for in every file"),
+        ] {
+            assert_eq!(told(&data), (bytes, reason.to_owned()), "{data:?}");
+        }
+        able.methods.iter().for_each(|method| pair.refuse(*method, None));
+        assert_eq!(told(&auto), (None, "refused by the filesystems".to_owned()));
+    }
+
+    #[test]
+    fn what_is_learned_tells_of_the_first_refusal() {
+        let able = ZeroCopyCapabilities::detect();
+        let pair = Pair::new(false, Storage::Remote).named(Some("a".to_owned()), None);
+        pair.refuse(Method::Reflink, None);
+        pair.refuse(Method::Reflink, Some(1));
+        let learned = Between::learned(&pair, &DataOptions::default(), &able, Instant::now());
+        assert_eq!((learned.source.as_deref(), learned.destination), (Some("a"), None));
+        let cause = io::Error::from(io::ErrorKind::Unsupported).to_string();
+        assert_eq!(learned.refused, [Refusal { method: Method::Reflink, errno: None, cause }]);
+        assert_eq!(learned.threshold_steps, []);
+    }
+}

@@ -1,0 +1,63 @@
+//! Two filesystems that files are copied between.
+
+use std::sync::{OnceLock, atomic::AtomicBool};
+
+use super::{jobs::Storage, modes::CreatedModes, ring::RingTrial, threshold::Threshold};
+use crate::{entry::Granularity, method::Method};
+
+/// Two filesystems that files are copied between, and what they turned out to be like.
+#[derive(Debug)]
+pub(crate) struct Pair {
+    pub(crate) same_filesystem: bool,
+    pub(crate) storage: Storage,
+    /// What the source's filesystem calls itself, and the destination's.
+    pub(crate) names: [Option<String>; 2],
+    /// The error number, where there is one, of each method that was refused.
+    refused: [OnceLock<Option<i32>>; Method::ALL.len()],
+    /// From which size on the kernel moves bytes, where nobody has said.
+    pub(crate) threshold: Threshold,
+    /// Whether the source's filesystem turned out to have no extended attributes.
+    pub(crate) source_lacks_xattrs: AtomicBool,
+    /// What becomes of the modes that its files are created with.
+    pub(crate) created_modes: CreatedModes,
+    /// Whether large files go faster through a ring.
+    pub(crate) trial: RingTrial,
+    /// The step of the destination's modification times, once it mattered.
+    pub(crate) granularity: OnceLock<Granularity>,
+}
+
+impl Pair {
+    pub(crate) fn new(same_filesystem: bool, storage: Storage) -> Pair {
+        Pair {
+            same_filesystem,
+            storage,
+            names: [None, None],
+            refused: Default::default(),
+            threshold: Threshold::new(),
+            source_lacks_xattrs: AtomicBool::new(false),
+            created_modes: CreatedModes::default(),
+            trial: RingTrial::default(),
+            granularity: OnceLock::new(),
+        }
+    }
+
+    /// The same, knowing what the source's filesystem calls itself, and the destination's.
+    pub(crate) fn named(self, source: Option<String>, destination: Option<String>) -> Pair {
+        Pair { names: [source, destination], ..self }
+    }
+
+    /// Never try `method` between these two again.
+    pub(crate) fn refuse(&self, method: Method, errno: Option<i32>) {
+        // The first of several that were refused at once tells.
+        let _ = self.refused[method.index()].set(errno);
+    }
+
+    pub(crate) fn refuses(&self, method: Method) -> bool {
+        self.refused[method.index()].get().is_some()
+    }
+
+    /// What was refused, with its error number.
+    pub(crate) fn refusals(&self) -> impl Iterator<Item = (Method, Option<i32>)> + '_ {
+        Method::ALL.into_iter().zip(&self.refused).filter_map(|(method, errno)| Some((method, *errno.get()?)))
+    }
+}
