@@ -132,7 +132,7 @@ fn where_the_kernel_refuses_a_ring_the_copy_goes_on_without() {
 fn limited(sandbox: &Sandbox, locked: u64) -> Output {
     let mut command = Command::new("setpriv");
     command.args([&format!("--reuid={NOBODY}"), "--clear-groups", "prlimit", &format!("--memlock={locked}")]);
-    command.arg(orbit().get_program()).args(["--backend=uring", "--reflink=never", "--json"]);
+    command.arg(sandbox.path("orbit")).args(["--backend=uring", "--reflink=never", "--json"]);
     command.arg(sandbox.path("src")).arg(sandbox.path("out/dst")).output().unwrap()
 }
 
@@ -144,6 +144,8 @@ fn a_limit_of_locked_memory_means_fewer_buffers_or_no_ring() {
     for (locked, bytes) in [(5 * MIB, 9 * MIB), (512 * KIB, 0)] {
         let sandbox = large_file(Sandbox::new().opened()).dir("out");
         set_mode(&sandbox.path("out"), 0o777);
+        // Where it was built may be closed to others.
+        fs::copy(orbit().get_program(), sandbox.path("orbit")).unwrap();
         let output = limited(&sandbox, locked);
         assert!(output.status.success(), "{}", stderr(&output));
         let report: Value = serde_json::from_slice(&output.stdout).unwrap();
