@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// What a run learned of two filesystems that it copied between.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Between {
     /// What the source's filesystem calls itself, such as `ext4`, where that is known.
@@ -29,6 +29,18 @@ pub struct Between {
     pub threshold_reason: String,
     /// How it was adapted meanwhile, the first 100 changes; never where a size was asked for.
     pub threshold_steps: Vec<ThresholdStep>,
+    /// How fast large files went both ways, where [`Backend::Auto`](crate::Backend::Auto) has tried.
+    pub ring_trial: Option<RingTrial>,
+}
+
+/// How fast the two files went that decided about the ring.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct RingTrial {
+    /// By calls that block, in bytes a second.
+    pub blocking: f64,
+    /// By a ring, in bytes a second.
+    pub ring: f64,
 }
 
 /// A method that was refused, and not tried again.
@@ -80,6 +92,7 @@ impl Between {
             threshold,
             threshold_reason,
             threshold_steps: steps.collect(),
+            ring_trial: pair.trial.rates().map(|(blocking, ring)| RingTrial { blocking, ring }),
         }
     }
 }

@@ -44,7 +44,7 @@ mod scheduler;
 mod transfer;
 mod units;
 
-pub use between::{Between, Refusal, ThresholdStep};
+pub use between::{Between, Refusal, RingTrial, ThresholdStep};
 pub use capabilities::{
     Ability, Capabilities, Conveniences, DirectIo, Filesystem, Keeps, KernelCopies, LadderOfSize,
     ZeroCopyCapabilities,

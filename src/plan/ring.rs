@@ -68,6 +68,14 @@ impl RingTrial {
         }
     }
 
+    /// How fast both ways were, in bytes a second: by blocking calls, and by a ring.
+    pub(crate) fn rates(&self) -> Option<(f64, f64)> {
+        match *self.0.lock().unwrap_or_else(PoisonError::into_inner) {
+            Ways { blocking: Tried::Rate(blocking), ring: Tried::Rate(ring) } => Some((blocking, ring)),
+            _ => None,
+        }
+    }
+
     /// Learn how long a file took.
     pub(crate) fn learn(&self, by_ring: bool, bytes: u64, took: Duration) {
         let mut ways = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -111,6 +119,7 @@ mod tests {
         let pair = local();
         let asked: Vec<_> = (0..3).map(|_| wants_ring(&DataOptions::default(), &pair, GIB)).collect();
         assert_eq!(asked, [false; 3]);
+        assert_eq!(pair.trial.rates(), None);
     }
 
     #[test]

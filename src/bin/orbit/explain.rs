@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, fmt::Write};
 
 use indicatif::{BinaryBytes, HumanCount};
-use orbit::{Between, Jobs, JobsStep, Method, Moved, Refusal, Report, ThresholdStep};
+use orbit::{Between, Jobs, JobsStep, Method, Moved, Refusal, Report, RingTrial, ThresholdStep};
 use os_display::Quotable;
 
 use super::output::{cause_text, counted, whole};
@@ -36,6 +36,7 @@ fn methods(report: &Report) -> Vec<String> {
         rows.push("no content was moved".to_owned());
     }
     for between in &report.between {
+        rows.extend(between.ring_trial.map(|trial| row(Method::IoUring, tried(&trial))));
         rows.extend(between.refused.iter().map(|refusal| row(refusal.method, refused(between, refusal))));
     }
     if let Some(why) = &report.ring_refused {
@@ -62,6 +63,14 @@ fn reasons(report: &Report, buffered: Moved) -> String {
     let told = reasons.filter(|(_, files)| *files > 0);
     let told: Vec<_> = told.map(|(reason, files)| format!("{reason} ({})", HumanCount(files))).collect();
     if told.is_empty() { String::new() } else { format!(": {}", told.join(", ")) }
+}
+
+/// What the first two large files showed.
+fn tried(trial: &RingTrial) -> String {
+    let RingTrial { blocking, ring, .. } = *trial;
+    let [by_ring, by_calls] = [ring, blocking].map(|rate| BinaryBytes(rate as u64));
+    let verdict = if ring >= blocking { "faster" } else { "slower" };
+    format!("proved {verdict} on a large file: {by_ring}/s, and {by_calls}/s by calls that wait")
 }
 
 fn refused(between: &Between, Refusal { cause, .. }: &Refusal) -> String {

@@ -83,6 +83,7 @@ fn between(between: &Between) -> Value {
         "threshold": between.threshold,
         "threshold_reason": between.threshold_reason,
         "threshold_steps": steps.collect::<Value>(),
+        "ring_trial": between.ring_trial.map(|trial| json!({ "blocking": trial.blocking, "ring": trial.ring })),
     })
 }
 

@@ -255,6 +255,8 @@ fn left_to_itself_an_engine_tries_one_way_and_then_the_other() {
     let report = run(CopyJob::new(sandbox.path("src"), sandbox.path("dst")).jobs(1));
     assert_complete(&report);
     assert_eq!(moved(&report, Method::IoUring), 256 * MIB, "{:?}", report.methods().collect::<Vec<_>>());
+    let trial = report.between[0].ring_trial.expect("both ways are known");
+    assert!(trial.blocking > 0.0 && trial.ring > 0.0);
     for name in ["first", "second"] {
         assert!(fs::read(sandbox.path("dst").join(name)).unwrap() == content);
     }
