@@ -12,14 +12,12 @@ use clap::ValueEnum;
 use nix::{
     mount::{MntFlags, MsFlags, mount, umount2},
     sched::{CloneFlags, unshare},
+    sys::statfs::{TMPFS_MAGIC, statfs},
 };
 use serde::Serialize;
 use tempfile::TempDir;
 
-use crate::{
-    corpus::Extent,
-    place::{Place, filesystem_bytes, is_in_memory},
-};
+use crate::corpus::Extent;
 
 /// A filesystem to make for the trees.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ValueEnum)]
@@ -45,6 +43,14 @@ impl Filesystem {
             Filesystem::None => "none",
         }
     }
+}
+
+/// Where to make what the trees lie in.
+#[derive(Clone, Debug)]
+pub(crate) enum Place {
+    /// Images in this directory.
+    Images(Filesystem, PathBuf),
+    Directory(PathBuf),
 }
 
 /// A directory for one tree and its copies, gone at the end.
@@ -147,4 +153,20 @@ pub(crate) fn remove(path: &Path) -> io::Result<()> {
         Ok(meta) if meta.is_dir() => fs::remove_dir_all(path),
         _ => fs::remove_file(path),
     }
+}
+
+/// A journal, and what the smallest xfs takes.
+pub(crate) const SLACK: u64 = 400 << 20;
+
+pub(crate) fn scaled_bytes(extent: Extent) -> u64 {
+    extent.bytes * 5 / 2
+}
+
+/// The size of a filesystem with room for a tree and its copy.
+fn filesystem_bytes(extent: Extent) -> u64 {
+    SLACK + scaled_bytes(extent)
+}
+
+pub(crate) fn is_in_memory(path: &Path) -> Result<bool> {
+    Ok(statfs(path)?.filesystem_type() == TMPFS_MAGIC)
 }

@@ -5,14 +5,13 @@ use std::io::{self, IsTerminal};
 use anyhow::{Context, Result};
 
 use crate::{
-    arena::Arena,
+    arena::{Arena, Place},
     check::{Findings, Lost, compare},
     fixture::Fixture,
     footprint::Surveyor,
     machine::Ground,
     measure::copy,
     peer::Contender,
-    place::Place,
     roster::Roster,
     row::Row,
     size::Size,

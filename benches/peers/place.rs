@@ -6,27 +6,16 @@ use std::{
 };
 
 use anyhow::{Result, bail, ensure};
-use nix::sys::{
-    statfs::{TMPFS_MAGIC, statfs},
-    statvfs::statvfs,
-};
+use nix::sys::statvfs::statvfs;
 use rustix::fs::{Access, access};
 
 use crate::{
-    arena::{Filesystem, keep_mounts_private},
+    arena::{Filesystem, Place, SLACK, is_in_memory, keep_mounts_private, scaled_bytes},
     corpus::Extent,
     machine::{self, Ground},
     measure::{Cache, DROP_CACHES},
     sitting::Sitting,
 };
-
-/// Where to make what the trees lie in.
-#[derive(Clone, Debug)]
-pub(crate) enum Place {
-    /// Images in this directory.
-    Images(Filesystem, PathBuf),
-    Directory(PathBuf),
-}
 
 /// What there is to choose from.
 pub(crate) struct Places {
@@ -124,20 +113,4 @@ impl Place {
         ensure!(room.part > LEAST, "there is hardly any {short} left for it in {}", storage.display());
         Ok(if room.part < 1.0 { room } else { Room { part: 1.0, short: None } })
     }
-}
-
-/// A journal, and what the smallest xfs takes.
-const SLACK: u64 = 400 << 20;
-
-fn scaled_bytes(extent: Extent) -> u64 {
-    extent.bytes * 5 / 2
-}
-
-/// The size of a filesystem with room for a tree and its copy.
-pub(crate) fn filesystem_bytes(extent: Extent) -> u64 {
-    SLACK + scaled_bytes(extent)
-}
-
-pub(crate) fn is_in_memory(path: &Path) -> Result<bool> {
-    Ok(statfs(path)?.filesystem_type() == TMPFS_MAGIC)
 }

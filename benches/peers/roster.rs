@@ -8,14 +8,13 @@ use std::{
 use anyhow::{Context, Result};
 
 use crate::{
-    arena::Arena,
+    arena::{Arena, Place},
     check::{Lost, compare},
     corpus::{Extent, make_awkward},
     fixture::Fixture,
     limit::Absence,
     measure::{Cache, Failure, Pass, copy},
     peer::{self, Contender},
-    place::Place,
 };
 
 /// What is known of each copier so far.

@@ -32,7 +32,8 @@ pub(crate) enum Why {
 }
 
 /// Climbs towards the number of workers that keeps a device busiest: doubles while that pays, goes
-/// back when it does not, and tries again ever more seldom.
+/// back when it does not, and tries again ever more seldom. Workers that hardly do anything but wait
+/// are made four times as many at once: what they do until there are enough of them is little.
 ///
 /// Where workers compute, the processors are what limits them, and nothing is tried at all: there
 /// the number that was chosen beforehand stays.
@@ -50,6 +51,8 @@ pub(crate) struct Climb {
 impl Climb {
     /// Workers that compute for more than this part of their time are not waiting for a device.
     const BUSY: f64 = 0.5;
+    /// Workers that compute for less than this part of their time would wait beside many more of them.
+    const HARDLY_BUSY: f64 = 0.1;
     /// What twice as many workers must make of the rate at least to be worth having.
     const GAIN: f64 = 1.15;
     const FIRST_REST: u32 = 8;
@@ -71,11 +74,18 @@ impl Climb {
     pub(crate) fn look(&mut self, seen: Seen) -> Option<Step> {
         let rate = seen.done / seen.took.as_secs_f64().max(f64::MIN_POSITIVE);
         if let Some((fewer, slower)) = self.before.take() {
-            if rate < slower * Self::GAIN {
-                let change = if slower > 0.0 { (rate / slower - 1.0) * 100.0 } else { 0.0 };
+            let doublings = (self.jobs as f64 / fewer as f64).log2();
+            let change = if slower > 0.0 { (rate / slower - 1.0) * 100.0 } else { 0.0 };
+            let too_slow = Why::NoFaster(change.round() as i32);
+            if rate < slower * Self::GAIN.powf(doublings.min(1.0)) {
                 self.rest = self.next_rest;
                 self.next_rest = (self.next_rest * 2).min(Self::LONGEST_REST);
-                return self.step(fewer, Why::NoFaster(change.round() as i32));
+                return self.step(fewer, too_slow);
+            }
+            if doublings > 1.0 && rate < slower * 2.0 * Self::GAIN.powf(doublings - 1.0) {
+                // So much is to be had by half of the step as well.
+                self.before = Some((fewer, slower));
+                return self.step(fewer * 2, too_slow);
             }
             self.next_rest = Self::FIRST_REST;
         }
@@ -87,8 +97,11 @@ impl Climb {
             return None;
         }
         self.before = Some((self.jobs, rate));
+        // Not again where the last step failed: it costs more then.
+        let is_bold = seen.busy < Self::HARDLY_BUSY && self.next_rest == Self::FIRST_REST;
+        let times = if is_bold { 4 } else { 2 };
         let waiting = (1.0 - seen.busy.clamp(0.0, 1.0)) * 100.0;
-        self.step((self.jobs * 2).min(self.most), Why::Waiting(waiting.round() as u32))
+        self.step((self.jobs * times).min(self.most), Why::Waiting(waiting.round() as u32))
     }
 
     fn step(&mut self, to: usize, why: Why) -> Option<Step> {
@@ -125,6 +138,34 @@ mod tests {
     fn a_device_that_takes_one_at_a_time_keeps_its_few() {
         assert_eq!(climbed(64, 0.05, |_| 100.0), 2);
         assert_eq!(climbed(64, 0.05, |jobs| 100.0 / jobs as f64), 2);
+    }
+
+    /// The numbers that a climb from 8 goes through at first.
+    fn path(busy: f64, rate: impl Fn(usize) -> f64) -> Vec<usize> {
+        let mut climb = Climb::new(8, 64);
+        (0..8).filter_map(|_| climb.look(seen(rate(climb.jobs), busy))).map(|step| step.to).collect()
+    }
+
+    #[test]
+    fn workers_that_do_nothing_but_wait_soon_become_many() {
+        assert_eq!(path(0.02, |jobs| jobs as f64), [32, 64]);
+        assert_eq!(path(0.2, |jobs| jobs as f64), [16, 32, 64]);
+    }
+
+    #[test]
+    fn a_bold_step_that_went_too_far_is_halved_and_then_taken_back() {
+        assert_eq!(path(0.02, |jobs| jobs.min(16) as f64), [32, 16, 64, 16]);
+        let crowded =
+            |jobs| [(8, 100.0), (16, 105.0), (32, 120.0)].into_iter().find(|(there, _)| *there == jobs);
+        assert_eq!(path(0.02, |jobs| crowded(jobs).map_or(50.0, |(_, rate)| rate)), [32, 16, 8]);
+    }
+
+    #[test]
+    fn after_a_step_that_failed_none_is_bold() {
+        let mut climb = Climb::new(8, 64);
+        let steps: Vec<_> =
+            (0..20).filter_map(|_| climb.look(seen(100.0, 0.02))).map(|step| step.to).collect();
+        assert_eq!(steps, [32, 8, 16, 8]);
     }
 
     #[test]

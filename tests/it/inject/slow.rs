@@ -24,7 +24,7 @@ fn workers_that_wait_are_joined_by_others() {
     let Some((peak, steps)) = copied("auto") else { return };
     let cores = std::thread::available_parallelism().unwrap().get() as u64;
     assert!(peak >= 4 * cores.min(8), "{peak} workers at the most, {cores} cores");
-    assert!(steps >= 2, "{steps}");
+    assert!(steps >= 1, "{steps}");
 }
 
 #[test]
