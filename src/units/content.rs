@@ -33,7 +33,8 @@ pub(super) struct Filling {
     pub(super) mode: u32,
     pub(super) appearance: Appearance,
     pub(super) done: Done,
-    /// Whether to look for the source's data instead of reading everything.
+    /// Whether to look for the source's data instead of reading everything; asked only once the blocks
+    /// could not be shared.
     pub(super) seeks_data: bool,
     /// Why zero-copy is not for it.
     pub(super) declined: Option<Declined>,
@@ -54,7 +55,12 @@ pub(super) enum Filled {
 
 impl Worker {
     /// Put the content in place, unless it is so large that it becomes units of its own.
-    pub(super) fn fill(&mut self, at: Item<'_>, filling: &Filling, ladder: &Ladder) -> Result<Filled, Fault> {
+    pub(super) fn fill(
+        &mut self,
+        at: Item<'_>,
+        filling: &mut Filling,
+        ladder: &Ladder,
+    ) -> Result<Filled, Fault> {
         let Item { node, name, .. } = at;
         let files = Files { source: &filling.source, destination: &filling.staged.file };
         let size = filling.meta.size;
@@ -78,6 +84,7 @@ impl Worker {
         if self.context.job.data.reflink == Reflink::Always {
             return Err(Fault::refused(Op::Clone, "these filesystems cannot share the file's blocks"));
         }
+        filling.seeks_data = self.seeks_data(files.source, &filling.meta);
         if size >= PARALLEL_MIN && at == 0 {
             return Ok(Filled::InRanges);
         }

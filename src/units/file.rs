@@ -158,11 +158,19 @@ impl Worker {
             Appearance::AtOnce => self.name_once(at, Op::CreateFile, false, create, Staged::id)?,
             Appearance::WhenFinished | Appearance::Instead => create().during(Op::CreateFile)?,
         };
-        let seeks_data = self.seeks_data(&source, meta);
-        let filling =
-            Filling { source, staged, meta: *meta, mode, appearance, done, seeks_data, declined, group };
+        let mut filling = Filling {
+            source,
+            staged,
+            meta: *meta,
+            mode,
+            appearance,
+            done,
+            seeks_data: false,
+            declined,
+            group,
+        };
         let filled = caught(|| {
-            let filled = self.fill(at, &filling, &ladder);
+            let filled = self.fill(at, &mut filling, &ladder);
             #[cfg(test)]
             crate::scheduler::break_down(c"breaks-down-filled", name);
             #[cfg(test)]
