@@ -227,7 +227,8 @@ pub struct Report {
     pub jobs: Jobs,
     /// What was learned of the filesystems, for each two that were copied between.
     pub between: Vec<Between>,
-    /// Why no file went through a ring of `io_uring(7)`, where one was wanted and refused.
+    /// Why no ring of `io_uring(7)` could be had when one was wanted; once is enough, and other files
+    /// may have gone through one.
     pub ring_refused: Option<String>,
     /// Wall-clock time from start to finish.
     pub elapsed: Duration,

@@ -53,7 +53,7 @@ impl Roster {
         let (mut contenders, mut absences) = (Vec::new(), Vec::new());
         contenders.extend(fixture.orbits.iter().map(|arguments| Contender::orbit(arguments)));
         for id in &fixture.peers {
-            let is_allowed = self.allowed.is_empty() || self.allowed.contains(id);
+            let is_allowed = self.allowed.is_empty() || self.allowed.iter().any(|name| is_a(id, name));
             match peer::find(id).filter(|_| is_allowed) {
                 Some(contender) => contenders.push(contender),
                 None if is_allowed => absences.push(absence(id, format!("{id} is not on PATH"))),
@@ -89,6 +89,11 @@ impl Roster {
         }
         Ok(())
     }
+}
+
+/// Whether a copier is the one of this name, with whatever arguments.
+fn is_a(id: &str, name: &str) -> bool {
+    id.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with(':'))
 }
 
 fn absence(id: &str, why: String) -> Absence {

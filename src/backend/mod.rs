@@ -28,8 +28,8 @@ pub(crate) const BLOCK: u64 = 4096;
 pub(crate) struct Ringed {
     /// Everything below is in place.
     pub(crate) upto: u64,
-    /// Whether the kernel or the filesystem turned out not to do it.
-    pub(crate) is_refused: bool,
+    /// The error number by which the kernel or a filesystem said that it does not do it.
+    pub(crate) refusal: Option<i32>,
 }
 
 /// Whether a ring can be had in this process, and if not, why.

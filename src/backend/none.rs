@@ -13,7 +13,14 @@ impl Ring {
         try_ring().map(|()| unreachable!("there is none"))
     }
 
-    pub(crate) fn copy(&self, _: &File, _: &File, _: Range<u64>, _: impl FnMut(u64) -> bool) -> Ringed {
+    pub(crate) fn copy(
+        &self,
+        _: &File,
+        _: &File,
+        _: Range<u64>,
+        _: impl Fn() -> bool,
+        _: impl FnMut(u64) -> bool,
+    ) -> Ringed {
         match *self {}
     }
 }

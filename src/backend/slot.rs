@@ -1,6 +1,9 @@
 //! Where the workers of an engine find its ring.
 
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::{
+    sync::{Arc, Mutex, PoisonError, Weak},
+    time::{Duration, Instant},
+};
 
 use super::Ring;
 
@@ -13,11 +16,16 @@ enum Slot {
     #[default]
     Empty,
     Taken(Weak<Ring>),
-    /// It was refused, and is not asked for again.
-    Refused(String),
+    Refused {
+        why: String,
+        at: Instant,
+    },
 }
 
 impl RingSlot {
+    /// How long a refusal stands: what was short then (memory, descriptors) may be there again.
+    const PATIENCE: Duration = Duration::from_secs(10);
+
     /// The ring, started if need be.
     ///
     /// # Errors
@@ -25,13 +33,13 @@ impl RingSlot {
     pub(crate) fn ring(&self) -> Result<Arc<Ring>, String> {
         let mut slot = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         match &*slot {
-            Slot::Refused(why) => return Err(why.clone()),
+            Slot::Refused { why, at } if at.elapsed() < Self::PATIENCE => return Err(why.clone()),
             Slot::Taken(ring) => {
                 if let Some(ring) = ring.upgrade() {
                     return Ok(ring);
                 }
             }
-            Slot::Empty => {}
+            Slot::Refused { .. } | Slot::Empty => {}
         }
         match Ring::start() {
             Ok(ring) => {
@@ -40,7 +48,7 @@ impl RingSlot {
                 Ok(ring)
             }
             Err(why) => {
-                *slot = Slot::Refused(why.clone());
+                *slot = Slot::Refused { why: why.clone(), at: Instant::now() };
                 Err(why)
             }
         }

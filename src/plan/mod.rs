@@ -17,6 +17,6 @@ pub use jobs::Storage;
 pub(crate) use jobs::{default_jobs, default_jobs_reason};
 pub(crate) use ladder::{Ladder, PARALLEL_MIN, ladder, ladder_in_turn};
 pub(crate) use pair::Pair;
-pub(crate) use ring::wants_ring;
+pub(crate) use ring::{Route, route};
 pub(crate) use size_class::Way;
 pub use zero_copy::{Declined, ZeroCopyRequest, should_use_zero_copy};

@@ -29,6 +29,14 @@ pub(crate) fn set_direct(_: &File, _: bool) -> io::Result<()> {
     unknown()
 }
 
+pub(crate) fn is_cached(_: &File, _: u64) -> bool {
+    false
+}
+
+pub(crate) fn may_compress(_: &File) -> bool {
+    false
+}
+
 pub(crate) fn can_open_beneath(_: &Dir) -> io::Result<()> {
     unknown()
 }

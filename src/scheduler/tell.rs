@@ -74,10 +74,12 @@ impl Worker {
     /// Note how the time since this was last asked was spent.
     fn note_effort(&mut self) {
         let (told, computed) = (Instant::now(), platform::thread_time());
-        let effort = &mut self.outcomes.effort;
-        effort.worked += told - self.told;
-        if let (Some(now), Some(before)) = (computed, self.computed) {
-            *effort.computed.get_or_insert_default() += now.saturating_sub(before);
+        if !self.is_resting {
+            let effort = &mut self.outcomes.effort;
+            effort.worked += told - self.told;
+            if let (Some(now), Some(before)) = (computed, self.computed) {
+                *effort.computed.get_or_insert_default() += now.saturating_sub(before);
+            }
         }
         (self.told, self.computed) = (told, computed);
     }

@@ -36,6 +36,8 @@ pub(crate) struct Worker {
     /// How long the thread had computed when it last told.
     pub(super) computed: Option<Duration>,
     began: Instant,
+    /// Whether it waits for what others do.
+    pub(crate) is_resting: bool,
     /// Whether it could not tell what it did.
     pub(super) is_stuck: bool,
     pub(super) entries_since_look: u32,
@@ -70,6 +72,7 @@ impl Worker {
             told: now,
             computed: platform::thread_time(),
             began: now,
+            is_resting: false,
             is_stuck: false,
             entries_since_look: 0,
             look_after: 1,
@@ -248,7 +251,8 @@ impl Worker {
     }
 
     /// Whether to leave although there is work: nobody listens to what this worker tells, there are
-    /// more than there should be, or another run of the engine should have its place. What a cancelled run leaves is cleaned up first.
+    /// more than there should be, or another run of the engine should have its place. What a cancelled
+    /// run leaves is cleaned up first.
     pub(crate) fn should_leave(&self) -> bool {
         !self.is_cancelled() && (self.is_stuck || self.context.queue.is_crowded() || self.should_yield())
     }

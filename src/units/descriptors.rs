@@ -11,6 +11,7 @@ pub(crate) struct Descriptors {
     pairs_open: AtomicUsize,
     workers_max: usize,
     runs_max: usize,
+    has_room_for_ring: bool,
 }
 
 impl Descriptors {
@@ -26,13 +27,18 @@ impl Descriptors {
 
     /// What the engine's ring has: itself, and what its thread waits with.
     const RING: usize = 8;
-    const MANY: usize = 256;
+    /// What it has of each worker's: a source and a copy once more.
+    const RING_PER_WORKER: usize = 2;
+    /// With fewer there is no ring.
+    const MANY: usize = 512;
 
     /// A budget within the process's present limit, which is not changed.
     pub(crate) fn within_limit(jobs: usize) -> Descriptors {
         let free = platform::free_descriptors();
-        // Where they are few, a ring is refused rather than a worker.
-        Self::of(if free > Self::MANY { free - Self::RING } else { free }, jobs)
+        let has_room_for_ring = free >= Self::MANY;
+        let of_ring =
+            if has_room_for_ring { Self::RING + Self::RING_PER_WORKER * jobs.min(Self::MANY / 4) } else { 0 };
+        Descriptors { has_room_for_ring, ..Self::of(free - of_ring, jobs) }
     }
 
     fn of(free: usize, jobs: usize) -> Descriptors {
@@ -46,7 +52,13 @@ impl Descriptors {
         let stopped_runs = left / 3 / (Self::PER_RUN + Self::PER_STOP);
         let pairs_max = ((left - stopped_runs * (Self::PER_RUN + Self::PER_STOP)) / 2).max(1);
         let runs_max = workers_max + stopped_runs;
-        Descriptors { pairs_max, pairs_open: AtomicUsize::new(0), workers_max, runs_max }
+        let pairs_open = AtomicUsize::new(0);
+        Descriptors { pairs_max, pairs_open, workers_max, runs_max, has_room_for_ring: false }
+    }
+
+    /// Whether there may be a ring.
+    pub(super) fn has_room_for_ring(&self) -> bool {
+        self.has_room_for_ring
     }
 
     /// How many runs the budget has room for, from the first entry of each to its last.

@@ -2,7 +2,6 @@
 
 use std::{
     ffi::CString,
-    ops::Range,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
@@ -15,15 +14,14 @@ use super::{
     content::{Filled, Filling},
     entry::Item,
     node::Dirs,
-    ring::of_whole_blocks,
 };
 use crate::{
+    backend::BLOCK,
     error::{During, Fault, Op},
     method::Method,
-    options::Backend,
-    plan::Ladder,
+    plan::{Ladder, Route},
     platform,
-    scheduler::{RangeOf, Unit, Worker, caught},
+    scheduler::{RangeOf, Unit, Worker},
     transfer::{Files, Transfer, Watch, cancelled},
 };
 
@@ -33,18 +31,19 @@ pub(crate) struct Wide {
     pub(super) node: Arc<Node>,
     dirs: Arc<Dirs>,
     name: CString,
-    pub(super) ladder: Ladder,
+    ladder: Ladder,
     ranges: AtomicUsize,
     /// Where the source turned out to end.
     end: AtomicU64,
     moved: [AtomicU64; Method::ALL.len()],
     has_failed: AtomicBool,
     fault: Mutex<Option<Fault>>,
-    /// Whether its ranges go through a ring.
-    by_ring: bool,
-    /// Ranges that the ring has left to the other methods.
-    left: Mutex<Vec<Range<u64>>>,
+    route: Route,
+    /// Whether what is left of it goes through a ring.
+    by_ring: AtomicBool,
     began: Instant,
+    /// Whether it had to wait for a worker meanwhile.
+    was_left: AtomicBool,
     pub(super) filling: Filling,
 }
 
@@ -62,25 +61,29 @@ impl Wide {
 
     /// Whether a ring copies it, which has enough in flight without a second worker.
     pub(crate) fn is_by_ring(&self) -> bool {
-        self.by_ring
+        self.by_ring.load(Ordering::Relaxed)
+    }
+
+    /// The other methods do what is left.
+    pub(super) fn leave_ring(&self) {
+        self.by_ring.store(false, Ordering::Relaxed);
     }
 
     pub(super) fn is_failing(&self) -> bool {
         self.has_failed.load(Ordering::Relaxed)
     }
 
-    /// Note that the source ends here, if not before.
-    pub(super) fn ends_at(&self, at: u64) {
-        self.end.fetch_min(at, Ordering::Relaxed);
-    }
-
-    /// Leave a range to the other methods.
-    pub(super) fn leave(&self, range: Range<u64>) {
-        self.left.lock().unwrap_or_else(PoisonError::into_inner).push(range);
-    }
-
-    pub(super) fn take_left(&self) -> Vec<Range<u64>> {
-        std::mem::take(&mut self.left.lock().unwrap_or_else(PoisonError::into_inner))
+    /// Let the time that all of it took decide about other files, or let them be tried instead.
+    fn conclude_trial(&self, moved: &[u64; Method::ALL.len()], is_whole: bool) {
+        let size = self.filling.meta.size;
+        let by_ring = moved[Method::IoUring.index()];
+        let went_its_way = if self.route.by_ring { size - by_ring < BLOCK } else { by_ring == 0 };
+        let trial = &self.node.pair.trial;
+        if is_whole && went_its_way && !self.was_left.load(Ordering::Relaxed) {
+            trial.learn(self.route, size, self.began.elapsed());
+        } else {
+            trial.withdraw(self.route);
+        }
     }
 }
 
@@ -97,11 +100,11 @@ impl Worker {
             Err(fault) => return Err(self.discard(at.dirs, target_name, &filling, fault)),
         };
         let size = filling.meta.size;
-        let by_ring = self.takes_ring(&node.pair, &filling);
+        let route = self.route(&node.pair, &filling);
         let destination = &filling.staged.file;
         let prepared = if self.has_holes(&filling) {
             platform::set_size(destination, size).during(Op::Write)
-        } else if by_ring {
+        } else if route.by_ring {
             // Direct writes that make a file longer wait for each other.
             let _ = platform::reserve(destination, size);
             platform::set_size(destination, size).during(Op::Write)
@@ -111,6 +114,7 @@ impl Worker {
             Ok(())
         };
         if let Err(fault) = prepared {
+            node.pair.trial.withdraw(route);
             return Err(self.discard(&dirs, target_name, &filling, fault));
         }
         let file = Arc::new(Wide {
@@ -124,16 +128,13 @@ impl Worker {
             moved: Default::default(),
             has_failed: AtomicBool::new(false),
             fault: Mutex::default(),
-            by_ring,
-            left: Mutex::default(),
+            route,
+            by_ring: AtomicBool::new(route.by_ring),
             began: Instant::now(),
+            was_left: AtomicBool::new(false),
             filling,
         });
-        let end = if by_ring { of_whole_blocks(size) } else { size };
-        if end < size {
-            file.leave(end..size);
-        }
-        self.push(Unit::Range(RangeOf { file, at: 0, end }));
+        self.push(Unit::Range(RangeOf { file, at: 0, end: size }));
         Ok(())
     }
 
@@ -143,10 +144,8 @@ impl Worker {
         let file = range.file.clone();
         self.announce(&file.node.place, &file.name);
         self.take_moved();
-        if file.by_ring {
-            self.range_by_ring(&file, &mut range);
-        }
-        while !file.by_ring && range.at < range.end && !file.is_failing() {
+        let goes_on = !file.is_by_ring() || self.range_by_ring(&file, &mut range);
+        while goes_on && range.at < range.end && !file.is_failing() {
             let half = if self.context.queue.is_hungry() { range.split() } else { None };
             if let Some(half) = half {
                 self.context.queue.give([Unit::Range(half)]);
@@ -158,18 +157,18 @@ impl Worker {
             if let Err(fault) = self.copy_step(&file, &mut range.at, step) {
                 file.failed(fault);
             } else if range.at < step {
-                file.ends_at(range.at);
+                file.end.fetch_min(range.at, Ordering::Relaxed); // the source ends here
                 range.end = range.at;
             }
         }
-        self.add_moved(&file);
-        (range.at < range.end && !file.is_failing()).then_some(range)
-    }
-
-    fn add_moved(&mut self, file: &Wide) {
         for (total, moved) in file.moved.iter().zip(self.take_moved()) {
             total.fetch_add(moved, Ordering::Relaxed);
         }
+        if range.at == range.end || file.is_failing() {
+            return None;
+        }
+        file.was_left.store(true, Ordering::Relaxed);
+        Some(range)
     }
 
     fn copy_step(&mut self, file: &Wide, at: &mut u64, end: u64) -> Result<(), Fault> {
@@ -200,15 +199,6 @@ impl Worker {
         let Wide { node, dirs, name, .. } = file;
         let filling = &file.filling;
         let fault = file.fault.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let fault = match fault {
-            None if file.by_ring => {
-                self.take_moved();
-                let finished = caught(|| self.finish_ring(file));
-                self.add_moved(file);
-                finished.err()
-            }
-            fault => fault,
-        };
         let end = file.end.load(Ordering::Relaxed);
         let filled = if end < filling.meta.size { Filled::Short } else { Filled::Whole };
         let fault = match fault {
@@ -217,10 +207,8 @@ impl Worker {
             }
             fault => fault,
         };
-        if fault.is_none() && filling.meta.size >= Backend::TRIAL_MIN {
-            node.pair.trial.learn(file.by_ring, filling.meta.size, file.began.elapsed());
-        }
         let moved = file.moved.each_ref().map(|bytes| bytes.load(Ordering::Relaxed));
+        file.conclude_trial(&moved, fault.is_none() && filled == Filled::Whole);
         let first = match fault {
             Some(fault) => Err(self.discard(dirs, node.place.target_name(name), filling, fault)),
             None => self.finish(Item { node, dirs, name }, filling, filled, moved),

@@ -114,7 +114,9 @@ fn files_that_share_their_blocks_are_not_said_to_lack_anything() {
 #[test]
 fn each_step_of_the_threshold_is_told_with_its_time_and_reason() {
     let Some(mount) = Mount::new(Filesystem::Tmpfs, 128) else { return };
-    let files = (0..300).map(|index| format!("src/{index}"));
+    // Enough for as many workers as there are at first to be seen waiting.
+    let cores = std::thread::available_parallelism().unwrap().get();
+    let files = (0..150 * cores.max(2)).map(|index| format!("src/{index}"));
     let sandbox = files.fold(Sandbox::on(&mount), |sandbox, name| sandbox.file(name, &[7; 70 << 10]));
     let arguments = ["--explain", "-v", "--jobs=1", "src", "dst"];
     let Some(output) = run_despite(&sandbox, "copy_file_range", SLOW, &arguments) else { return };

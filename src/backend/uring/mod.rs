@@ -5,6 +5,7 @@ mod lanes;
 mod probe;
 mod progress;
 mod ring;
+mod stretch;
 
 pub(super) use probe::try_ring;
 pub(crate) use ring::Ring;

@@ -50,3 +50,12 @@ impl Progress {
         self.finished.notify_one();
     }
 }
+
+/// Stops a request when whoever waits for it no longer does.
+pub(super) struct StopOnDrop<'a>(pub(super) &'a Progress);
+
+impl Drop for StopOnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.stop();
+    }
+}

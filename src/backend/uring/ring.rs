@@ -12,9 +12,10 @@ use std::{
 use tokio::sync::mpsc;
 
 use super::{
-    buffers,
-    lanes::{Request, serve},
-    progress::Progress,
+    buffers::Buffers,
+    lanes::serve,
+    progress::{Progress, StopOnDrop},
+    stretch::Request,
 };
 use crate::backend::{Ringed, try_ring};
 
@@ -59,18 +60,30 @@ impl Ring {
 
     /// Copy a range of a file, whose bounds are multiples of [`crate::backend::BLOCK`].
     ///
-    /// `advance` hears of bytes that were moved, and says whether to go on; when it does not, what is
-    /// under way is completed and nothing more begun.
+    /// `is_cancelled` is asked before each request. `advance` hears now and then of bytes that were
+    /// moved, and says whether to go on. When to stop, what is under way is completed.
     pub(crate) fn copy(
         &self,
         source: &File,
         destination: &File,
         range: Range<u64>,
+        is_cancelled: impl Fn() -> bool + Send + 'static,
         mut advance: impl FnMut(u64) -> bool,
     ) -> Ringed {
-        let nothing = Ringed { upto: range.start, is_refused: true };
+        let nothing = Ringed { upto: range.start, refusal: None };
         let progress = Arc::new(Progress::default());
-        if self.request(source, destination, range, &progress).is_err() {
+        let _stop = StopOnDrop(&progress);
+        let request = source.try_clone().and_then(|source| {
+            Ok(Request {
+                source,
+                destination: destination.try_clone()?,
+                range,
+                is_cancelled: Box::new(is_cancelled),
+                progress: progress.clone(),
+            })
+        });
+        let requests = self.requests.as_ref().expect("taken only when the ring is dropped");
+        if !request.is_ok_and(|request| requests.blocking_send(request).is_ok()) {
             return nothing;
         }
         loop {
@@ -84,23 +97,6 @@ impl Ring {
                 None => {}
             }
         }
-    }
-
-    fn request(
-        &self,
-        source: &File,
-        destination: &File,
-        range: Range<u64>,
-        progress: &Arc<Progress>,
-    ) -> io::Result<()> {
-        let request = Request {
-            source: source.try_clone()?,
-            destination: destination.try_clone()?,
-            range,
-            progress: progress.clone(),
-        };
-        let requests = self.requests.as_ref().expect("taken only when the ring is dropped");
-        requests.blocking_send(request).map_err(|_| io::ErrorKind::BrokenPipe.into())
     }
 }
 
@@ -118,10 +114,11 @@ impl Drop for Ring {
 fn run(requests: mpsc::Receiver<Request>, ready: &SyncSender<Result<(), String>>) -> io::Result<()> {
     let runtime = tokio_uring::Runtime::new(tokio_uring::builder().entries(64))?;
     runtime.block_on(async {
-        let buffers = buffers::registered()?;
+        let (registered, buffers) = Buffers::register()?;
         if ready.send(Ok(())).is_ok() {
             serve(requests, buffers).await;
         }
+        registered.unregister();
         Ok(())
     })
 }

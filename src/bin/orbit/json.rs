@@ -34,7 +34,7 @@ pub(crate) fn report(report: &Report) -> Value {
             "steps": report.jobs.steps.iter().map(step).collect::<Vec<_>>(),
         },
         "between": report.between.iter().map(between).collect::<Value>(),
-        "ring_refused": report.ring_refused,
+        "ring_refused": report.ring_refused.as_deref().map(cause_text),
         "warnings": report.warnings.iter().map(warning).collect::<Value>(),
         "failures": report.failures.iter().map(failure).collect::<Value>(),
         "failure_counts": counts.collect::<Value>(),

@@ -33,7 +33,7 @@ pub(crate) fn warning_line(warning: &Warning) -> String {
 
 /// The line about a ring that was asked for and cannot be had.
 pub(crate) fn ring_line(why: &str) -> String {
-    format!("orbit: warning: io_uring not used: {}", cause_text(why))
+    format!("orbit: warning: no ring of io_uring could be had: {}", cause_text(why))
 }
 
 /// A cause as other commands say it: on one line, and without the number that Rust adds.

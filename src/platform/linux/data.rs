@@ -2,7 +2,7 @@
 
 use std::{
     fs::File,
-    io,
+    io::{self, IoSliceMut},
     os::fd::{AsRawFd, OwnedFd},
 };
 
@@ -15,6 +15,7 @@ use nix::{
     },
     unistd::{Whence, lseek64, pipe2},
 };
+use rustix::io::{ReadWriteFlags, preadv2};
 
 use super::retried;
 
@@ -114,9 +115,27 @@ pub(crate) fn splice_range(
     Ok(filled as u64)
 }
 
+/// Whether the content of a file of `size` bytes lies in the page cache, as far as a few looks tell.
+pub(crate) fn is_cached(file: &File, size: u64) -> bool {
+    const LOOKS: u64 = 16;
+    let is_there = |look: u64| {
+        let mut byte = [0];
+        let buffers = &mut [IoSliceMut::new(&mut byte)];
+        // Answers EAGAIN where it would have to wait for the device (readv(2)).
+        preadv2(file, buffers, size / LOOKS * look, ReadWriteFlags::NOWAIT).is_ok()
+    };
+    (0..LOOKS).all(is_there)
+}
+
+/// Whether a filesystem may compress what is written, which it does neither with reserved blocks nor
+/// with direct I/O.
+pub(crate) fn may_compress(file: &File) -> bool {
+    retried(|| fstatfs(file)).is_ok_and(|about| about.filesystem_type() == BTRFS_SUPER_MAGIC)
+}
+
 /// Reserve the blocks of a range that is about to be written; a filesystem may decline.
 pub(crate) fn reserve(file: &File, length: u64) -> io::Result<()> {
-    if retried(|| fstatfs(file))?.filesystem_type() == BTRFS_SUPER_MAGIC {
+    if may_compress(file) {
         return Err(io::ErrorKind::Unsupported.into()); // what is reserved there is never compressed
     }
     let length = signed(length)?;
@@ -127,10 +146,13 @@ pub(crate) fn reserve(file: &File, length: u64) -> io::Result<()> {
 /// (`O_DIRECT`, open(2)); then what they move must be whole blocks.
 pub(crate) fn set_direct(file: &File, direct: bool) -> io::Result<()> {
     let flags = OFlag::from_bits_retain(retried(|| fcntl(file, FcntlArg::F_GETFL))?);
-    // A ring does not wait for files that are opened so; regular files need no such flag.
+    // First, since the other flag may be refused: a ring does not wait for files that are not to
+    // block, which on regular files means nothing otherwise.
     let flags = flags - OFlag::O_NONBLOCK - OFlag::O_DIRECT;
-    let flags = if direct { flags | OFlag::O_DIRECT } else { flags };
     retried(|| fcntl(file, FcntlArg::F_SETFL(flags)))?;
+    if direct {
+        retried(|| fcntl(file, FcntlArg::F_SETFL(flags | OFlag::O_DIRECT)))?;
+    }
     Ok(())
 }
 
