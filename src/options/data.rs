@@ -43,7 +43,8 @@ pub enum Sparse {
 ///
 /// A ring has many requests in flight from one thread, and with direct I/O the bytes go past the page
 /// cache: a sixth to two fifths of the CPU time of `cp` (docs/benchmarks.md), and nobody's cached files
-/// are pushed out. It takes files of at least [`Backend::RING_MIN`] bytes whose blocks are not shared and that have no holes to keep.
+/// are pushed out. It takes files of at least [`Backend::RING_MIN`] bytes whose blocks are not shared and
+/// that have no holes to keep.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Backend {
