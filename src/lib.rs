@@ -29,11 +29,13 @@
 mod backend;
 mod between;
 mod capabilities;
+mod digest;
 mod engine;
 mod entry;
 mod error;
 mod event;
 mod job;
+mod manifest;
 mod method;
 mod options;
 mod plan;
@@ -49,11 +51,13 @@ pub use capabilities::{
     Ability, Capabilities, Conveniences, DirectIo, Filesystem, Keeps, KernelCopies, LadderOfSize,
     ZeroCopyCapabilities,
 };
+pub use digest::{Digest, DigestKind, NoDigest};
 pub use engine::{Aborted, Canceller, Engine, EngineBuilder, Run};
 pub use entry::Kind;
 pub use error::{Failure, Op};
 pub use event::{Done, Event, Progress};
 pub use job::{CopyJob, Target};
+pub use manifest::{BadLine, ManifestLine, manifest_kind, read_manifest};
 pub use method::Method;
 pub use options::{Attributes, Backend, DataOptions, Existing, Preserve, Reflink, Sparse, ZeroCopy};
 pub use plan::{Declined, Storage, ZeroCopyRequest, should_use_zero_copy};

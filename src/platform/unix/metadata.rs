@@ -1,13 +1,17 @@
 //! Metadata by descriptor, and its translation from and to the system's structures.
 
 use std::{
-    ffi::{CStr, CString, OsStr},
+    ffi::{CStr, CString, OsStr, OsString},
     fs::File,
     io,
     os::{
         fd::{AsFd, BorrowedFd},
-        unix::{ffi::OsStrExt, fs::FileExt},
+        unix::{
+            ffi::{OsStrExt, OsStringExt},
+            fs::FileExt,
+        },
     },
+    path::PathBuf,
     time::Duration,
 };
 
@@ -173,6 +177,11 @@ pub(crate) fn to_os(name: &CStr) -> &OsStr {
 /// A name as this platform's functions take it.
 pub(crate) fn to_name(name: &OsStr) -> io::Result<CString> {
     Ok(CString::new(name.as_bytes())?)
+}
+
+/// A path that came from a file, as bytes.
+pub(crate) fn path_of_bytes(bytes: Vec<u8>) -> Option<PathBuf> {
+    Some(OsString::from_vec(bytes).into())
 }
 
 /// How many more files this process may open, as far as it can tell.

@@ -15,7 +15,7 @@ pub(crate) use data::*;
 pub(crate) use dir::*;
 pub(crate) use errors::*;
 pub(crate) use metadata::*;
-pub(crate) use sys::to_os;
+pub(crate) use sys::{path_of_bytes, to_os};
 
 use crate::method::Method;
 

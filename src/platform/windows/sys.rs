@@ -33,6 +33,11 @@ pub(crate) fn to_os(name: &CStr) -> &OsStr {
     unsafe { OsStr::from_encoded_bytes_unchecked(name.to_bytes()) }
 }
 
+/// A path that came from a file, as bytes; here only text is one.
+pub(crate) fn path_of_bytes(bytes: Vec<u8>) -> Option<PathBuf> {
+    String::from_utf8(bytes).ok().map(PathBuf::from)
+}
+
 /// Which file a handle is open on, and how many names that has.
 pub(super) fn identity(file: &File) -> io::Result<(FileId, u64)> {
     let mut about = BY_HANDLE_FILE_INFORMATION::default();
