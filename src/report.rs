@@ -135,6 +135,8 @@ pub enum Loss {
     Special,
     /// Hard links, where a second copy was made instead.
     HardLink,
+    /// The tidiness of the destination: what a run that was cut off has left there could not be removed.
+    Leftover,
 }
 
 impl Loss {
@@ -150,6 +152,7 @@ impl Loss {
             Loss::Times => "times",
             Loss::Special => "special",
             Loss::HardLink => "hard_link",
+            Loss::Leftover => "leftover",
         }
     }
 
@@ -165,6 +168,7 @@ impl Loss {
             Loss::Times => "times not kept",
             Loss::Special => "special file left out",
             Loss::HardLink => "second copy made instead of a hard link",
+            Loss::Leftover => "leftovers of a run that was cut off could not be removed",
         }
     }
 }

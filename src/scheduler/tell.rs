@@ -2,6 +2,7 @@
 
 use std::{
     ffi::CStr,
+    path::PathBuf,
     sync::{Arc, atomic::Ordering},
     time::{Duration, Instant},
 };
@@ -160,12 +161,16 @@ impl Worker {
 
     /// Note that something could not be kept.
     pub(crate) fn warn(&mut self, loss: Loss, node: &Node, name: &CStr, cause: &str) {
+        self.warn_of(loss, || node.place.target_path(name), cause);
+    }
+
+    /// The same of a path that belongs to no entry.
+    pub(crate) fn warn_of(&mut self, loss: Loss, path: impl FnOnce() -> PathBuf, cause: &str) {
         if let Some(known) = self.outcomes.warnings.iter_mut().find(|warning| warning.loss == loss) {
             known.count += 1;
             return;
         }
-        let path = node.place.target_path(name);
-        self.outcomes.warnings.push(Warning { loss, path, cause: cause.to_owned(), count: 1 });
+        self.outcomes.warnings.push(Warning { loss, path: path(), cause: cause.to_owned(), count: 1 });
     }
 }
 

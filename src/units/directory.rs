@@ -22,6 +22,7 @@ use crate::{
     options::Attributes,
     plan::Pair,
     platform::{self, DEFAULT_ACL, Dir, Handle, Names},
+    report::Loss,
     scheduler::{Batch, Unit, Worker, caught},
     transfer::Watch,
 };
@@ -145,7 +146,7 @@ impl Worker {
             return;
         }
         if let Err(error) = stage::sweep(target, &mut self.listing, &context.cancel) {
-            tracing::debug!(path = %path.display(), %error, "leftovers not removed");
+            self.warn_of(Loss::Leftover, || path.to_owned(), &error.to_string());
         }
     }
 

@@ -17,6 +17,7 @@ mod events;
 mod failures;
 mod interrupted;
 mod killed;
+mod matrix;
 mod metadata;
 mod mounts;
 mod platform_probes;
