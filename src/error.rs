@@ -53,6 +53,10 @@ pub enum Op {
     Remove,
     /// Putting an entry in the place of what is there already.
     Replace,
+    /// Reading back what was copied, and comparing it with what was to be.
+    Verify,
+    /// Making what was written durable.
+    Sync,
     /// Copying an entry as a whole: what the kernel does in one call, and what Orbit itself refuses.
     Copy,
     /// Trying what two places can do.
@@ -86,6 +90,8 @@ impl Op {
             Op::Rename => "rename",
             Op::Remove => "remove",
             Op::Replace => "replace",
+            Op::Verify => "verify",
+            Op::Sync => "make durable",
             Op::Copy => "copy",
             Op::Probe => "probe",
         }
@@ -134,6 +140,12 @@ impl Failure {
     #[must_use]
     pub fn errno(&self) -> Option<i32> {
         self.source.raw_os_error()
+    }
+
+    /// Whether the copy's content turned out not to be what was copied.
+    #[must_use]
+    pub fn is_mismatch(&self) -> bool {
+        self.op == Op::Verify && self.source.kind() == io::ErrorKind::InvalidData
     }
 
     /// A copy for the event stream; `io::Error` itself cannot be cloned.

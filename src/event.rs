@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use crate::{
+    digest::Digest,
     entry::Kind,
     error::Failure,
     report::{Totals, Warning},
@@ -42,6 +43,9 @@ pub enum Event {
         done: Done,
         /// Bytes of content put in place.
         bytes: u64,
+        /// The digest of a file's content, where it was verified by one, or where every file's is
+        /// wanted (see [`CopyJob::digest_all`](crate::CopyJob::digest_all)).
+        digest: Option<Digest>,
     },
     /// An entry failed; the rest goes on. A directory may fail twice: in its listing and in the end.
     Failed(Failure),

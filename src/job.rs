@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::options::{DataOptions, Existing, Preserve};
+use crate::options::{DataOptions, Existing, Preserve, Verify};
 
 /// Where the copies go.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -12,6 +12,16 @@ pub enum Target {
     Exact(PathBuf),
     /// An existing directory that every source is copied into, under its own base name.
     Within(PathBuf),
+}
+
+impl Target {
+    /// The path that was given.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        match self {
+            Target::Exact(path) | Target::Within(path) => path,
+        }
+    }
 }
 
 /// What to copy, where to, and how; given to [`Engine::start`](crate::Engine::start).
@@ -28,6 +38,8 @@ pub struct CopyJob {
     pub(crate) existing: Existing,
     pub(crate) preserve: Preserve,
     pub(crate) data: DataOptions,
+    pub(crate) verify: Verify,
+    pub(crate) digest_all: bool,
     pub(crate) jobs: Option<usize>,
     pub(crate) entry_events: bool,
 }
@@ -56,9 +68,17 @@ impl CopyJob {
             existing: Existing::default(),
             preserve: Preserve::default(),
             data: DataOptions::default(),
+            verify: Verify::default(),
+            digest_all: false,
             jobs: None,
             entry_events: true,
         }
+    }
+
+    /// Where the copies go.
+    #[must_use]
+    pub fn target(&self) -> &Target {
+        &self.target
     }
 
     /// What to do with entries the destination already has; [`Existing::Update`] by default.
@@ -77,6 +97,20 @@ impl CopyJob {
     #[must_use]
     pub fn data(self, data: DataOptions) -> Self {
         CopyJob { data, ..self }
+    }
+
+    /// How the copies are checked; [`Verify::Size`] by default.
+    #[must_use]
+    pub fn verify(self, verify: Verify) -> Self {
+        CopyJob { verify, ..self }
+    }
+
+    /// Whether every regular file that is in the copy afterwards has its digest in its event, also those
+    /// that are unchanged or linked, which are read for it; only with a [`Verify`] that takes digests.
+    /// Otherwise, and by default, those alone that were copied.
+    #[must_use]
+    pub fn digest_all(self, digest_all: bool) -> Self {
+        CopyJob { digest_all, ..self }
     }
 
     /// At most this many workers for this run (at least 1); the engine's limit by default.

@@ -59,7 +59,7 @@ pub use event::{Done, Event, Progress};
 pub use job::{CopyJob, Target};
 pub use manifest::{BadLine, ManifestLine, manifest_kind, read_manifest};
 pub use method::Method;
-pub use options::{Attributes, Backend, DataOptions, Existing, Preserve, Reflink, Sparse, ZeroCopy};
+pub use options::{Attributes, Backend, DataOptions, Existing, Preserve, Reflink, Sparse, Verify, ZeroCopy};
 pub use plan::{Declined, Storage, ZeroCopyRequest, should_use_zero_copy};
 pub use report::{Jobs, JobsStep, Loss, Moved, Report, Totals, Warning};
 

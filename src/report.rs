@@ -37,6 +37,12 @@ pub struct Totals {
     pub changed_while_copied: u64,
     /// Entries that failed; a directory that failed twice is one.
     pub failed: u64,
+    /// Files whose content was compared with its source's by digest.
+    pub files_verified: u64,
+    /// Their bytes.
+    pub bytes_verified: u64,
+    /// Files whose copy was not what was copied; each is a failure too.
+    pub mismatches: u64,
     /// Bytes of file content put in place, shared blocks included.
     pub bytes_copied: u64,
     /// Bytes of holes that were passed over, which are holes in the copy too.
@@ -84,6 +90,9 @@ impl Totals {
             skipped,
             changed_while_copied,
             failed,
+            files_verified,
+            bytes_verified,
+            mismatches,
             bytes_copied,
             bytes_in_holes,
             bytes_found,
@@ -100,6 +109,9 @@ impl Totals {
         self.skipped += skipped;
         self.changed_while_copied += changed_while_copied;
         self.failed += failed;
+        self.files_verified += files_verified;
+        self.bytes_verified += bytes_verified;
+        self.mismatches += mismatches;
         self.bytes_copied += bytes_copied;
         self.bytes_in_holes += bytes_in_holes;
         self.bytes_found += bytes_found;
@@ -137,6 +149,8 @@ pub enum Loss {
     HardLink,
     /// The tidiness of the destination: what a run that was cut off has left there could not be removed.
     Leftover,
+    /// Reading the copy from its device: it was read from memory instead.
+    Media,
 }
 
 impl Loss {
@@ -153,6 +167,7 @@ impl Loss {
             Loss::Special => "special",
             Loss::HardLink => "hard_link",
             Loss::Leftover => "leftover",
+            Loss::Media => "media",
         }
     }
 
@@ -169,6 +184,7 @@ impl Loss {
             Loss::Special => "special file left out",
             Loss::HardLink => "second copy made instead of a hard link",
             Loss::Leftover => "leftovers of a run that was cut off could not be removed",
+            Loss::Media => "verified from memory, as this filesystem cannot be read past it",
         }
     }
 }

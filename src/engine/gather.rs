@@ -189,6 +189,6 @@ impl Gather {
 }
 
 fn entry_event(record: &Record) -> Event {
-    let Record { place, name, kind, done, bytes } = record;
-    Event::Entry { path: place.target_path(name), kind: *kind, done: *done, bytes: *bytes }
+    let Record { place, name, kind, done, bytes, digest } = record;
+    Event::Entry { path: place.target_path(name), kind: *kind, done: *done, bytes: *bytes, digest: *digest }
 }

@@ -3,7 +3,9 @@
 mod data;
 mod existing;
 mod preserve;
+mod verify;
 
 pub use data::{Backend, DataOptions, Reflink, Sparse, ZeroCopy};
 pub use existing::Existing;
 pub use preserve::{Attributes, Preserve};
+pub use verify::Verify;

@@ -29,6 +29,10 @@ pub(crate) fn set_direct(_: &File, _: bool) -> io::Result<()> {
     unknown()
 }
 
+pub(crate) fn drop_cached(_: &File) -> io::Result<()> {
+    unknown()
+}
+
 pub(crate) fn is_cached(_: &File, _: u64) -> bool {
     false
 }

@@ -8,6 +8,7 @@ use std::{
 };
 
 use crate::{
+    digest::Digest,
     entry::Kind,
     error::Failure,
     event::Done,
@@ -55,6 +56,7 @@ pub(crate) struct Record {
     pub(crate) kind: Kind,
     pub(crate) done: Done,
     pub(crate) bytes: u64,
+    pub(crate) digest: Option<Digest>,
 }
 
 impl Current {

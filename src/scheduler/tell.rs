@@ -133,8 +133,9 @@ impl Worker {
             Done::Corrected => totals.metadata_corrected += 1,
             Done::Skipped => totals.skipped += 1,
         }
+        let digest = self.digest.take();
         if self.context.records_wanted.load(Ordering::Relaxed) {
-            let record = Record { place: place.clone(), name: name.into(), kind, done, bytes };
+            let record = Record { place: place.clone(), name: name.into(), kind, done, bytes, digest };
             self.outcomes.records.push(record);
         }
     }
@@ -177,6 +178,12 @@ impl Worker {
 impl Watch for Worker {
     fn is_cancelled(&self) -> bool {
         self.context.cancel.is_cancelled()
+    }
+
+    fn saw(&mut self, at: u64, bytes: &[u8]) {
+        if let Some(passing) = &mut self.passing {
+            passing.saw(at, bytes);
+        }
     }
 
     fn advanced(&mut self, method: Method, bytes: u64) {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::{
     entry::FileId,
     platform::Names,
-    units::{Node, Parked, Wide},
+    units::{HashOf, Node, Parked, Wide},
 };
 
 /// A piece of work.
@@ -23,6 +23,8 @@ pub(crate) enum Unit {
     Late(LateNames),
     /// Copy this range of a large file.
     Range(RangeOf),
+    /// Hash what is there of one side of a large file.
+    Hash(HashOf),
 }
 
 /// Entries of one directory.
@@ -89,7 +91,7 @@ impl RangeOf {
     /// Give away the second half.
     pub(crate) fn split(&mut self) -> Option<RangeOf> {
         let left = self.end - self.at;
-        if left < Self::SPLIT_MIN * 2 || self.file.is_by_ring() {
+        if left < Self::SPLIT_MIN * 2 || self.file.is_in_order() {
             return None;
         }
         let middle = (self.at + left / 2).next_multiple_of(Self::ALIGNMENT);
@@ -104,7 +106,7 @@ impl Unit {
     /// Give away half of it, where it can be divided.
     pub(crate) fn split(&mut self) -> Option<Unit> {
         match self {
-            Unit::Source(_) | Unit::List(_) | Unit::Heir(..) => None,
+            Unit::Source(_) | Unit::List(_) | Unit::Heir(..) | Unit::Hash(_) => None,
             Unit::Batch(batch) => batch.split().map(Unit::Batch),
             Unit::Late(late) => late.split().map(Unit::Late),
             Unit::Range(range) => range.split().map(Unit::Range),

@@ -12,11 +12,12 @@ use std::{
 use super::{Batch, Context, LateNames, Outcomes, Unit};
 use crate::{
     backend::Ring,
+    digest::Digest,
     error::{Fault, Op},
     method::Method,
     platform,
     transfer::{Scratch, Watch},
-    units::{LinkCache, Node, Parked},
+    units::{Hashed, LinkCache, Node, Parked, Passing},
 };
 
 /// A worker: does units, keeps what it discovers on its own stack, and gives half of that away
@@ -44,6 +45,10 @@ pub(crate) struct Worker {
     pub(super) look_after: u32,
     pub(super) looked: Instant,
     pub(super) moved_of_file: [u64; Method::ALL.len()],
+    /// The digest of the file that is being copied, from the bytes that pass through the buffer.
+    pub(crate) passing: Option<Passing>,
+    /// The digest of the entry that is recorded next.
+    pub(crate) digest: Option<Digest>,
 }
 
 impl Worker {
@@ -78,6 +83,8 @@ impl Worker {
             look_after: 1,
             looked: now,
             moved_of_file: [0; Method::ALL.len()],
+            passing: None,
+            digest: None,
         };
         if let Err(panic) = catch_unwind(AssertUnwindSafe(|| worker.work())) {
             // Outside of any entry: whatever it was, the run must not wait for this worker.
@@ -143,6 +150,16 @@ impl Worker {
                     Err(panic) => file.failed(panic),
                 }
                 self.end_range(file);
+            }
+            Unit::Hash(unit) => {
+                let file = unit.file.clone();
+                match caught(|| Ok(self.hash(unit))) {
+                    Ok(Hashed::Rest(rest)) => return self.push(Unit::Hash(rest)),
+                    Ok(Hashed::Waits) => return,
+                    Ok(Hashed::Whole) => {}
+                    Err(panic) => file.failed(panic),
+                }
+                self.end_part(file);
             }
         }
     }
@@ -224,8 +241,10 @@ impl Worker {
 
     /// Drop a unit of a cancelled run; only large files leave something to clean up.
     fn abandon(&mut self, unit: Unit) {
-        if let Unit::Range(range) = unit {
-            self.end_range(range.file);
+        match unit {
+            Unit::Range(range) => self.end_range(range.file),
+            Unit::Hash(hash) => self.end_part(hash.file),
+            _ => {}
         }
     }
 

@@ -45,6 +45,7 @@ pub(crate) fn copy_buffered(
             Err(error) => return Err(Fault::new(Op::Read, error)),
         };
         let length = chunk.len() as u64;
+        watch.saw(*at, chunk);
         let written = write(files.destination, chunk, *at, zeros).during(Op::Write)?;
         *at += length;
         watch.advanced(Method::Buffered, written);
@@ -95,6 +96,7 @@ pub(crate) fn copy_unsized(
             let size = platform::meta(files.source).during(Op::Stat)?.size;
             end = if size == 0 { u64::MAX } else { size };
         }
+        watch.saw(at, &buffer[..bytes]);
         platform::write_all_at(files.destination, &buffer[..bytes], at).during(Op::Write)?;
         at += bytes as u64;
         watch.advanced(Method::Buffered, bytes as u64);

@@ -45,6 +45,8 @@ pub(crate) trait Watch {
     fn advanced(&mut self, method: Method, bytes: u64);
     /// `bytes` more are a hole, in the copy as well.
     fn passed_over(&mut self, bytes: u64);
+    /// These bytes of the source, which lie at `at`, were read on their way to the copy.
+    fn saw(&mut self, at: u64, bytes: &[u8]);
 }
 
 /// Buffers that a worker keeps from one file to the next.
@@ -59,11 +61,21 @@ impl Scratch {
     ///
     /// Measured: larger buffers fall out of the processor's cache; 4 MiB is five times slower.
     const BUFFER: usize = 256 * 1024;
+    /// No device wants more than that.
+    const BLOCK: usize = 4096;
 
     /// These buffers, made first where a worker has none yet.
     pub(crate) fn ready(mut self) -> Scratch {
         self.buffer.resize(Self::BUFFER, 0);
         self
+    }
+
+    /// The part of the buffer that begins at the boundary of a block and consists of whole blocks, as
+    /// direct I/O wants it (open(2)).
+    pub(crate) fn aligned(&mut self) -> &mut [u8] {
+        let address = self.buffer.as_ptr().addr();
+        let skew = address.next_multiple_of(Self::BLOCK) - address;
+        &mut self.buffer[skew..skew + Self::BUFFER - Self::BLOCK]
     }
 }
 

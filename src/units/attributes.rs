@@ -201,6 +201,7 @@ impl Worker {
         }
         node.vouch(node.place.target_name(name), found)?;
         let done = if is_corrected { Done::Corrected } else { Done::Unchanged };
+        self.digest_there(at, meta.kind)?;
         self.record(&node.place, name, meta.kind, done, 0);
         Ok(First::Copied(found.id))
     }

@@ -25,7 +25,7 @@ pub(super) const ASK_MIN: u64 = 64 * 1024;
 
 /// From this size on, a file's blocks are reserved before it is written: one call against the
 /// bookkeeping of every page (measured on ext4: 6 % of the time of a mixed tree).
-const RESERVE_MIN: u64 = 1 << 20;
+pub(super) const RESERVE_MIN: u64 = 1 << 20;
 
 /// A file of the copy that is being filled.
 #[derive(Debug)]
@@ -69,6 +69,7 @@ impl Worker {
         let files = Files { source: &filling.source, destination: &filling.staged.file };
         let size = filling.meta.size;
         self.take_moved();
+        self.begin_passing();
         if size == 0 {
             return self
                 .with_scratch(|worker, scratch| copy_unsized(files, &mut scratch.buffer, worker))
@@ -90,6 +91,7 @@ impl Worker {
         }
         filling.seeks_data = self.seeks_data(files.source, &filling.meta);
         if size >= PARALLEL_MIN && at == 0 {
+            self.passing = None; // of ranges, which pass in any order
             return Ok(Filled::InRanges);
         }
         let transfer = Transfer { files, ladder, pair: &node.pair, zeros: self.zeros() };
@@ -174,19 +176,26 @@ impl Worker {
         while let Some((data, hole)) =
             platform::next_data(transfer.files.source, *at, end).during(Op::Read)?
         {
-            self.passed_over(data - *at);
+            self.pass_over(*at, data);
             *at = data;
             self.with_scratch(|worker, scratch| copy_direct(transfer, at, hole, scratch, worker))?;
             if *at < hole {
                 return Ok(()); // the source ended before
             }
         }
-        self.passed_over(end - *at);
+        self.pass_over(*at, end);
         *at = end;
         Ok(())
     }
 
-    fn with_scratch<T>(&mut self, work: impl FnOnce(&mut Worker, &mut Scratch) -> T) -> T {
+    fn pass_over(&mut self, at: u64, end: u64) {
+        self.passed_over(end - at);
+        if let Some(passing) = &mut self.passing {
+            passing.saw_hole(at, end);
+        }
+    }
+
+    pub(super) fn with_scratch<T>(&mut self, work: impl FnOnce(&mut Worker, &mut Scratch) -> T) -> T {
         let mut scratch = std::mem::take(&mut self.scratch).ready();
         let done = work(self, &mut scratch);
         self.scratch = scratch;

@@ -237,6 +237,7 @@ impl Worker {
         let mut work_name = None;
         if let Some(found) = &found {
             if found.id == target.id {
+                self.digest_there(at, meta.kind)?;
                 self.record(&node.place, name, meta.kind, Done::Unchanged, 0);
                 return Ok(());
             }
@@ -282,6 +283,7 @@ impl Worker {
             }
             named?;
         }
+        self.digest_there(at, meta.kind)?;
         self.record(&node.place, name, meta.kind, Done::Linked, 0);
         Ok(())
     }

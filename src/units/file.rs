@@ -5,18 +5,19 @@ use std::{ffi::CStr, fs::File, time::UNIX_EPOCH};
 use super::{
     Node,
     attributes::{LEAST, UNFINISHED_BEFORE},
-    content::{ASK_MIN, Filled, Filling},
+    content::{ASK_MIN, Filled, Filling, RESERVE_MIN},
     entry::{First, Handled, Item},
     node::Dirs,
     stage::{Appearance, Staged},
     subject::Subject,
+    verify::Digests,
 };
 use crate::{
     entry::{FileId, Kind, Meta},
     error::{During, Fault, Op},
     event::Done,
     method::Method,
-    options::{Attributes, Sparse},
+    options::{Attributes, Sparse, Verify},
     plan::{self, Action, decide, looks_same},
     platform::{self, Handle},
     scheduler::{Worker, caught},
@@ -148,7 +149,7 @@ impl Worker {
                     group,
                 };
                 let moved = self.take_moved();
-                return self.finish(at, &filling, Filled::Whole, moved);
+                return self.finish(at, &filling, Filled::Whole, moved, None);
             }
             ladder = ladder.without(method);
         }
@@ -190,7 +191,7 @@ impl Worker {
             return Ok(First::Underway);
         }
         let moved = self.take_moved();
-        self.finish(at, &filling, filled, moved)
+        self.finish(at, &filling, filled, moved, None)
     }
 
     /// How an entry of the copy comes into being, where there is `found` or nothing.
@@ -223,17 +224,19 @@ impl Worker {
         }
     }
 
-    /// The content is in place: see whether the source stood still, and give the copy the rest.
+    /// The content is in place: see whether it is right and the source stood still, and give the copy the
+    /// rest.
     pub(super) fn finish(
         &mut self,
         at: Item<'_>,
         filling: &Filling,
         filled: Filled,
         moved: [u64; Method::ALL.len()],
+        digests: Option<Digests>,
     ) -> Result<First, Fault> {
         let Item { node, dirs, name } = at;
         let target_name = node.place.target_name(name);
-        match caught(|| self.finish_attributes(at, filling, filled)) {
+        match caught(|| self.finish_attributes(at, filling, filled, digests)) {
             Ok((has_changed, id)) => {
                 self.count_file(&moved, filling.declined);
                 let bytes = moved.iter().sum();
@@ -254,13 +257,24 @@ impl Worker {
         at: Item<'_>,
         filling: &Filling,
         filled: Filled,
+        digests: Option<Digests>,
     ) -> Result<(bool, Option<FileId>), Fault> {
         let Item { node, dirs, name } = at;
         let Filling { source, staged, meta, mode, appearance, .. } = filling;
+        // Before the source is looked at again: what changes until then is a change, and no mismatch.
+        let digests = if digests.is_some() { digests } else { self.digests(at, filling)? };
         // Files of sysfs say 4096 bytes whatever they hold, and have no blocks; where there are
         // blocks, an early end is a change even if a server has not told of it yet.
         let ended_early = filled == Filled::Short && meta.allocated > 0;
         let has_changed = ended_early || meta.content_differs(&platform::meta(source).during(Op::Stat)?);
+        match digests {
+            _ if has_changed => {}
+            Some(digests) => self.compare_digests(digests, meta.size)?,
+            None if self.context.job.verify == Verify::Size && meta.size >= RESERVE_MIN => {
+                self.compare_sizes(&staged.file, meta.size)?;
+            }
+            None => {}
+        }
         if node.pair.storage == plan::Storage::Remote {
             // Some servers report a full disk only now (close(2)), and the times say that all is well.
             // A second descriptor's close flushes as well, and leaves the first for what follows.

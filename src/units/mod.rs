@@ -2,6 +2,7 @@
 
 mod acl;
 mod attributes;
+mod behind;
 mod clock;
 mod content;
 mod descriptors;
@@ -20,10 +21,12 @@ mod special;
 mod stage;
 mod subject;
 mod symlink;
+mod verify;
 mod whole;
 mod wide;
 mod xattrs;
 
+pub(crate) use behind::{HashOf, Hashed};
 pub(crate) use descriptors::Descriptors;
 pub(crate) use links::{LinkCache, LinkGroups, Parked};
 pub(crate) use made::MadeWithin;
@@ -32,4 +35,5 @@ pub(crate) use place::Place;
 pub(crate) use shared::SharedFiles;
 pub(crate) use source::Namesakes;
 pub(crate) use stage::TemporaryNames;
+pub(crate) use verify::Passing;
 pub(crate) use wide::Wide;

@@ -11,6 +11,7 @@ use std::{
 
 use super::{
     Node,
+    behind::Behind,
     content::{Filled, Filling},
     entry::Item,
     node::Dirs,
@@ -30,7 +31,7 @@ use crate::{
 pub(crate) struct Wide {
     pub(super) node: Arc<Node>,
     dirs: Arc<Dirs>,
-    name: CString,
+    pub(super) name: CString,
     ladder: Ladder,
     ranges: AtomicUsize,
     /// Where the source turned out to end.
@@ -44,6 +45,8 @@ pub(crate) struct Wide {
     began: Instant,
     /// Whether it had to wait for a worker meanwhile.
     was_left: AtomicBool,
+    /// The digests of both sides, where they are wanted; then the file is copied in order.
+    pub(super) behind: Option<Behind>,
     pub(super) filling: Filling,
 }
 
@@ -62,6 +65,16 @@ impl Wide {
     /// Whether a ring copies it, which has enough in flight without a second worker.
     pub(crate) fn is_by_ring(&self) -> bool {
         self.by_ring.load(Ordering::Relaxed)
+    }
+
+    /// Whether one worker copies it, from its beginning to its end.
+    pub(crate) fn is_in_order(&self) -> bool {
+        self.is_by_ring() || self.behind.is_some()
+    }
+
+    /// Where its source ends, as far as that is known.
+    pub(super) fn end(&self) -> u64 {
+        self.end.load(Ordering::Relaxed)
     }
 
     /// The other methods do what is left.
@@ -117,13 +130,17 @@ impl Worker {
             node.pair.trial.withdraw(route);
             return Err(self.discard(&dirs, target_name, &filling, fault));
         }
+        let verify = self.context.job.verify;
+        let behind = verify.digest().map(|kind| Behind::new(verify, kind));
         let file = Arc::new(Wide {
             node: node.hold(),
             dirs,
             name: name.to_owned(),
             // It moves the file position, which all workers share.
             ladder: ladder.without(Method::Sendfile),
-            ranges: AtomicUsize::new(1),
+            // Each side that is hashed is one more part.
+            ranges: AtomicUsize::new(if behind.is_some() { 3 } else { 1 }),
+            behind,
             end: AtomicU64::new(size),
             moved: Default::default(),
             has_failed: AtomicBool::new(false),
@@ -160,6 +177,7 @@ impl Worker {
                 file.end.fetch_min(range.at, Ordering::Relaxed); // the source ends here
                 range.end = range.at;
             }
+            self.offer_hashing(&file, range.at);
         }
         for (total, moved) in file.moved.iter().zip(self.take_moved()) {
             total.fetch_add(moved, Ordering::Relaxed);
@@ -180,11 +198,17 @@ impl Worker {
         self.copy_span(transfer, *seeks_data, at, end)
     }
 
-    /// A range is done with; the last one finishes the file.
+    /// A range is done with.
     pub(crate) fn end_range(&mut self, file: Arc<Wide>) {
         if self.is_cancelled() {
             file.failed(Fault::new(Op::Copy, cancelled()));
         }
+        self.hash_the_rest(&file);
+        self.end_part(file);
+    }
+
+    /// A part of a file is done with: a range, or the digest of a side; the last one finishes the file.
+    pub(crate) fn end_part(&mut self, file: Arc<Wide>) {
         if file.ranges.fetch_sub(1, Ordering::AcqRel) != 1 {
             return;
         }
@@ -201,6 +225,7 @@ impl Worker {
         let fault = file.fault.lock().unwrap_or_else(PoisonError::into_inner).take();
         let end = file.end.load(Ordering::Relaxed);
         let filled = if end < filling.meta.size { Filled::Short } else { Filled::Whole };
+        let fault = fault.or_else(|| Self::back_to_memory(file).err());
         let fault = match fault {
             None if filled == Filled::Short => {
                 platform::set_size(&filling.staged.file, end).during(Op::Write).err()
@@ -211,7 +236,10 @@ impl Worker {
         file.conclude_trial(&moved, fault.is_none() && filled == Filled::Whole);
         let first = match fault {
             Some(fault) => Err(self.discard(dirs, node.place.target_name(name), filling, fault)),
-            None => self.finish(Item { node, dirs, name }, filling, filled, moved),
+            None => {
+                let digests = file.behind.as_ref().and_then(Behind::digests);
+                self.finish(Item { node, dirs, name }, filling, filled, moved, digests)
+            }
         };
         let done = match filling.group {
             Some(group) => self.conclude(node, name, group, first),

@@ -13,6 +13,7 @@ mod fidelity;
 mod inject;
 mod interrupts;
 mod library;
+mod manifest;
 mod property;
 mod race;
 mod shapes;

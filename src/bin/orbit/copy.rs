@@ -1,6 +1,9 @@
 //! The main job: run a copy, tell its failures as they come, and account for it in the end.
 
-use std::io::{self, Write};
+use std::{
+    io::{self, Write},
+    path::PathBuf,
+};
 
 use anyhow::Context;
 use futures::StreamExt;
@@ -12,6 +15,7 @@ use super::{
     args::{Backend, CopyArgs},
     explain::explanation,
     json,
+    manifest::Manifest,
     output::{failure_line, ring_line, summary, warning_line},
     progress::{Display, Lines},
     system::Interrupts,
@@ -24,6 +28,9 @@ pub(crate) async fn run(args: &CopyArgs, job: CopyJob, lines: Lines) -> anyhow::
         Some(jobs) => Engine::builder().jobs(jobs.into()).build()?,
         None => Engine::new()?,
     };
+    let root = job.target().path().to_owned();
+    let begin = |path: &PathBuf| Manifest::begin(path, &root);
+    let mut manifest = args.checks.manifest.as_ref().map(begin).transpose()?;
     let mut run = engine.start(job);
     let progress = run.progress();
     let mut display = args.shows_progress().then(|| Display::new(&lines));
@@ -33,6 +40,11 @@ pub(crate) async fn run(args: &CopyArgs, job: CopyJob, lines: Lines) -> anyhow::
         tokio::select! {
             event = run.next() => match event {
                 Some(Event::Failed(failure)) => lines.print(&failure_line(&failure)),
+                Some(Event::Entry { path, digest: Some(digest), .. }) => {
+                    if let Some(manifest) = &mut manifest {
+                        manifest.add(&path, digest)?;
+                    }
+                }
                 Some(_) => {}
                 None => break,
             },
@@ -53,6 +65,9 @@ pub(crate) async fn run(args: &CopyArgs, job: CopyJob, lines: Lines) -> anyhow::
         display.clear();
     }
     let report = run.finish().await?;
+    if let Some(manifest) = manifest.filter(|_| !report.cancelled) {
+        manifest.finish()?;
+    }
     account(args, &report, &lines)?;
     Ok(match &report {
         report if report.cancelled => INTERRUPTED,

@@ -89,9 +89,8 @@ fn job(args: &CopyArgs, places: Places, is_directory: bool) -> Result<CopyJob, c
             return Err(refusal(ErrorKind::ValueValidation, why));
         }
     };
-    // Failures are all that is read of the events.
-    let job =
-        job.existing(existing(args.existing)).preserve(preserve(args)).data(data(args)).entry_events(false);
+    let job = job.existing(existing(args.existing)).preserve(preserve(args)).data(data(args));
+    let job = args.checks.apply(job).entry_events(args.wants_entries());
     Ok(match args.jobs {
         Some(jobs) => job.jobs(jobs.into()),
         None => job,

@@ -6,6 +6,7 @@ mod copy;
 mod explain;
 mod job;
 mod json;
+mod manifest;
 mod output;
 mod progress;
 mod system;

@@ -65,6 +65,7 @@ pub(crate) fn summary(report: &Report, details: bool) -> String {
         text += &format!(" ({}/s)", BinaryBytes(rate as u64));
     }
     for (count, what) in [
+        (totals.files_verified, "verified"),
         (totals.unchanged, "unchanged"),
         (totals.metadata_corrected, "with metadata corrected"),
         (totals.skipped, "skipped"),

@@ -1,11 +1,13 @@
 //! Limits and signals of the process, which only the command may change.
 
-pub(crate) use imp::{Interrupts, prepare};
+pub(crate) use imp::{Interrupts, for_everybody, prepare};
 
 #[cfg(unix)]
 mod imp {
     use std::{
+        fs::Permissions,
         io,
+        os::unix::fs::PermissionsExt,
         sync::{Arc, atomic::AtomicBool},
     };
 
@@ -15,6 +17,7 @@ mod imp {
         sys::resource::{Resource, getrlimit, setrlimit},
     };
     use signal_hook::{consts, flag};
+    use tempfile::Builder;
     use tokio::signal::unix::{Signal, SignalKind, signal};
 
     /// Have as many files open as the system lets us, and turn signals about writing into errors.
@@ -30,6 +33,11 @@ mod imp {
         }
         // A handler that does nothing is as good as none: the write fails with EFBIG.
         let _ = flag::register(consts::SIGXFSZ, Arc::new(AtomicBool::new(false)));
+    }
+
+    /// Let files that `builder` makes be as open to others as the umask says.
+    pub(crate) fn for_everybody<'a, 'b>(builder: &'a mut Builder<'b, 'b>) -> &'a mut Builder<'b, 'b> {
+        builder.permissions(Permissions::from_mode(0o666))
     }
 
     /// Signals that ask the process to end.
@@ -82,8 +90,15 @@ mod imp {
 mod imp {
     use std::{io, process};
 
+    use tempfile::Builder;
+
     /// Nothing of the process needs preparing here.
     pub(crate) fn prepare() {}
+
+    /// Who may read a file is the directory's to say here.
+    pub(crate) fn for_everybody<'a, 'b>(builder: &'a mut Builder<'b, 'b>) -> &'a mut Builder<'b, 'b> {
+        builder
+    }
 
     /// Ctrl-C.
     pub(crate) struct Interrupts(());

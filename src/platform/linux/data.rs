@@ -8,7 +8,10 @@ use std::{
 
 use nix::{
     Error as Errno,
-    fcntl::{FallocateFlags, FcntlArg, OFlag, SpliceFFlags, copy_file_range, fallocate, fcntl, splice},
+    fcntl::{
+        FallocateFlags, FcntlArg, OFlag, PosixFadviseAdvice, SpliceFFlags, copy_file_range, fallocate, fcntl,
+        posix_fadvise, splice,
+    },
     sys::{
         sendfile::sendfile64,
         statfs::{BTRFS_SUPER_MAGIC, fstatfs},
@@ -154,6 +157,12 @@ pub(crate) fn set_direct(file: &File, direct: bool) -> io::Result<()> {
         retried(|| fcntl(file, FcntlArg::F_SETFL(flags | OFlag::O_DIRECT)))?;
     }
     Ok(())
+}
+
+/// Let go of what the page cache holds of a file (`POSIX_FADV_DONTNEED`, posix_fadvise(2)); what is not
+/// on its device yet stays.
+pub(crate) fn drop_cached(file: &File) -> io::Result<()> {
+    Ok(posix_fadvise(file, 0, 0, PosixFadviseAdvice::POSIX_FADV_DONTNEED)?)
 }
 
 /// The system's own copy of a whole file, which Linux does not have.

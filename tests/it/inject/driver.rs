@@ -9,7 +9,8 @@ use std::{
 };
 
 use orbit::{
-    Attributes, Backend, CopyJob, DataOptions, Engine, Existing, Preserve, Reflink, Report, Sparse, ZeroCopy,
+    Attributes, Backend, CopyJob, DataOptions, Engine, Existing, Preserve, Reflink, Report, Sparse, Verify,
+    ZeroCopy,
 };
 
 /// The variable that tells this program to be the driver: lines of `key=value`.
@@ -63,6 +64,7 @@ fn job(told: &str) -> CopyJob {
     let mut data = DataOptions::default();
     let mut preserve = Preserve::default();
     let mut existing = Existing::default();
+    let mut verify = Verify::default();
     let mut jobs = Some(1);
     for (key, value) in told.lines().map(|line| line.split_once('=').unwrap()) {
         match (key, value) {
@@ -76,6 +78,10 @@ fn job(told: &str) -> CopyJob {
             ("zero-copy", "force") => data = data.zero_copy(ZeroCopy::Force),
             ("zero-copy", "forbid") => data = data.zero_copy(ZeroCopy::Forbid),
             ("backend", "uring") => data = data.backend(Backend::Uring),
+            ("verify", "sha256") => verify = Verify::Sha256,
+            ("verify", "blake3") => verify = Verify::Blake3,
+            ("verify", "media") => verify = Verify::Media,
+            ("verify", "size") => verify = Verify::Size,
             ("sparse", "always") => data = data.sparse(Sparse::Always),
             ("sparse", "never") => data = data.sparse(Sparse::Never),
             ("existing", "replace") => existing = Existing::Replace,
@@ -88,7 +94,7 @@ fn job(told: &str) -> CopyJob {
         }
     }
     let job = CopyJob::new(Path::new(paths[0]), Path::new(paths[1]));
-    let job = job.data(data).preserve(preserve).existing(existing);
+    let job = job.data(data).preserve(preserve).existing(existing).verify(verify);
     match jobs {
         Some(jobs) => job.jobs(jobs),
         None => job,
@@ -113,6 +119,8 @@ fn summary(report: &Report) -> String {
         format!("total failed {}", totals.failed),
         format!("total peak_jobs {}", report.jobs.peak),
         format!("total job_steps {}", report.jobs.steps.len()),
+        format!("total files_verified {}", totals.files_verified),
+        format!("total mismatches {}", totals.mismatches),
         format!("total changed_while_copied {}", totals.changed_while_copied),
     ];
     for between in &report.between {

@@ -331,9 +331,12 @@ fn whatever_call_fails_with_whatever_error_nothing_is_lost_and_the_next_run_mend
     assert!(wrong.is_empty(), "{} of {}: {wrong:#?}", wrong.len(), results.len());
 }
 
+/// What came of the first, the middle and the last call.
+type Outcomes<'a> = [Option<&'a Result<Came, String>>; 3];
+
 /// Write the table of calls, errors and outcomes to where a reader finds it.
 fn write_table(results: &[(Case, Result<Came, String>)]) {
-    let mut rows: BTreeMap<(usize, &str, &str), [Option<&Result<Came, String>>; 3]> = BTreeMap::new();
+    let mut rows: BTreeMap<(usize, &str, &str), Outcomes<'_>> = BTreeMap::new();
     for (case, result) in results {
         let place = ["first", "middle", "last"].iter().position(|position| *position == case.position);
         rows.entry((case.way, case.call, case.errno)).or_default()[place.unwrap()] = Some(result);

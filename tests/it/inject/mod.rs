@@ -26,3 +26,4 @@ mod sendfile_splice;
 mod slow;
 mod threshold;
 mod uring;
+mod verify;

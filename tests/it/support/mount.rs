@@ -132,6 +132,13 @@ impl Mount {
     }
 }
 
+impl Mount {
+    /// The file that holds it, if any.
+    pub fn image(&self) -> Option<&Path> {
+        self.image.as_deref()
+    }
+}
+
 impl Drop for Mount {
     fn drop(&mut self) {
         let _ = may("umount", &["-l", self.path.to_str().unwrap_or_default()]);

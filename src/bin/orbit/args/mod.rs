@@ -1,10 +1,14 @@
 //! What can be said on the command line.
 
+mod verify;
+
 use std::{io::IsTerminal, path::PathBuf};
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use orbit::Attributes;
 use tracing_subscriber::filter::LevelFilter;
+
+pub(crate) use verify::VerifyArgs;
 
 const USAGE: &str = "orbit [OPTIONS] SRC... DST
        orbit [OPTIONS] -t DIR SRC...
@@ -111,6 +115,9 @@ pub(crate) struct CopyArgs {
     /// Holes: those of the source, every run of zeros, or none
     #[arg(long, value_enum, value_name = "WHEN", default_value_t)]
     pub(crate) sparse: Sparse,
+
+    #[command(flatten)]
+    pub(crate) checks: VerifyArgs,
 
     /// Show what is done; twice for each directory, three times for everything
     #[arg(short, long, action = ArgAction::Count, conflicts_with = "quiet")]
@@ -244,6 +251,11 @@ impl CopyArgs {
             2 => LevelFilter::DEBUG,
             _ => LevelFilter::TRACE,
         }
+    }
+
+    /// Whether what becomes of every entry is of interest, and not only failures.
+    pub(crate) fn wants_entries(&self) -> bool {
+        self.checks.manifest.is_some()
     }
 
     /// Whether to show progress.

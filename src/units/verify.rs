@@ -1,0 +1,206 @@
+//! Checking what was copied: digests of both sides, the copy's by reading it back.
+
+use std::{fs::File, io, path::PathBuf};
+
+use super::{content::Filling, entry::Item};
+use crate::{
+    digest::{Digest, DigestKind, Hasher},
+    entry::Kind,
+    error::{During, Fault, Op},
+    options::Verify,
+    platform,
+    report::Loss,
+    scheduler::Worker,
+    transfer::{Watch, cancelled},
+};
+
+/// The digests of a file and of its copy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Digests {
+    pub(super) source: Digest,
+    pub(super) copy: Digest,
+}
+
+/// The digest of a source in the making, from the bytes that pass through a buffer.
+#[derive(Debug)]
+pub(crate) struct Passing {
+    hasher: Hasher,
+    at: u64,
+}
+
+const ZEROS: [u8; 4096] = [0; 4096];
+
+impl Passing {
+    pub(super) fn new(kind: DigestKind) -> Passing {
+        Passing { hasher: Hasher::new(kind), at: 0 }
+    }
+
+    /// `bytes` passed, which lie at `at`; what does not follow on what passed before is of no use.
+    pub(crate) fn saw(&mut self, at: u64, bytes: &[u8]) {
+        if at == self.at {
+            self.hasher.update(bytes);
+            self.at += bytes.len() as u64;
+        }
+    }
+
+    /// A hole was passed over.
+    pub(super) fn saw_hole(&mut self, at: u64, end: u64) {
+        while at <= self.at && self.at < end {
+            let length = (end - self.at).min(ZEROS.len() as u64);
+            self.hasher.update(&ZEROS[..length as usize]);
+            self.at += length;
+        }
+    }
+
+    /// The digest, if all bytes up to `end` passed.
+    fn finish(self, end: u64) -> Option<Digest> {
+        (self.at == end).then(|| self.hasher.finish())
+    }
+}
+
+impl Worker {
+    /// Begin to take the digest of a source as its bytes pass, where one is wanted.
+    pub(super) fn begin_passing(&mut self) {
+        self.passing = self.context.job.verify.digest().map(Passing::new);
+    }
+
+    /// The digests of a file that is in place as a whole, where they are wanted.
+    pub(super) fn digests(&mut self, at: Item<'_>, filling: &Filling) -> Result<Option<Digests>, Fault> {
+        let Item { node, name, .. } = at;
+        let passing = self.passing.take();
+        let Some(kind) = self.context.job.verify.digest() else { return Ok(None) };
+        let Filling { source, staged, .. } = filling;
+        let end = platform::meta(&staged.file).during(Op::Stat)?.size;
+        let source = match passing.and_then(|passing| passing.finish(end)) {
+            Some(digest) => digest,
+            None => self.digest_of(source, kind, end)?,
+        };
+        let is_direct = self.leave_memory(&staged.file, || node.place.target_path(name))?;
+        let copy = self.digest_of(&staged.file, kind, end);
+        if is_direct {
+            platform::set_direct(&staged.file, false).during(Op::Verify)?;
+        }
+        Ok(Some(Digests { source, copy: copy? }))
+    }
+
+    /// Refuse a copy whose content is not that of its source.
+    pub(super) fn compare_digests(&mut self, digests: Digests, size: u64) -> Result<(), Fault> {
+        let Digests { source, copy } = digests;
+        if source != copy {
+            self.outcomes.totals.mismatches += 1;
+            let why = format!("its content is not what was copied: the source has {source}, the copy {copy}");
+            return Err(Fault::new(Op::Verify, io::Error::new(io::ErrorKind::InvalidData, why)));
+        }
+        self.outcomes.totals.files_verified += 1;
+        self.outcomes.totals.bytes_verified += size;
+        self.digest = Some(copy);
+        Ok(())
+    }
+
+    /// Refuse a copy that does not have the size of what was put in place.
+    pub(super) fn compare_sizes(&mut self, copy: &File, expected: u64) -> Result<(), Fault> {
+        let size = platform::meta(copy).during(Op::Stat)?.size;
+        if size == expected {
+            return Ok(());
+        }
+        self.outcomes.totals.mismatches += 1;
+        let why = format!("it has {size} bytes, where {expected} were copied");
+        Err(Fault::new(Op::Verify, io::Error::new(io::ErrorKind::InvalidData, why)))
+    }
+
+    /// Where the copy is to be read from its device: see to it that it is there, and nowhere else;
+    /// whether reads go past the page cache from now on.
+    pub(super) fn leave_memory(
+        &mut self,
+        copy: &File,
+        path: impl FnOnce() -> PathBuf,
+    ) -> Result<bool, Fault> {
+        if self.context.job.verify != Verify::Media {
+            return Ok(false);
+        }
+        copy.sync_data().during(Op::Sync)?;
+        let left = platform::drop_cached(copy).and_then(|()| platform::set_direct(copy, true));
+        if let Err(error) = &left {
+            self.warn_of(Loss::Media, path, &error.to_string());
+        }
+        Ok(left.is_ok())
+    }
+
+    /// The digest of the first `end` bytes of a file, or of fewer where it ends before.
+    pub(super) fn digest_of(&mut self, file: &File, kind: DigestKind, end: u64) -> Result<Digest, Fault> {
+        let mut hasher = Hasher::new(kind);
+        let mut at = 0;
+        while at < end && self.hash_some(file, &mut hasher, &mut at, end)? {}
+        Ok(hasher.finish())
+    }
+
+    /// Hash the next bytes at `at`; whether there were any.
+    pub(super) fn hash_some(
+        &mut self,
+        file: &File,
+        hasher: &mut Hasher,
+        at: &mut u64,
+        end: u64,
+    ) -> Result<bool, Fault> {
+        if self.is_cancelled() {
+            return Err(Fault::new(Op::Verify, cancelled()));
+        }
+        let bytes = self.with_scratch(|_, scratch| {
+            // Whole blocks also at the end of the file, which direct I/O wants.
+            let buffer = scratch.aligned();
+            let bytes = loop {
+                match platform::read_at(file, buffer, *at) {
+                    Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                    read => break read.during(Op::Verify)?,
+                }
+            };
+            let bytes = bytes.min(usize::try_from(end - *at).unwrap_or(usize::MAX));
+            hasher.update(&buffer[..bytes]);
+            Ok::<_, Fault>(bytes)
+        })?;
+        *at += bytes as u64;
+        Ok(bytes > 0)
+    }
+
+    /// Take the digest of an entry of the copy that was not copied, where every file's is wanted.
+    pub(super) fn digest_there(&mut self, at: Item<'_>, kind: Kind) -> Result<(), Fault> {
+        let wanted = self.context.job.digest_all && kind == Kind::File;
+        let Some(digest) = self.context.job.verify.digest().filter(|_| wanted) else { return Ok(()) };
+        let file = at.dirs.target.open_existing(at.node.place.target_name(at.name)).during(Op::Verify)?;
+        let meta = platform::meta(&file).during(Op::Stat)?;
+        if meta.kind == Kind::File {
+            self.digest = Some(self.digest_of(&file, digest, meta.size)?);
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(bytes: &[u8]) -> Digest {
+        let mut hasher = Hasher::new(DigestKind::Sha256);
+        hasher.update(bytes);
+        hasher.finish()
+    }
+
+    #[test]
+    fn what_passes_in_order_gives_the_digest_and_what_does_not_gives_none() {
+        let mut passing = Passing::new(DigestKind::Sha256);
+        passing.saw(0, b"abc");
+        passing.saw_hole(3, 10_003);
+        passing.saw(10_003, b"def");
+        let whole = [&b"abc"[..], &[0; 10_000], b"def"].concat();
+        assert_eq!(passing.finish(10_006), Some(of(&whole)));
+        for (moved_by_others, end) in [(0..3, 6), (3..6, 6)] {
+            let mut passing = Passing::new(DigestKind::Sha256);
+            for (at, bytes) in [(0, b"abc"), (3, b"def")] {
+                if !moved_by_others.contains(&at) {
+                    passing.saw(at, bytes);
+                }
+            }
+            assert_eq!(passing.finish(end), None);
+        }
+    }
+}

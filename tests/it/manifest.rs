@@ -1,0 +1,101 @@
+//! Manifests of copies, as the tools that check them see it.
+
+use std::{
+    fs,
+    path::Path,
+    process::{Command, Output},
+};
+
+use crate::support::{Sandbox, has_program, orbit, skip, stderr};
+
+fn awkward() -> Sandbox {
+    let sandbox = Sandbox::new()
+        .file("src/a", b"a")
+        .file("src/empty", b"")
+        .file("src/dir/with space", b"space")
+        .file("src/dir/back\\slash", b"backslash")
+        .file("src/dir/line\nfeed", b"line feed")
+        .file("src/dir/*star", b"star")
+        .file("src/large", &vec![7; 9 << 20])
+        .symlink("a", "src/symlink");
+    fs::hard_link(sandbox.path("src/a"), sandbox.path("src/dir/linked")).unwrap();
+    sandbox
+}
+
+fn copy(sandbox: &Sandbox, arguments: &[&str], to: &Path) -> Output {
+    let mut command = orbit();
+    command.args(arguments).arg("--manifest").arg(to);
+    command.args(["-T".as_ref(), sandbox.path("src").as_os_str(), sandbox.path("dst").as_os_str()]);
+    command.output().unwrap()
+}
+
+/// What a checking program says, run in the copy; how many files it found good.
+fn checked(program: &str, sandbox: &Sandbox, manifest: &Path) -> usize {
+    let mut command = Command::new(program);
+    let output = command.arg("-c").arg(manifest).current_dir(sandbox.path("dst")).output().unwrap();
+    assert!(
+        output.status.success(),
+        "{program}: {}{}",
+        String::from_utf8_lossy(&output.stdout),
+        stderr(&output)
+    );
+    String::from_utf8_lossy(&output.stdout).lines().filter(|line| line.ends_with(": OK")).count()
+}
+
+#[test]
+fn sha256sum_accepts_the_manifest_of_a_copy_and_of_an_unchanged_one() {
+    let sandbox = awkward();
+    let manifest = sandbox.path("SHA256SUMS");
+    for _ in 0..2 {
+        let output = copy(&sandbox, &[], &manifest);
+        assert!(output.status.success(), "{}", stderr(&output));
+        assert_eq!(checked("sha256sum", &sandbox, &manifest), 8);
+        fs::write(sandbox.path("dst/dir/with space"), b"SPACE").unwrap();
+        let bad =
+            Command::new("sha256sum").arg("-c").arg(&manifest).current_dir(sandbox.path("dst")).output();
+        assert!(!bad.unwrap().status.success());
+    }
+}
+
+#[test]
+fn b3sum_accepts_the_manifest_of_a_copy_by_blake3() {
+    if !has_program("b3sum") {
+        return skip("b3sum is not installed");
+    }
+    let sandbox = awkward();
+    let manifest = sandbox.path("dst-b3");
+    let output = copy(&sandbox, &["--verify=blake3"], &manifest);
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert_eq!(checked("b3sum", &sandbox, &manifest), 8);
+}
+
+#[test]
+fn a_file_that_is_copied_alone_has_its_name_in_the_manifest() {
+    let sandbox = Sandbox::new().file("src", b"content").dir("dst");
+    let manifest = sandbox.path("sums");
+    let mut command = orbit();
+    command.arg("--manifest").arg(&manifest).arg(sandbox.path("src")).arg(sandbox.path("dst"));
+    assert!(command.output().unwrap().status.success());
+    assert_eq!(checked("sha256sum", &sandbox, &manifest), 1);
+}
+
+#[test]
+fn a_manifest_may_lie_in_the_copy_but_not_in_place_of_a_file_of_it() {
+    let sandbox = Sandbox::new().file("src/a", b"a");
+    let output = copy(&sandbox, &[], &sandbox.path("dst/SHA256SUMS"));
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert_eq!(checked("sha256sum", &sandbox, &sandbox.path("dst/SHA256SUMS")), 1);
+    let output = copy(&sandbox, &[], &sandbox.path("dst/a"));
+    assert_eq!(output.status.code(), Some(1));
+    assert!(stderr(&output).contains("is a file of the copy"), "{}", stderr(&output));
+    assert_eq!(sandbox.read("dst/a"), b"a");
+}
+
+#[test]
+fn a_manifest_that_cannot_be_written_is_said_and_fails_the_command() {
+    let sandbox = Sandbox::new().file("src/a", b"a");
+    let output = copy(&sandbox, &[], &sandbox.path("missing/sums"));
+    assert_eq!(output.status.code(), Some(1));
+    assert!(stderr(&output).contains("cannot write the manifest"), "{}", stderr(&output));
+    assert_eq!(sandbox.read("dst/a"), b"a");
+}
