@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::options::{DataOptions, Existing, Preserve, Verify};
+use crate::options::{DataOptions, Existing, Preserve, Selection, Verify};
 
 /// Where the copies go.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,6 +38,7 @@ pub struct CopyJob {
     pub(crate) existing: Existing,
     pub(crate) preserve: Preserve,
     pub(crate) data: DataOptions,
+    pub(crate) selection: Selection,
     pub(crate) verify: Verify,
     pub(crate) digest_all: bool,
     pub(crate) jobs: Option<usize>,
@@ -68,6 +69,7 @@ impl CopyJob {
             existing: Existing::default(),
             preserve: Preserve::default(),
             data: DataOptions::default(),
+            selection: Selection::default(),
             verify: Verify::default(),
             digest_all: false,
             jobs: None,
@@ -97,6 +99,12 @@ impl CopyJob {
     #[must_use]
     pub fn data(self, data: DataOptions) -> Self {
         CopyJob { data, ..self }
+    }
+
+    /// Which entries of the sources are copied; all by default.
+    #[must_use]
+    pub fn select(self, selection: Selection) -> Self {
+        CopyJob { selection, ..self }
     }
 
     /// How the copies are checked; [`Verify::Size`] by default.

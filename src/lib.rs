@@ -43,6 +43,7 @@ mod platform;
 mod probe;
 mod report;
 mod scheduler;
+mod select;
 mod transfer;
 mod units;
 
@@ -59,9 +60,14 @@ pub use event::{Done, Event, Progress};
 pub use job::{CopyJob, Target};
 pub use manifest::{BadLine, ManifestLine, manifest_kind, read_manifest};
 pub use method::Method;
-pub use options::{Attributes, Backend, DataOptions, Existing, Preserve, Reflink, Sparse, Verify, ZeroCopy};
+pub use options::{
+    Attributes, Backend, DataOptions, Existing, FollowLinks, Preserve, Reflink, Selection, Sparse, Verify,
+    ZeroCopy,
+};
 pub use plan::{Declined, Storage, ZeroCopyRequest, should_use_zero_copy};
 pub use report::{Jobs, JobsStep, Loss, Moved, Report, Totals, Warning};
+
+pub use select::{BadName, BadPattern, FileList, Rule};
 
 /// The README's example, compiled with the tests.
 #[cfg(doctest)]

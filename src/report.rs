@@ -33,6 +33,8 @@ pub struct Totals {
     pub metadata_corrected: u64,
     /// Entries left out because an option says so.
     pub skipped: u64,
+    /// Entries that the selection does not want; of a directory, what it holds is not even looked at.
+    pub excluded: u64,
     /// Files whose source changed while they were copied; each is a failure too.
     pub changed_while_copied: u64,
     /// Entries that failed; a directory that failed twice is one.
@@ -65,6 +67,7 @@ impl Totals {
             + self.unchanged
             + self.metadata_corrected
             + self.skipped
+            + self.excluded
             + self.failed
     }
 
@@ -88,6 +91,7 @@ impl Totals {
             unchanged,
             metadata_corrected,
             skipped,
+            excluded,
             changed_while_copied,
             failed,
             files_verified,
@@ -107,6 +111,7 @@ impl Totals {
         self.unchanged += unchanged;
         self.metadata_corrected += metadata_corrected;
         self.skipped += skipped;
+        self.excluded += excluded;
         self.changed_while_copied += changed_while_copied;
         self.failed += failed;
         self.files_verified += files_verified;

@@ -98,7 +98,8 @@ impl Gather {
         });
         // What was done without a record was done while nobody read.
         if self.context.job.entry_events {
-            let recordable = totals.entries_done() - totals.failed + totals.changed_while_copied;
+            let recordable =
+                totals.entries_done() - totals.failed - totals.excluded + totals.changed_while_copied;
             self.missed += recordable - records.len() as u64;
             if self.listening.has_begun() && !self.events.is_closed() {
                 self.context.records_wanted.store(true, Ordering::Relaxed);

@@ -3,9 +3,11 @@
 mod data;
 mod existing;
 mod preserve;
+mod selection;
 mod verify;
 
 pub use data::{Backend, DataOptions, Reflink, Sparse, ZeroCopy};
 pub use existing::Existing;
 pub use preserve::{Attributes, Preserve};
+pub use selection::{FollowLinks, Selection};
 pub use verify::Verify;

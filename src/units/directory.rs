@@ -56,6 +56,10 @@ impl Worker {
                 "it is the copy itself: a directory cannot be copied into itself",
             ));
         }
+        if source.follows() && parent.lies_in(meta.id) {
+            return Err(Fault::refused(Op::Open, "it leads back to a directory that it lies in"));
+        }
+        let chosen = self.chosen(parent, name, &source, &meta)?;
         let target_name = parent.place.target_name(name);
         let (Reached { target, found, existed, opened_up }, is_ours) =
             parent.merge_once(self.context.made_within.is_some(), target_name, || {
@@ -95,6 +99,7 @@ impl Worker {
             pair,
             made,
             is_ours,
+            chosen,
             dirs: Arc::new(Dirs::new(source, target, &self.context.descriptors)),
         });
         // Without setgid, what is created there belongs to whom the directory itself does.
@@ -217,6 +222,13 @@ impl Worker {
     fn list_into(&mut self, node: &Node, names: &mut Names) -> Result<bool, Fault> {
         #[cfg(test)]
         crate::scheduler::break_down(c"breaks-down-listed", node.place.name());
+        if node.chosen.is_boundary {
+            return Ok(true);
+        }
+        if let Some(wanted) = &node.chosen.names {
+            wanted.below.keys().for_each(|name| names.push(name, None));
+            return Ok(true);
+        }
         let dirs = node.dirs().during(Op::Open)?;
         let mut cursor = node.cursor.lock().unwrap_or_else(PoisonError::into_inner);
         dirs.seek(*cursor).during(Op::List)?;

@@ -62,7 +62,17 @@ impl Worker {
         if stage::is_temporary(name) && listed != Some(Kind::Directory) {
             return self.record(&node.place, name, Kind::File, Done::Skipped, 0);
         }
-        if let Err(fault) = self.try_entry(node, name, listed, &mut None) {
+        let has_rules = self.context.job.selection.has_rules();
+        let excluded = if has_rules { self.is_excluded(node, name, listed) } else { Ok(false) };
+        let done = match excluded {
+            Ok(true) => {
+                self.outcomes.totals.excluded += 1;
+                Ok(())
+            }
+            Ok(false) => self.try_entry(node, name, listed, &mut None),
+            Err(fault) => Err(fault),
+        };
+        if let Err(fault) = done {
             self.fail(node, name, fault);
         }
         if listed == Some(Kind::Directory) {
@@ -106,8 +116,8 @@ impl Worker {
         const LOOKS: usize = 3;
         let dirs = node.dirs().during(Op::Open)?;
         let mut kind = match listed {
-            Some(kind) => kind,
-            None => dirs.source.stat(name).during(Op::Stat)?.kind,
+            Some(kind) if kind != Kind::Symlink || !dirs.source.follows() => kind,
+            _ => dirs.source.stat(name).during(Op::Stat)?.kind,
         };
         let at = Item { node, dirs: &dirs, name };
         for _ in 0..LOOKS {

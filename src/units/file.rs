@@ -36,6 +36,9 @@ impl Worker {
             if meta.kind != Kind::File {
                 return Ok(Handled::Is(meta.kind));
             }
+            if self.leaves_out(&meta) {
+                return Ok(Handled::Yes);
+            }
             let found = self.found(&dirs.target, node.place.target_name(name))?;
             self.once(at, &meta, owed, |worker, group| match &found {
                 Some(found) => worker.meet(at, &meta, found, group),
@@ -57,6 +60,9 @@ impl Worker {
         let meta = platform::meta(&source).during(Op::Stat)?;
         if meta.kind != Kind::File {
             return Ok(Handled::Is(meta.kind));
+        }
+        if self.leaves_out(&meta) {
+            return Ok(Handled::Yes);
         }
         self.once(at, &meta, owed, |worker, group| worker.copy_file(at, source, &meta, None, group))?;
         Ok(Handled::Yes)

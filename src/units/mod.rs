@@ -15,6 +15,7 @@ mod naming;
 mod node;
 mod place;
 mod ring;
+mod selected;
 mod shared;
 mod source;
 mod special;

@@ -8,7 +8,7 @@ use std::{
     },
 };
 
-use super::{Descriptors, Place, made::Made};
+use super::{Descriptors, Place, made::Made, selected::Chosen};
 use crate::{
     entry::{FileId, Meta},
     plan::Pair,
@@ -40,6 +40,7 @@ pub(crate) struct Node {
     pub(crate) made: Option<Arc<Made>>,
     /// Whether this run made the copy's directory for another source, and so all that is in it.
     pub(crate) is_ours: bool,
+    pub(super) chosen: Chosen,
     /// Entered while it is worked on; no span at all where nobody looks.
     pub(crate) span: tracing::Span,
     pub(crate) cursor: Mutex<ListCursor>,
@@ -124,6 +125,7 @@ pub(crate) struct NodeParts {
     pub(crate) pair: Arc<Pair>,
     pub(crate) made: Option<Arc<Made>>,
     pub(crate) is_ours: bool,
+    pub(super) chosen: Chosen,
     pub(crate) dirs: Arc<Dirs>,
 }
 
@@ -143,6 +145,7 @@ impl Node {
             pair,
             made,
             is_ours,
+            chosen,
             dirs,
         } = parts;
         Node {
@@ -160,12 +163,25 @@ impl Node {
             pair,
             made,
             is_ours,
+            chosen,
             cursor: Mutex::default(),
             born: OnceLock::new(),
             has_failed: AtomicBool::new(false),
             dirs: Mutex::new(Some(dirs)),
             pending: AtomicUsize::new(1),
         }
+    }
+
+    /// Whether it is the source directory `id`, or lies in it.
+    pub(crate) fn lies_in(&self, id: FileId) -> bool {
+        let mut at = Some(self);
+        while let Some(node) = at {
+            if node.source.is_some() && node.source_id == id {
+                return true;
+            }
+            at = node.parent.as_deref();
+        }
+        false
     }
 
     /// Count one more thing that must be done before this directory is.

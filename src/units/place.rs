@@ -89,6 +89,11 @@ impl Place {
         }
     }
 
+    /// The names that lead from the root to here, that of the source first.
+    pub(super) fn names_down(&self) -> Vec<&CStr> {
+        self.path_down().1
+    }
+
     /// The path of this place's source entry `name`.
     pub(crate) fn source_path(&self, name: &CStr) -> PathBuf {
         let (root, mut names) = self.path_down();

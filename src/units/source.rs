@@ -14,13 +14,14 @@ use super::{
     directory::has_default_acl,
     node::{Dirs, NodeParts},
     place::Root,
+    selected::Chosen,
 };
 use crate::{
     entry::{FileId, Kind},
     error::{Failure, Op},
     job::Target,
     method::Method,
-    options::ZeroCopy,
+    options::{FollowLinks, ZeroCopy},
     plan::{self, Pair, default_jobs, default_jobs_reason},
     platform::{self, Dir, Names},
     scheduler::{Batch, Context, Unit, Worker},
@@ -70,6 +71,15 @@ impl Named {
         }
         let trimmed: PathBuf = path.components().collect();
         Named::of(&trimmed)
+    }
+
+    /// The file or directory that a link leads to, under the link's name.
+    fn followed(self, path: &Path) -> Result<Named, Failure> {
+        if !path.is_symlink() {
+            return Ok(self);
+        }
+        let leads_to = path.canonicalize().map_err(|error| Failure::new(Op::Open, path, error))?;
+        Ok(Named { base: self.base, ..Named::of(&leads_to)? })
     }
 
     fn open(&self) -> Result<Dir, Failure> {
@@ -134,7 +144,12 @@ impl Worker {
                 Named { directory: directory.clone(), name: base.clone(), base }
             }
         };
-        let source = from.open()?;
+        let follow = self.context.job.selection.follow;
+        let from = if follow == FollowLinks::Sources { from.followed(path)? } else { from };
+        let mut source = from.open()?;
+        if follow == FollowLinks::Always {
+            source = source.following().map_err(|error| Failure::new(Op::Open, path, error))?;
+        }
         let target = to.open()?;
         let at = |op| move |error| Failure::new(op, path, error);
         let meta = source.stat(&from.name).map_err(at(Op::Stat))?;
@@ -145,6 +160,10 @@ impl Worker {
         let target_meta = target.meta().map_err(at(Op::Stat))?;
         let is_first = self.context.jobs_reason.get().is_none();
         self.choose_jobs(&source, source_meta.id.dev, &target, target_meta.id.dev);
+        if self.context.job.selection.files.is_some() && meta.kind != Kind::Directory {
+            let why = "a list of names is for a directory that holds them";
+            return Err(Failure::new(Op::Copy, path, io::Error::other(why)));
+        }
         if meta.kind == Kind::Directory {
             refuse_into_itself(&target, meta.id, path)?;
         } else {
@@ -184,6 +203,7 @@ impl Worker {
             pair,
             made: self.context.made_within.as_ref().map(|within| within.directory(target_meta.id)),
             is_ours: false,
+            chosen: Chosen::default(),
             dirs: Arc::new(Dirs::new(source, target, &self.context.descriptors)),
         }));
         self.outcomes.totals.entries_found += 1;

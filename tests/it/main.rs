@@ -16,6 +16,7 @@ mod library;
 mod manifest;
 mod property;
 mod race;
+mod select;
 mod shapes;
 mod support;
 mod terminal;

@@ -55,6 +55,7 @@ fn totals(report: &Report) -> Value {
         "unchanged": totals.unchanged,
         "metadata_corrected": totals.metadata_corrected,
         "skipped": totals.skipped,
+        "excluded": totals.excluded,
         "changed_while_copied": totals.changed_while_copied,
         "failed": totals.failed,
         "files_verified": totals.files_verified,

@@ -69,6 +69,7 @@ pub(crate) fn summary(report: &Report, details: bool) -> String {
         (totals.unchanged, "unchanged"),
         (totals.metadata_corrected, "with metadata corrected"),
         (totals.skipped, "skipped"),
+        (totals.excluded, "excluded"),
         (totals.failed, "failed"),
     ] {
         if count > 0 {

@@ -32,17 +32,21 @@ use crate::{
 
 /// An open directory.
 #[derive(Debug)]
-pub(crate) struct Dir(OwnedFd);
+pub(crate) struct Dir {
+    fd: OwnedFd,
+    /// Whether entries that are links are taken for what they lead to.
+    follows: bool,
+}
 
 impl AsFd for Dir {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.0.as_fd()
+        self.fd.as_fd()
     }
 }
 
 impl From<OwnedFd> for Dir {
     fn from(fd: OwnedFd) -> Dir {
-        Dir(fd)
+        Dir { fd, follows: false }
     }
 }
 
@@ -56,97 +60,115 @@ impl Dir {
         match retried(|| open(path, Self::LISTABLE, Mode::empty())) {
             Err(nix::Error::EACCES) => {
                 let flags = imp::O_NAMING | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
-                Ok(Dir(retried(|| open(path, flags, Mode::empty()))?))
+                Ok(retried(|| open(path, flags, Mode::empty()))?.into())
             }
-            opened => Ok(Dir(opened?)),
+            opened => Ok(opened?.into()),
         }
     }
 
-    /// Open the directory `name`, never through a symbolic link.
+    /// The same directory, in which entries that are links are taken for what they lead to, and in what
+    /// is opened through it.
+    pub(crate) fn following(self) -> io::Result<Dir> {
+        Ok(Dir { follows: true, ..self })
+    }
+
+    pub(crate) fn follows(&self) -> bool {
+        self.follows
+    }
+
+    fn no_follow(&self) -> OFlag {
+        if self.follows { OFlag::empty() } else { OFlag::O_NOFOLLOW }
+    }
+
+    /// Open the directory `name`, never through a symbolic link unless this directory follows them.
     ///
     /// On both sides the access time is left alone: of a copy's directory that turns out to be as
     /// it should, nothing changes.
     pub(crate) fn open_dir(&self, name: &CStr) -> io::Result<Dir> {
-        Ok(Dir(self.open_quietly(name, Self::LISTABLE | OFlag::O_NOFOLLOW)?))
+        let fd = self.open_quietly(name, Self::LISTABLE | self.no_follow())?;
+        Ok(Dir { fd, follows: self.follows })
     }
 
     /// Open for reading, leaving the access time alone where the system lets us.
     fn open_quietly(&self, name: &CStr, flags: OFlag) -> io::Result<OwnedFd> {
         if let Some(quiet) = imp::O_QUIET {
-            match retried(|| openat(&self.0, name, flags | quiet, Mode::empty())) {
+            match retried(|| openat(&self.fd, name, flags | quiet, Mode::empty())) {
                 Err(nix::Error::EPERM) => {} // only an owner may leave no trace
                 opened => return Ok(opened?),
             }
         }
-        Ok(retried(|| openat(&self.0, name, flags, Mode::empty()))?)
+        Ok(retried(|| openat(&self.fd, name, flags, Mode::empty()))?)
     }
 
     /// Open the directory `name` for naming things below it, which needs no read permission.
     pub(crate) fn open_path(&self, name: &CStr) -> io::Result<Dir> {
         let flags = imp::O_NAMING | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
-        Ok(Dir(retried(|| openat(&self.0, name, flags, Mode::empty()))?))
+        Ok(retried(|| openat(&self.fd, name, flags, Mode::empty()))?.into())
     }
 
     /// A second descriptor of this directory.
     pub(crate) fn duplicate(&self) -> io::Result<Dir> {
-        Ok(Dir(self.0.try_clone()?))
+        Ok(Dir { fd: self.fd.try_clone()?, follows: self.follows })
     }
 
     pub(crate) fn meta(&self) -> io::Result<Meta> {
-        Ok(to_meta(&retried(|| fstat(&self.0))?))
+        Ok(to_meta(&retried(|| fstat(&self.fd))?))
     }
 
-    /// Metadata of the entry `name` itself, not of what it may link to.
+    /// Metadata of the entry `name` itself, not of what it may link to unless this directory follows links.
     pub(crate) fn stat(&self, name: &CStr) -> io::Result<Meta> {
-        Ok(to_meta(&retried(|| fstatat(&self.0, name, AtFlags::AT_SYMLINK_NOFOLLOW))?))
+        if self.follows {
+            return self.stat_through(name);
+        }
+        Ok(to_meta(&retried(|| fstatat(&self.fd, name, AtFlags::AT_SYMLINK_NOFOLLOW))?))
     }
 
     /// Metadata of what the entry `name` leads to, through symbolic links.
     pub(crate) fn stat_through(&self, name: &CStr) -> io::Result<Meta> {
-        Ok(to_meta(&retried(|| fstatat(&self.0, name, AtFlags::empty()))?))
+        Ok(to_meta(&retried(|| fstatat(&self.fd, name, AtFlags::empty()))?))
     }
 
-    /// Open a source file for reading: never a link, never waiting for a FIFO's writer.
+    /// Open a source file for reading: no link that is not followed, never waiting for a FIFO's writer.
     pub(crate) fn open_source(&self, name: &CStr) -> io::Result<File> {
         let flags =
-            OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_NOCTTY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+            OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_NOCTTY | OFlag::O_CLOEXEC | self.no_follow();
         Ok(self.open_quietly(name, flags)?.into())
     }
 
     /// Create the file `name`, which must not exist, less what the umask takes from `mode`.
     pub(crate) fn create_new(&self, name: &CStr, mode: u32) -> io::Result<File> {
         let flags = OFlag::O_RDWR | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
-        Ok(retried(|| openat(&self.0, name, flags, mode_bits(mode)))?.into())
+        Ok(retried(|| openat(&self.fd, name, flags, mode_bits(mode)))?.into())
     }
 
     /// Open an existing file to correct its metadata.
     pub(crate) fn open_existing(&self, name: &CStr) -> io::Result<File> {
         let flags =
             OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_NOCTTY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
-        Ok(retried(|| openat(&self.0, name, flags, Mode::empty()))?.into())
+        Ok(retried(|| openat(&self.fd, name, flags, Mode::empty()))?.into())
     }
 
     pub(crate) fn make_dir(&self, name: &CStr, mode: u32) -> io::Result<()> {
-        Ok(retried(|| mkdirat(&self.0, name, mode_bits(mode)))?)
+        Ok(retried(|| mkdirat(&self.fd, name, mode_bits(mode)))?)
     }
 
     pub(crate) fn read_link(&self, name: &CStr) -> io::Result<CString> {
-        let target = retried(|| readlinkat(&self.0, name))?;
+        let target = retried(|| readlinkat(&self.fd, name))?;
         CString::new(target.into_vec()).map_err(io::Error::from)
     }
 
     pub(crate) fn make_symlink(&self, target: &CStr, name: &CStr) -> io::Result<()> {
-        Ok(retried(|| symlinkat(target, &self.0, name))?)
+        Ok(retried(|| symlinkat(target, &self.fd, name))?)
     }
 
     /// Give the entry `existing` of `other` a second name here.
     pub(crate) fn link_from(&self, other: &Dir, existing: &CStr, name: &CStr) -> io::Result<()> {
-        Ok(retried(|| linkat(&other.0, existing, &self.0, name, AtFlags::empty()))?)
+        Ok(retried(|| linkat(&other.fd, existing, &self.fd, name, AtFlags::empty()))?)
     }
 
     /// Rename within this directory, atomically replacing `to`.
     pub(crate) fn rename(&self, from: &CStr, to: &CStr) -> io::Result<()> {
-        Ok(retried(|| renameat(&self.0, from, &self.0, to))?)
+        Ok(retried(|| renameat(&self.fd, from, &self.fd, to))?)
     }
 
     /// Rename within this directory, failing when `to` exists.
@@ -168,22 +190,22 @@ impl Dir {
     }
 
     pub(crate) fn remove(&self, name: &CStr) -> io::Result<()> {
-        Ok(retried(|| unlinkat(&self.0, name, UnlinkatFlags::NoRemoveDir))?)
+        Ok(retried(|| unlinkat(&self.fd, name, UnlinkatFlags::NoRemoveDir))?)
     }
 
     pub(crate) fn set_owner_of(&self, name: &CStr, uid: Option<u32>, gid: Option<u32>) -> io::Result<()> {
         let (uid, gid) = (uid.map(Uid::from_raw), gid.map(Gid::from_raw));
-        Ok(retried(|| fchownat(&self.0, name, uid, gid, AtFlags::AT_SYMLINK_NOFOLLOW))?)
+        Ok(retried(|| fchownat(&self.fd, name, uid, gid, AtFlags::AT_SYMLINK_NOFOLLOW))?)
     }
 
     /// Set the mode of an entry that is not a symbolic link, and not of one swapped in for it.
     pub(crate) fn set_mode_of(&self, name: &CStr, mode: u32) -> io::Result<()> {
-        Ok(retried(|| fchmodat(&self.0, name, mode_bits(mode), FchmodatFlags::NoFollowSymlink))?)
+        Ok(retried(|| fchmodat(&self.fd, name, mode_bits(mode), FchmodatFlags::NoFollowSymlink))?)
     }
 
     pub(crate) fn set_times_of(&self, name: &CStr, accessed: Stamp, modified: Stamp) -> io::Result<()> {
         let (accessed, modified) = (to_timespec(accessed), to_timespec(modified));
-        Ok(retried(|| utimensat(&self.0, name, &accessed, &modified, UtimensatFlags::NoFollowSymlink))?)
+        Ok(retried(|| utimensat(&self.fd, name, &accessed, &modified, UtimensatFlags::NoFollowSymlink))?)
     }
 
     /// Open the directory at `path` below this one, name by name and never through a symbolic link.

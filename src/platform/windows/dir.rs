@@ -44,6 +44,15 @@ fn open_itself(path: &Path, access: u32) -> io::Result<File> {
 }
 
 impl Dir {
+    /// The same directory, in which links are followed, which is not done here.
+    pub(crate) fn following(self) -> io::Result<Dir> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    pub(crate) fn follows(&self) -> bool {
+        false
+    }
+
     /// Open a directory that the caller names, following symbolic links as every command does.
     pub(crate) fn open(path: &Path) -> io::Result<Dir> {
         if !fs::metadata(path)?.is_dir() {

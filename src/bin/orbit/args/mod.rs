@@ -1,5 +1,6 @@
 //! What can be said on the command line.
 
+mod select;
 mod verify;
 
 use std::{io::IsTerminal, path::PathBuf};
@@ -8,6 +9,7 @@ use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use orbit::Attributes;
 use tracing_subscriber::filter::LevelFilter;
 
+pub(crate) use select::SelectArgs;
 pub(crate) use verify::VerifyArgs;
 
 const USAGE: &str = "orbit [OPTIONS] SRC... DST
@@ -115,6 +117,9 @@ pub(crate) struct CopyArgs {
     /// Holes: those of the source, every run of zeros, or none
     #[arg(long, value_enum, value_name = "WHEN", default_value_t)]
     pub(crate) sparse: Sparse,
+
+    #[command(flatten)]
+    pub(crate) select: SelectArgs,
 
     #[command(flatten)]
     pub(crate) checks: VerifyArgs,

@@ -1,0 +1,114 @@
+//! Which entries of the sources are copied.
+
+use std::{ops::RangeInclusive, path::Path, time::SystemTime};
+
+use crate::{
+    entry::Stamp,
+    select::{BadPattern, FileList, Rule, Rules},
+};
+
+/// Which symbolic links of the sources are followed, and what they lead to copied in their place.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum FollowLinks {
+    /// None: links are copied as links. The default.
+    #[default]
+    Never,
+    /// Sources that are links themselves.
+    Sources,
+    /// All. A link that leads to a directory which it lies in, or to nothing, is a failure. Whoever may
+    /// write in the source then says what is copied.
+    Always,
+}
+
+/// Which entries of the sources are copied; by default all.
+///
+/// Paths are those below the source. What is left out is neither copied, nor counted as found, nor ever
+/// deleted from the copy.
+#[derive(Clone, Debug)]
+pub struct Selection {
+    rules: Rules,
+    pub(crate) gitignore: bool,
+    sizes: RangeInclusive<u64>,
+    newer_than: Option<Stamp>,
+    pub(crate) one_file_system: bool,
+    pub(crate) follow: FollowLinks,
+    pub(crate) files: Option<FileList>,
+}
+
+impl Default for Selection {
+    fn default() -> Self {
+        Selection {
+            rules: Rules::default(),
+            gitignore: false,
+            sizes: 0..=u64::MAX,
+            newer_than: None,
+            one_file_system: false,
+            follow: FollowLinks::Never,
+            files: None,
+        }
+    }
+}
+
+impl Selection {
+    /// Include and exclude by these rules, in their order; the first that matches decides, and what none
+    /// matches is wanted.
+    ///
+    /// # Errors
+    /// For a pattern that cannot be understood.
+    pub fn rules(self, rules: impl IntoIterator<Item = Rule>) -> Result<Self, BadPattern> {
+        Ok(Selection { rules: Rules::compile(rules)?, ..self })
+    }
+
+    /// Whether `.gitignore` files of the source hold (gitignore(5)); they do not by default.
+    #[must_use]
+    pub fn gitignore(self, gitignore: bool) -> Self {
+        Selection { gitignore, ..self }
+    }
+
+    /// Only regular files of these sizes, in bytes; other entries are not concerned.
+    #[must_use]
+    pub fn sizes(self, sizes: RangeInclusive<u64>) -> Self {
+        Selection { sizes, ..self }
+    }
+
+    /// Only regular files that were modified at this time or later; other entries are not concerned.
+    #[must_use]
+    pub fn newer_than(self, time: SystemTime) -> Self {
+        Selection { newer_than: Some(time.into()), ..self }
+    }
+
+    /// Whether to stay on the filesystem of each source; directories that others are mounted on are then
+    /// created and left empty.
+    #[must_use]
+    pub fn one_file_system(self, one_file_system: bool) -> Self {
+        Selection { one_file_system, ..self }
+    }
+
+    /// Which symbolic links are followed; [`FollowLinks::Never`] by default.
+    #[must_use]
+    pub fn follow(self, follow: FollowLinks) -> Self {
+        Selection { follow, ..self }
+    }
+
+    /// Only these names below the source, which must be a directory, with everything in them.
+    #[must_use]
+    pub fn files(self, files: FileList) -> Self {
+        Selection { files: Some(files), ..self }
+    }
+
+    /// Whether any rule concerns paths.
+    pub(crate) fn has_rules(&self) -> bool {
+        !self.rules.are_none() || self.gitignore
+    }
+
+    /// Whether the rules want the entry at `path`.
+    pub(crate) fn wants_path(&self, path: &Path, is_directory: bool) -> bool {
+        self.rules.want(path, is_directory)
+    }
+
+    /// Whether a regular file of this size and modification time is wanted.
+    pub(crate) fn wants_file(&self, size: u64, modified: Stamp) -> bool {
+        self.sizes.contains(&size) && self.newer_than.is_none_or(|time| modified >= time)
+    }
+}

@@ -1,0 +1,11 @@
+//! Which entries of a source are wanted: rules on paths, ignore files, lists of names.
+
+mod ignore;
+mod list;
+mod rules;
+
+pub(crate) use ignore::Ignores;
+pub(crate) use list::Wanted;
+pub use list::{BadName, FileList};
+pub(crate) use rules::Rules;
+pub use rules::{BadPattern, Rule};
