@@ -27,6 +27,23 @@ pub enum Done {
     Corrected,
     /// It was left out because an option says so.
     Skipped,
+    /// Only the copy had it, and it was deleted.
+    Deleted,
+}
+
+bitflags::bitflags! {
+    /// What the copy that was there had otherwise than its source, as far as it was looked at.
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+    pub struct Differs: u8 {
+        /// The type of the entry.
+        const KIND = 1 << 0;
+        /// The size.
+        const SIZE = 1 << 1;
+        /// The modification time.
+        const TIME = 1 << 2;
+        /// The content, byte by byte.
+        const CONTENT = 1 << 3;
+    }
 }
 
 /// News of a run.
@@ -46,6 +63,8 @@ pub enum Event {
         /// The digest of a file's content, where it was verified by one, or where every file's is
         /// wanted (see [`CopyJob::digest_all`](crate::CopyJob::digest_all)).
         digest: Option<Digest>,
+        /// What a file that was there had otherwise, where that decided.
+        differs: Differs,
     },
     /// An entry failed; the rest goes on. A directory may fail twice: in its listing and in the end.
     Failed(Failure),

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::options::{DataOptions, Existing, Preserve, Selection, Verify};
+use crate::options::{Compare, DataOptions, Existing, Mirror, Preserve, Selection, Verify};
 
 /// Where the copies go.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,6 +39,9 @@ pub struct CopyJob {
     pub(crate) preserve: Preserve,
     pub(crate) data: DataOptions,
     pub(crate) selection: Selection,
+    pub(crate) compare: Compare,
+    pub(crate) mirror: Mirror,
+    pub(crate) dry_run: bool,
     pub(crate) verify: Verify,
     pub(crate) digest_all: bool,
     pub(crate) jobs: Option<usize>,
@@ -70,6 +73,9 @@ impl CopyJob {
             preserve: Preserve::default(),
             data: DataOptions::default(),
             selection: Selection::default(),
+            compare: Compare::default(),
+            mirror: Mirror::default(),
+            dry_run: false,
             verify: Verify::default(),
             digest_all: false,
             jobs: None,
@@ -105,6 +111,25 @@ impl CopyJob {
     #[must_use]
     pub fn select(self, selection: Selection) -> Self {
         CopyJob { selection, ..self }
+    }
+
+    /// How files that are there already are compared with their sources; [`Compare::Times`] by default.
+    #[must_use]
+    pub fn compare(self, compare: Compare) -> Self {
+        CopyJob { compare, ..self }
+    }
+
+    /// What becomes of what only the destination has; by default it stays.
+    #[must_use]
+    pub fn mirror(self, mirror: Mirror) -> Self {
+        CopyJob { mirror, ..self }
+    }
+
+    /// Whether to touch nothing, and only to tell by the events and the report what would be done; not by
+    /// default.
+    #[must_use]
+    pub fn dry_run(self, dry_run: bool) -> Self {
+        CopyJob { dry_run, ..self }
     }
 
     /// How the copies are checked; [`Verify::Size`] by default.

@@ -56,13 +56,13 @@ pub use digest::{Digest, DigestKind, NoDigest};
 pub use engine::{Aborted, Canceller, Engine, EngineBuilder, Run};
 pub use entry::Kind;
 pub use error::{Failure, Op};
-pub use event::{Done, Event, Progress};
+pub use event::{Differs, Done, Event, Progress};
 pub use job::{CopyJob, Target};
 pub use manifest::{BadLine, ManifestLine, manifest_kind, read_manifest};
 pub use method::Method;
 pub use options::{
-    Attributes, Backend, DataOptions, Existing, FollowLinks, Preserve, Reflink, Selection, Sparse, Verify,
-    ZeroCopy,
+    Attributes, Backend, Compare, DataOptions, Delete, Existing, FollowLinks, MaxDelete, Mirror, Preserve,
+    Reflink, Selection, Sparse, Verify, ZeroCopy,
 };
 pub use plan::{Declined, Storage, ZeroCopyRequest, should_use_zero_copy};
 pub use report::{Jobs, JobsStep, Loss, Moved, Report, Totals, Warning};

@@ -35,6 +35,10 @@ pub struct Totals {
     pub skipped: u64,
     /// Entries that the selection does not want; of a directory, what it holds is not even looked at.
     pub excluded: u64,
+    /// Entries of the copy that its source lacks, and that were deleted.
+    pub deleted: u64,
+    /// Entries that were to be deleted and could not be; a refusal to delete any is one.
+    pub undeleted: u64,
     /// Files whose source changed while they were copied; each is a failure too.
     pub changed_while_copied: u64,
     /// Entries that failed; a directory that failed twice is one.
@@ -92,6 +96,8 @@ impl Totals {
             metadata_corrected,
             skipped,
             excluded,
+            deleted,
+            undeleted,
             changed_while_copied,
             failed,
             files_verified,
@@ -112,6 +118,8 @@ impl Totals {
         self.metadata_corrected += metadata_corrected;
         self.skipped += skipped;
         self.excluded += excluded;
+        self.deleted += deleted;
+        self.undeleted += undeleted;
         self.changed_while_copied += changed_while_copied;
         self.failed += failed;
         self.files_verified += files_verified;
@@ -267,10 +275,10 @@ impl Report {
     /// How many failures a report keeps with their paths.
     pub const FAILURES_KEPT: usize = 1_000;
 
-    /// Whether everything was copied: nothing failed and nobody cancelled.
+    /// Whether everything was done: nothing failed and nobody cancelled.
     #[must_use]
     pub fn is_complete(&self) -> bool {
-        self.totals.failed == 0 && !self.cancelled
+        self.totals.failed == 0 && self.totals.undeleted == 0 && !self.cancelled
     }
 
     /// What each method moved, for the methods that moved anything.

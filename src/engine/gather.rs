@@ -98,8 +98,8 @@ impl Gather {
         });
         // What was done without a record was done while nobody read.
         if self.context.job.entry_events {
-            let recordable =
-                totals.entries_done() - totals.failed - totals.excluded + totals.changed_while_copied;
+            let recordable = totals.entries_done() + totals.deleted + totals.changed_while_copied;
+            let recordable = recordable - totals.failed - totals.excluded;
             self.missed += recordable - records.len() as u64;
             if self.listening.has_begun() && !self.events.is_closed() {
                 self.context.records_wanted.store(true, Ordering::Relaxed);
@@ -190,6 +190,7 @@ impl Gather {
 }
 
 fn entry_event(record: &Record) -> Event {
-    let Record { place, name, kind, done, bytes, digest } = record;
-    Event::Entry { path: place.target_path(name), kind: *kind, done: *done, bytes: *bytes, digest: *digest }
+    let Record { place, name, kind, done, bytes, digest, differs } = record;
+    let path = place.target_path(name);
+    Event::Entry { path, kind: *kind, done: *done, bytes: *bytes, digest: *digest, differs: *differs }
 }

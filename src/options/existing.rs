@@ -22,6 +22,11 @@ pub enum Existing {
 }
 
 impl Existing {
+    /// Whether it is the content that decides about a file which is there, where its bytes are compared.
+    pub(crate) fn goes_by_content(self) -> bool {
+        self == Existing::Update
+    }
+
     /// Whether a later run can tell by the modification time that a file was not finished.
     ///
     /// Where it cannot, a new file must not appear under its name before it is whole.

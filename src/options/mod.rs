@@ -2,12 +2,14 @@
 
 mod data;
 mod existing;
+mod mirror;
 mod preserve;
 mod selection;
 mod verify;
 
 pub use data::{Backend, DataOptions, Reflink, Sparse, ZeroCopy};
 pub use existing::Existing;
+pub use mirror::{Compare, Delete, MaxDelete, Mirror};
 pub use preserve::{Attributes, Preserve};
 pub use selection::{FollowLinks, Selection};
 pub use verify::Verify;

@@ -18,7 +18,7 @@ use crate::{
     job::CopyJob,
     plan::Pair,
     platform::{self, Dir},
-    units::{Descriptors, LinkGroups, MadeWithin, Namesakes, SharedFiles, TemporaryNames},
+    units::{Descriptors, Extraneous, LinkGroups, MadeWithin, Namesakes, SharedFiles, TemporaryNames},
 };
 
 /// What all workers of one run share.
@@ -54,6 +54,7 @@ pub(crate) struct Context {
     /// Runs of the same engine that wait for a worker.
     pub(crate) waiting_runs: Arc<AtomicUsize>,
     pub(crate) ring: Arc<RingSlot>,
+    pub(crate) extraneous: Extraneous,
     /// Why there is no ring, where one was wanted.
     pub(crate) ring_refused: OnceLock<String>,
     /// By device, in an order that stays.
@@ -127,6 +128,7 @@ impl Context {
             jobs_reason: OnceLock::new(),
             waiting_runs: shares.waiting_runs,
             ring: shares.ring,
+            extraneous: Extraneous::new(count),
             ring_refused: OnceLock::new(),
             pairs: Mutex::default(),
         }

@@ -11,7 +11,7 @@ use crate::{
     digest::Digest,
     entry::Kind,
     error::Failure,
-    event::Done,
+    event::{Differs, Done},
     method::Method,
     plan::Declined,
     report::{Moved, Totals, Warning},
@@ -57,6 +57,7 @@ pub(crate) struct Record {
     pub(crate) done: Done,
     pub(crate) bytes: u64,
     pub(crate) digest: Option<Digest>,
+    pub(crate) differs: Differs,
 }
 
 impl Current {

@@ -15,6 +15,7 @@ use crate::{
     error::{Failure, Fault, Op},
     event::Done,
     method::Method,
+    options::Delete,
     plan::Declined,
     platform,
     report::{Loss, Warning},
@@ -119,6 +120,9 @@ impl Worker {
 
     /// Note what became of an entry.
     pub(crate) fn record(&mut self, place: &Arc<Place>, name: &CStr, kind: Kind, done: Done, bytes: u64) {
+        // A run that only deletes leaves everything else alone.
+        let only_deletes = self.context.job.mirror.delete == Delete::Only && done != Done::Deleted;
+        let done = if only_deletes { Done::Skipped } else { done };
         let totals = &mut self.outcomes.totals;
         match done {
             Done::Created | Done::Replaced => match kind {
@@ -132,10 +136,13 @@ impl Worker {
             Done::Unchanged => totals.unchanged += 1,
             Done::Corrected => totals.metadata_corrected += 1,
             Done::Skipped => totals.skipped += 1,
+            Done::Deleted => totals.deleted += 1,
         }
         let digest = self.digest.take();
+        let differs = std::mem::take(&mut self.differs);
         if self.context.records_wanted.load(Ordering::Relaxed) {
-            let record = Record { place: place.clone(), name: name.into(), kind, done, bytes, digest };
+            let record =
+                Record { place: place.clone(), name: name.into(), kind, done, bytes, digest, differs };
             self.outcomes.records.push(record);
         }
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::{
     entry::FileId,
     platform::Names,
-    units::{HashOf, Node, Parked, Wide},
+    units::{ExtraneousIn, HashOf, Node, Parked, Wide},
 };
 
 /// A piece of work.
@@ -25,6 +25,8 @@ pub(crate) enum Unit {
     Range(RangeOf),
     /// Hash what is there of one side of a large file.
     Hash(HashOf),
+    /// Delete what only the copy has in one of its directories.
+    Delete(ExtraneousIn),
 }
 
 /// Entries of one directory.
@@ -106,7 +108,7 @@ impl Unit {
     /// Give away half of it, where it can be divided.
     pub(crate) fn split(&mut self) -> Option<Unit> {
         match self {
-            Unit::Source(_) | Unit::List(_) | Unit::Heir(..) | Unit::Hash(_) => None,
+            Unit::Source(_) | Unit::List(_) | Unit::Heir(..) | Unit::Hash(_) | Unit::Delete(_) => None,
             Unit::Batch(batch) => batch.split().map(Unit::Batch),
             Unit::Late(late) => late.split().map(Unit::Late),
             Unit::Range(range) => range.split().map(Unit::Range),

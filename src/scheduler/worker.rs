@@ -14,6 +14,7 @@ use crate::{
     backend::Ring,
     digest::Digest,
     error::{Fault, Op},
+    event::Differs,
     method::Method,
     platform,
     transfer::{Scratch, Watch},
@@ -49,6 +50,8 @@ pub(crate) struct Worker {
     pub(crate) passing: Option<Passing>,
     /// The digest of the entry that is recorded next.
     pub(crate) digest: Option<Digest>,
+    /// What the copy that was there had otherwise than the source, of the entry that is recorded next.
+    pub(crate) differs: Differs,
 }
 
 impl Worker {
@@ -85,6 +88,7 @@ impl Worker {
             moved_of_file: [0; Method::ALL.len()],
             passing: None,
             digest: None,
+            differs: Differs::empty(),
         };
         if let Err(panic) = catch_unwind(AssertUnwindSafe(|| worker.work())) {
             // Outside of any entry: whatever it was, the run must not wait for this worker.
@@ -161,6 +165,7 @@ impl Worker {
                 }
                 self.end_part(file);
             }
+            Unit::Delete(within) => self.delete(&within),
         }
     }
 

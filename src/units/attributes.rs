@@ -13,7 +13,7 @@ use crate::{
     entry::{Granularity, Kind, Meta},
     error::{During, Fault, Op},
     event::Done,
-    options::Attributes,
+    options::{Attributes, Compare},
     platform::{self, Handle},
     report::Loss,
     scheduler::Worker,
@@ -178,6 +178,12 @@ impl Worker {
             Subject { node, name, from, to, meta, found: Some(found), created: None, times: true };
         let granularity = self.granularity(node, dirs, meta, found);
         let have_xattrs_changed = self.have_xattrs_changed(&subject);
+        if self.is_dry() {
+            let is_corrected = have_xattrs_changed || self.differs(&subject, granularity);
+            let done = if is_corrected { Done::Corrected } else { Done::Unchanged };
+            self.record(&node.place, name, meta.kind, done, 0);
+            return Ok(First::Copied(found.id));
+        }
         let mut is_corrected = have_xattrs_changed;
         if have_xattrs_changed || self.differs(&subject, granularity) {
             // The very file that was looked at, where it may be opened, and none put in its place.
@@ -227,7 +233,7 @@ impl Worker {
             && found.mode != self.mode_for(subject, Owner::of(found));
         // A file's time is what told that its content is the same.
         let times = self.keeps(Attributes::TIMESTAMPS)
-            && meta.kind != Kind::File
+            && (meta.kind != Kind::File || self.context.job.compare == Compare::Content)
             && found.modified.truncated_to(granularity) != meta.modified.truncated_to(granularity);
         owner || mode || times
     }

@@ -32,6 +32,11 @@ impl Worker {
         if !could_explain {
             return Granularity::Nanos(1);
         }
+        if self.is_dry() {
+            // Without touching anything, a time that nobody can set has to tell.
+            let is_whole = found.changed.nanos == 0;
+            return if is_whole { Granularity::Seconds(2) } else { Granularity::Nanos(1) };
+        }
         *node.pair.granularity.get_or_init(|| {
             let set = Stamp { secs: 1_600_000_001, nanos: 123_456_789 };
             self.stored(&dirs.target, set).map_or(Granularity::Nanos(1), |got| Granularity::learned(set, got))
@@ -44,7 +49,11 @@ impl Worker {
         let could_explain = meta.modified.may_be_clamped()
             && meta.size == found.size
             && meta.modified.secs != found.modified.secs;
-        let kept = if could_explain { self.stored(&dirs.target, meta.modified).ok() } else { None };
+        let kept = if could_explain && !self.is_dry() {
+            self.stored(&dirs.target, meta.modified).ok()
+        } else {
+            None
+        };
         Meta { modified: kept.unwrap_or(meta.modified), ..*meta }
     }
 

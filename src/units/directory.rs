@@ -63,13 +63,17 @@ impl Worker {
         let target_name = parent.place.target_name(name);
         let (Reached { target, found, existed, opened_up }, is_ours) =
             parent.merge_once(self.context.made_within.is_some(), target_name, || {
+                if self.is_dry() {
+                    return reach_as_is(parent, dirs, target_name, &meta);
+                }
                 self.reach(parent, dirs, target_name, &meta)
             })?;
         if parent.place.is_root() {
             self.context.copies.write().unwrap_or_else(PoisonError::into_inner).insert(found.id);
         }
         let inherits_acl = if existed { has_default_acl(&target) } else { parent.inherits_acl };
-        if existed && !is_ours {
+        let is_absent = self.is_dry() && !existed;
+        if existed && !is_ours && !self.is_dry() {
             self.sweep(&target, found.id, &parent.place.target_path(name));
         }
         let pair = if parent.source_id.dev == meta.id.dev && parent.target.id.dev == found.id.dev {
@@ -99,6 +103,7 @@ impl Worker {
             pair,
             made,
             is_ours,
+            is_absent,
             chosen,
             dirs: Arc::new(Dirs::new(source, target, &self.context.descriptors)),
         });
@@ -289,6 +294,10 @@ impl Worker {
         let Some(meta) = &node.source else { return Ok(()) };
         let dirs = node.dirs().during(Op::Open)?;
         node.resume_parent(&dirs);
+        self.note_extraneous(node, &dirs, meta)?;
+        if self.is_dry() {
+            return Ok(());
+        }
         let (from, to) = (Handle::Open(&dirs.source), Handle::Open(&dirs.target));
         let now = if node.existed { to.meta().during(Op::Stat)? } else { node.target };
         let mut done = Ok(());
@@ -331,6 +340,32 @@ impl Worker {
             let other = if from == to { name.clone() } else { platform::filesystem_name(target) };
             Pair::new(from == to, storage).named(name, other)
         })
+    }
+}
+
+/// What is there of the copy's directory, which is not touched; where nothing is, its parent stands for it.
+fn reach_as_is(parent: &Node, dirs: &Dirs, name: &CStr, meta: &Meta) -> Result<Reached, Fault> {
+    let absent = || {
+        let target = dirs.target.duplicate().during(Op::Open)?;
+        Ok(Reached { target, found: *meta, existed: false, opened_up: None })
+    };
+    if parent.is_absent {
+        return absent();
+    }
+    match dirs.target.stat(name) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => absent(),
+        Err(error) => Err(Fault::new(Op::CreateDirectory, error)),
+        Ok(found) if found.id == meta.id => {
+            Err(Fault::refused(Op::Copy, "source and destination are the same directory"))
+        }
+        Ok(found) if found.kind == Kind::Directory => {
+            let target = dirs.target.open_dir(name).during(Op::CreateDirectory)?;
+            let found = target.meta().during(Op::Stat)?;
+            Ok(Reached { target, found, existed: true, opened_up: None })
+        }
+        Ok(found) => {
+            Err(Fault::refused(Op::CreateDirectory, format!("{} is in the way", found.kind.described())))
+        }
     }
 }
 

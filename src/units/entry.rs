@@ -267,6 +267,10 @@ impl Worker {
             }
             work_name = Some(self.context.temporaries.next());
         }
+        if self.is_dry() {
+            self.record(&node.place, name, meta.kind, Done::Linked, 0);
+            return Ok(());
+        }
         let work_name = work_name.as_deref().unwrap_or(target_name);
         let mut cache = std::mem::take(&mut self.link_cache);
         let mut make = || {

@@ -15,9 +15,9 @@ use super::{
 use crate::{
     entry::{FileId, Kind, Meta},
     error::{During, Fault, Op},
-    event::Done,
+    event::{Differs, Done},
     method::Method,
-    options::{Attributes, Sparse, Verify},
+    options::{Attributes, Compare, Sparse, Verify},
     plan::{self, Action, decide, looks_same},
     platform::{self, Handle},
     scheduler::{Worker, caught},
@@ -80,7 +80,12 @@ impl Worker {
         node.refuse_made(node.place.target_name(name), found)?;
         let granularity = self.granularity(node, dirs, meta, found);
         let as_kept = self.as_kept(dirs, meta, found);
-        match decide(&as_kept, found, self.context.job.existing, granularity) {
+        let mut action = decide(&as_kept, found, self.context.job.existing, granularity);
+        if self.context.job.compare == Compare::Content {
+            action = self.by_content(at, meta, found, action)?;
+        }
+        self.differs = Differs::between(meta, found, action, granularity);
+        match action {
             Action::Unchanged if self.must_be_new(at, meta, found) => {
                 self.copy_listed(at, meta, Some(found), group)
             }
@@ -128,6 +133,9 @@ impl Worker {
         let (mut appearance, done) = self.appearance(found);
         if appearance == Appearance::AtOnce && self.may_look_finished(node, meta) {
             appearance = Appearance::WhenFinished;
+        }
+        if self.is_dry() {
+            return Ok(self.tell_copy(at, meta, done));
         }
         let job = &self.context.job;
         let mut ladder = plan::ladder_in_turn(
@@ -198,6 +206,16 @@ impl Worker {
         }
         let moved = self.take_moved();
         self.finish(at, &filling, filled, moved, None)
+    }
+
+    /// Say what copying a file would do.
+    fn tell_copy(&mut self, at: Item<'_>, meta: &Meta, done: Done) -> First {
+        let Item { node, name, .. } = at;
+        let totals = &mut self.outcomes.totals;
+        totals.bytes_found += meta.size;
+        totals.bytes_copied += meta.size;
+        self.record(&node.place, name, Kind::File, done, meta.size);
+        First::Copied(meta.id)
     }
 
     /// How an entry of the copy comes into being, where there is `found` or nothing.

@@ -40,6 +40,8 @@ pub(crate) struct Node {
     pub(crate) made: Option<Arc<Made>>,
     /// Whether this run made the copy's directory for another source, and so all that is in it.
     pub(crate) is_ours: bool,
+    /// Whether there is no copy's directory, because the run only tells what it would do.
+    pub(crate) is_absent: bool,
     pub(super) chosen: Chosen,
     /// Entered while it is worked on; no span at all where nobody looks.
     pub(crate) span: tracing::Span,
@@ -125,6 +127,7 @@ pub(crate) struct NodeParts {
     pub(crate) pair: Arc<Pair>,
     pub(crate) made: Option<Arc<Made>>,
     pub(crate) is_ours: bool,
+    pub(crate) is_absent: bool,
     pub(super) chosen: Chosen,
     pub(crate) dirs: Arc<Dirs>,
 }
@@ -145,6 +148,7 @@ impl Node {
             pair,
             made,
             is_ours,
+            is_absent,
             chosen,
             dirs,
         } = parts;
@@ -163,6 +167,7 @@ impl Node {
             pair,
             made,
             is_ours,
+            is_absent,
             chosen,
             cursor: Mutex::default(),
             born: OnceLock::new(),
@@ -222,7 +227,7 @@ impl Node {
 
     /// Open the parent again through this directory, while that is still open.
     pub(crate) fn resume_parent(&self, dirs: &Dirs) {
-        let Some(parent) = &self.parent else { return };
+        let Some(parent) = self.parent.as_ref().filter(|_| !self.is_absent) else { return };
         let mut slot = parent.dirs.lock().unwrap_or_else(PoisonError::into_inner);
         if slot.is_none() {
             // Where it does not work, whoever needs the parent opens it from above.
@@ -252,14 +257,18 @@ impl Node {
                 held.as_ref().map_or((&start.source, &start.target), |(source, target)| (source, target));
             let name = node.place.name();
             let place = &node.parent.as_ref().expect("only the root has none").place;
-            held = Some((source.open_dir(name)?, target.open_dir(place.target_name(name))?));
+            let below = match node.is_absent {
+                true => target.duplicate()?,
+                false => target.open_dir(place.target_name(name))?,
+            };
+            held = Some((source.open_dir(name)?, below));
         }
         let (source, target) = held.expect("the path holds at least this node");
         self.reopened(source, target, &start.budget)
     }
 
     fn reopened(&self, source: Dir, target: Dir, budget: &Arc<Descriptors>) -> io::Result<Dirs> {
-        if source.meta()?.id != self.source_id || target.meta()?.id != self.target.id {
+        if source.meta()?.id != self.source_id || !self.is_absent && target.meta()?.id != self.target.id {
             return Err(io::Error::other("the directory was moved or replaced while it was copied"));
         }
         let dirs = Dirs::new(source, target, budget);

@@ -21,7 +21,7 @@ use crate::{
     error::{Failure, Op},
     job::Target,
     method::Method,
-    options::{FollowLinks, ZeroCopy},
+    options::{Delete, FollowLinks, ZeroCopy},
     plan::{self, Pair, default_jobs, default_jobs_reason},
     platform::{self, Dir, Names},
     scheduler::{Batch, Context, Unit, Worker},
@@ -111,6 +111,10 @@ impl Namesakes {
         self.0.get(&index).copied()
     }
 
+    pub(crate) fn are_none(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// The sources that wait for no other.
     pub(crate) fn leaders(&self, count: usize) -> impl DoubleEndedIterator<Item = usize> {
         let followers: HashSet<usize> = self.0.values().copied().collect();
@@ -122,6 +126,7 @@ impl Worker {
     /// Begin the source that waited for this one.
     pub(crate) fn after_source(&mut self, index: usize) {
         self.context.namesakes.after(index).into_iter().for_each(|next| self.push(Unit::Source(next)));
+        self.mirror_after();
     }
 
     /// Begin the source of number `index`.
@@ -144,6 +149,10 @@ impl Worker {
                 Named { directory: directory.clone(), name: base.clone(), base }
             }
         };
+        if self.context.job.mirror.delete != Delete::Never && !self.context.namesakes.are_none() {
+            let why = "sources of one name cannot be mirrored: what one has the other would delete";
+            return Err(Failure::new(Op::Copy, path, io::Error::other(why)));
+        }
         let follow = self.context.job.selection.follow;
         let from = if follow == FollowLinks::Sources { from.followed(path)? } else { from };
         let mut source = from.open()?;
@@ -173,7 +182,7 @@ impl Worker {
                 let why = std::io::Error::other("source and destination are the same file");
                 return Err(Failure::new(Op::Replace, to.directory.join(platform::to_os(&to.name)), why));
             }
-            if target.stat(&to.name).is_ok() {
+            if !self.is_dry() && target.stat(&to.name).is_ok() {
                 self.sweep(&target, target_meta.id, &to.directory);
             }
         }
@@ -203,6 +212,7 @@ impl Worker {
             pair,
             made: self.context.made_within.as_ref().map(|within| within.directory(target_meta.id)),
             is_ours: false,
+            is_absent: false,
             chosen: Chosen::default(),
             dirs: Arc::new(Dirs::new(source, target, &self.context.descriptors)),
         }));

@@ -81,6 +81,10 @@ impl Worker {
             }
         }
         let (appearance, done) = self.appearance(found);
+        if self.is_dry() {
+            self.record(&node.place, name, meta.kind, done, 0);
+            return Ok(First::Copied(meta.id));
+        }
         let temporary = (appearance != Appearance::AtOnce).then(|| self.context.temporaries.next());
         let work_name = temporary.as_deref().unwrap_or(target_name);
         let made = || make(work_name);

@@ -14,6 +14,7 @@ mod inject;
 mod interrupts;
 mod library;
 mod manifest;
+mod mirror;
 mod property;
 mod race;
 mod select;

@@ -1,13 +1,10 @@
 //! The main job: run a copy, tell its failures as they come, and account for it in the end.
 
-use std::{
-    io::{self, Write},
-    path::PathBuf,
-};
+use std::io::{self, Write};
 
 use anyhow::Context;
 use futures::StreamExt;
-use orbit::{CopyJob, Engine, Event, Report};
+use orbit::{CopyJob, Engine, Event, Report, Run};
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
 use super::{
@@ -15,7 +12,7 @@ use super::{
     args::{Backend, CopyArgs},
     explain::explanation,
     json,
-    manifest::Manifest,
+    listeners::Listeners,
     output::{failure_line, ring_line, summary, warning_line},
     progress::{Display, Lines},
     system::Interrupts,
@@ -28,24 +25,56 @@ pub(crate) async fn run(args: &CopyArgs, job: CopyJob, lines: Lines) -> anyhow::
         Some(jobs) => Engine::builder().jobs(jobs.into()).build()?,
         None => Engine::new()?,
     };
-    let root = job.target().path().to_owned();
-    let begin = |path: &PathBuf| Manifest::begin(path, &root);
-    let mut manifest = args.checks.manifest.as_ref().map(begin).transpose()?;
-    let mut run = engine.start(job);
+    let mut listeners = Listeners::new(args, job.target().path())?;
+    let before = match args.mirror.deletes_before(&job) {
+        Some(deletes) => {
+            Some(listen(args, engine.start(deletes), &mut listeners, &mut interrupts, &lines).await?)
+        }
+        None => None,
+    };
+    let report = match before {
+        Some(report) if report.cancelled => report,
+        before => {
+            let mut report = listen(args, engine.start(job), &mut listeners, &mut interrupts, &lines).await?;
+            if let Some(before) = before {
+                report.totals.deleted += before.totals.deleted;
+                report.totals.failed += before.totals.failed;
+                report.totals.undeleted += before.totals.undeleted;
+                report.failures.extend(before.failures);
+            }
+            report
+        }
+    };
+    listeners.finish(&report)?;
+    account(args, &report, &lines)?;
+    Ok(match &report {
+        report if report.cancelled => INTERRUPTED,
+        report if !report.is_complete() => FAILED,
+        _ => COMPLETE,
+    })
+}
+
+/// Listen to a run until it is over, and cancel it when a signal comes.
+async fn listen(
+    args: &CopyArgs,
+    mut run: Run,
+    listeners: &mut Listeners,
+    interrupts: &mut Interrupts,
+    lines: &Lines,
+) -> anyhow::Result<Report> {
     let progress = run.progress();
-    let mut display = args.shows_progress().then(|| Display::new(&lines));
+    let mut display = args.shows_progress().then(|| Display::new(lines));
     let mut ticks = interval_at(Instant::now() + Display::INTERVAL, Display::INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tokio::select! {
             event = run.next() => match event {
-                Some(Event::Failed(failure)) => lines.print(&failure_line(&failure)),
-                Some(Event::Entry { path, digest: Some(digest), .. }) => {
-                    if let Some(manifest) = &mut manifest {
-                        manifest.add(&path, digest)?;
+                Some(event) => {
+                    if let Event::Failed(failure) = &event {
+                        lines.print(&failure_line(failure));
                     }
+                    listeners.hear(&event)?;
                 }
-                Some(_) => {}
                 None => break,
             },
             () = interrupts.next() => {
@@ -64,16 +93,7 @@ pub(crate) async fn run(args: &CopyArgs, job: CopyJob, lines: Lines) -> anyhow::
     if let Some(display) = display {
         display.clear();
     }
-    let report = run.finish().await?;
-    if let Some(manifest) = manifest.filter(|_| !report.cancelled) {
-        manifest.finish()?;
-    }
-    account(args, &report, &lines)?;
-    Ok(match &report {
-        report if report.cancelled => INTERRUPTED,
-        report if report.totals.failed > 0 => FAILED,
-        _ => COMPLETE,
-    })
+    Ok(run.finish().await?)
 }
 
 /// Say what was done.
@@ -87,7 +107,8 @@ fn account(args: &CopyArgs, report: &Report, lines: &Lines) -> anyhow::Result<()
     if args.json {
         print(&format!("{}\n", json::report(report)))?;
     } else if !args.quiet {
-        print(&summary(report, args.verbose > 0))?;
+        let is_dry = if args.mirror.dry_run { "dry run, nothing was done: " } else { "" };
+        print(&format!("{is_dry}{}", summary(report, args.verbose > 0)))?;
     }
     if args.explain {
         lines.print(&explanation(report));

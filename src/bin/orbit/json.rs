@@ -3,10 +3,12 @@
 use std::{path::Path, time::Duration};
 
 use base64::{Engine, prelude::BASE64_STANDARD};
-use orbit::{Ability, Between, Capabilities, Failure, Filesystem, JobsStep, KernelCopies, Report, Warning};
+use orbit::{
+    Ability, Between, Capabilities, Done, Failure, Filesystem, JobsStep, KernelCopies, Kind, Report, Warning,
+};
 use serde_json::{Map, Value, json};
 
-use super::output::cause_text;
+use super::{itemize::Entry, output::cause_text};
 
 /// A report as one object.
 pub(crate) fn report(report: &Report) -> Value {
@@ -56,6 +58,8 @@ fn totals(report: &Report) -> Value {
         "metadata_corrected": totals.metadata_corrected,
         "skipped": totals.skipped,
         "excluded": totals.excluded,
+        "deleted": totals.deleted,
+        "undeleted": totals.undeleted,
         "changed_while_copied": totals.changed_while_copied,
         "failed": totals.failed,
         "files_verified": totals.files_verified,
@@ -91,7 +95,51 @@ fn between(between: &Between) -> Value {
     })
 }
 
-fn failure(failure: &Failure) -> Value {
+/// An entry, as one object.
+pub(crate) fn entry(entry: Entry<'_>) -> Value {
+    let mut object = with_path(entry.path);
+    object.insert("action".into(), action(entry.done).into());
+    object.insert("kind".into(), kind(entry.kind).into());
+    object.insert("bytes".into(), entry.bytes.into());
+    if let Some(digest) = entry.digest {
+        object.insert("digest".into(), digest.into());
+    }
+    if !entry.differs.is_empty() {
+        object.insert("differs".into(), entry.differs.into());
+    }
+    object.into()
+}
+
+/// The name of what was done.
+pub(crate) fn action(done: Done) -> &'static str {
+    match done {
+        Done::Created => "created",
+        Done::Replaced => "replaced",
+        Done::Linked => "linked",
+        Done::Merged => "merged",
+        Done::Unchanged => "unchanged",
+        Done::Corrected => "corrected",
+        Done::Skipped => "skipped",
+        Done::Deleted => "deleted",
+        _ => "other",
+    }
+}
+
+/// The name of a type of entry.
+pub(crate) fn kind(kind: Kind) -> &'static str {
+    match kind {
+        Kind::File => "file",
+        Kind::Directory => "directory",
+        Kind::Symlink => "symlink",
+        Kind::Fifo => "fifo",
+        Kind::Socket => "socket",
+        Kind::CharDevice => "character device",
+        Kind::BlockDevice => "block device",
+        _ => "other",
+    }
+}
+
+pub(crate) fn failure(failure: &Failure) -> Value {
     let mut object = with_path(failure.path());
     object.insert("op".into(), failure.op().verb().into());
     object.insert("cause".into(), cause_text(&failure.cause().to_string()).into());

@@ -70,6 +70,8 @@ pub(crate) fn summary(report: &Report, details: bool) -> String {
         (totals.metadata_corrected, "with metadata corrected"),
         (totals.skipped, "skipped"),
         (totals.excluded, "excluded"),
+        (totals.deleted, "deleted"),
+        (totals.undeleted, "not deleted"),
         (totals.failed, "failed"),
     ] {
         if count > 0 {

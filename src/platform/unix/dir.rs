@@ -117,9 +117,11 @@ impl Dir {
 
     /// Metadata of the entry `name` itself, not of what it may link to unless this directory follows links.
     pub(crate) fn stat(&self, name: &CStr) -> io::Result<Meta> {
-        if self.follows {
-            return self.stat_through(name);
-        }
+        if self.follows { self.stat_through(name) } else { self.stat_itself(name) }
+    }
+
+    /// Metadata of the entry `name` itself, also where links are followed.
+    pub(crate) fn stat_itself(&self, name: &CStr) -> io::Result<Meta> {
         Ok(to_meta(&retried(|| fstatat(&self.fd, name, AtFlags::AT_SYMLINK_NOFOLLOW))?))
     }
 
@@ -191,6 +193,11 @@ impl Dir {
 
     pub(crate) fn remove(&self, name: &CStr) -> io::Result<()> {
         Ok(retried(|| unlinkat(&self.fd, name, UnlinkatFlags::NoRemoveDir))?)
+    }
+
+    /// Remove the empty directory `name`.
+    pub(crate) fn remove_dir(&self, name: &CStr) -> io::Result<()> {
+        Ok(retried(|| unlinkat(&self.fd, name, UnlinkatFlags::RemoveDir))?)
     }
 
     pub(crate) fn set_owner_of(&self, name: &CStr, uid: Option<u32>, gid: Option<u32>) -> io::Result<()> {

@@ -49,6 +49,16 @@ impl Dir {
         Err(io::ErrorKind::Unsupported.into())
     }
 
+    /// Metadata of the entry `name` itself.
+    pub(crate) fn stat_itself(&self, name: &CStr) -> io::Result<Meta> {
+        self.stat(name)
+    }
+
+    /// Remove the empty directory `name`.
+    pub(crate) fn remove_dir(&self, name: &CStr) -> io::Result<()> {
+        fs::remove_dir(self.at(name))
+    }
+
     pub(crate) fn follows(&self) -> bool {
         false
     }

@@ -1,5 +1,6 @@
 //! What can be said on the command line.
 
+mod mirror;
 mod select;
 mod verify;
 
@@ -9,6 +10,7 @@ use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use orbit::Attributes;
 use tracing_subscriber::filter::LevelFilter;
 
+pub(crate) use mirror::MirrorArgs;
 pub(crate) use select::SelectArgs;
 pub(crate) use verify::VerifyArgs;
 
@@ -120,6 +122,9 @@ pub(crate) struct CopyArgs {
 
     #[command(flatten)]
     pub(crate) select: SelectArgs,
+
+    #[command(flatten)]
+    pub(crate) mirror: MirrorArgs,
 
     #[command(flatten)]
     pub(crate) checks: VerifyArgs,
@@ -260,7 +265,7 @@ impl CopyArgs {
 
     /// Whether what becomes of every entry is of interest, and not only failures.
     pub(crate) fn wants_entries(&self) -> bool {
-        self.checks.manifest.is_some()
+        self.checks.manifest.is_some() || self.mirror.tells_entries()
     }
 
     /// Whether to show progress.
