@@ -5,6 +5,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use crate::platform;
+
 /// What was being done when a call failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[non_exhaustive]
@@ -148,6 +150,13 @@ impl Failure {
         self.op == Op::Verify && self.source.kind() == io::ErrorKind::InvalidData
     }
 
+    /// Whether the same may work when it is tried again: what a device, a network or a lack of resources is
+    /// the cause of, and a copy that was not what was copied.
+    #[must_use]
+    pub fn is_transient(&self) -> bool {
+        self.is_mismatch() || platform::is_transient(&self.source)
+    }
+
     /// A copy for the event stream; `io::Error` itself cannot be cloned.
     pub(crate) fn duplicate(&self) -> Failure {
         let source = match self.source.raw_os_error() {
@@ -173,6 +182,12 @@ impl Fault {
     /// A fault that Orbit itself finds, in words for the user.
     pub(crate) fn refused(op: Op, why: impl Into<String>) -> Fault {
         Fault { op, cause: io::Error::other(why.into()) }
+    }
+
+    /// Whether the same may work when it is tried again.
+    pub(crate) fn may_pass(&self) -> bool {
+        let is_mismatch = self.op == Op::Verify && self.cause.kind() == io::ErrorKind::InvalidData;
+        is_mismatch || platform::is_transient(&self.cause)
     }
 
     pub(crate) fn at(self, path: impl Into<PathBuf>) -> Failure {

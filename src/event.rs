@@ -1,6 +1,6 @@
 //! News of a run: what happened to entries, and how far it has come.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 use crate::{
     digest::Digest,
@@ -46,6 +46,18 @@ bitflags::bitflags! {
     }
 }
 
+/// Something that failed and will be tried again.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Retrying {
+    /// What failed.
+    pub failure: Failure,
+    /// Which try the next one is, beside the first.
+    pub tried: u32,
+    /// How long that waits at least.
+    pub wait: Duration,
+}
+
 /// News of a run.
 #[derive(Debug)]
 #[non_exhaustive]
@@ -68,6 +80,8 @@ pub enum Event {
     },
     /// An entry failed; the rest goes on. A directory may fail twice: in its listing and in the end.
     Failed(Failure),
+    /// An entry failed, or a range of a large one, and will be tried again.
+    Retrying(Retrying),
     /// Something could not be kept; sent once for each kind.
     Warned(Warning),
     /// Entry events that were not kept, because nobody read the stream for a while.

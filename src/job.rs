@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::options::{Compare, DataOptions, Existing, Mirror, Preserve, Selection, Verify};
+use crate::options::{Compare, DataOptions, Existing, Limits, Mirror, Preserve, Retry, Selection, Verify};
 
 /// Where the copies go.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,6 +41,8 @@ pub struct CopyJob {
     pub(crate) selection: Selection,
     pub(crate) compare: Compare,
     pub(crate) mirror: Mirror,
+    pub(crate) retry: Retry,
+    pub(crate) limits: Limits,
     pub(crate) dry_run: bool,
     pub(crate) verify: Verify,
     pub(crate) digest_all: bool,
@@ -75,6 +77,8 @@ impl CopyJob {
             selection: Selection::default(),
             compare: Compare::default(),
             mirror: Mirror::default(),
+            retry: Retry::default(),
+            limits: Limits::default(),
             dry_run: false,
             verify: Verify::default(),
             digest_all: false,
@@ -123,6 +127,19 @@ impl CopyJob {
     #[must_use]
     pub fn mirror(self, mirror: Mirror) -> Self {
         CopyJob { mirror, ..self }
+    }
+
+    /// How often what may pass is tried again; never by default.
+    #[must_use]
+    pub fn retry(self, retry: Retry) -> Self {
+        CopyJob { retry, ..self }
+    }
+
+    /// What the run may take, and when it gives up; no limits by default. The rates can be changed while it
+    /// goes on, see [`Run::limits`](crate::Run::limits).
+    #[must_use]
+    pub fn limits(self, limits: Limits) -> Self {
+        CopyJob { limits, ..self }
     }
 
     /// Whether to touch nothing, and only to tell by the events and the report what would be done; not by

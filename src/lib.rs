@@ -53,16 +53,16 @@ pub use capabilities::{
     ZeroCopyCapabilities,
 };
 pub use digest::{Digest, DigestKind, NoDigest};
-pub use engine::{Aborted, Canceller, Engine, EngineBuilder, Run};
+pub use engine::{Aborted, Canceller, Engine, EngineBuilder, LimitsHandle, Run};
 pub use entry::Kind;
 pub use error::{Failure, Op};
-pub use event::{Differs, Done, Event, Progress};
+pub use event::{Differs, Done, Event, Progress, Retrying};
 pub use job::{CopyJob, Target};
 pub use manifest::{BadLine, ManifestLine, manifest_kind, read_manifest};
 pub use method::Method;
 pub use options::{
-    Attributes, Backend, Compare, DataOptions, Delete, Existing, FollowLinks, MaxDelete, Mirror, Preserve,
-    Reflink, Selection, Sparse, Verify, ZeroCopy,
+    Attributes, Backend, Compare, DataOptions, Delete, Existing, FollowLinks, Limits, MaxDelete, Mirror,
+    Preserve, Reflink, Retry, Selection, Sparse, Verify, ZeroCopy,
 };
 pub use plan::{Declined, Storage, ZeroCopyRequest, should_use_zero_copy};
 pub use report::{Jobs, JobsStep, Loss, Moved, Report, Totals, Warning};

@@ -254,6 +254,11 @@ pub struct Report {
     pub failures: Vec<Failure>,
     /// All failures, counted by operation and error number.
     pub failure_counts: BTreeMap<(Op, Option<i32>), u64>,
+    /// What was tried again, counted by the operation and error number that had failed.
+    pub retries: BTreeMap<(Op, Option<i32>), u64>,
+    /// Why the run was stopped before it was done, where going on made no sense: a destination that is full
+    /// or read-only, or too many failures.
+    pub stopped: Option<String>,
     /// What could not be kept, one warning for each kind.
     pub warnings: Vec<Warning>,
     /// How many workers there were, and why.
@@ -278,7 +283,7 @@ impl Report {
     /// Whether everything was done: nothing failed and nobody cancelled.
     #[must_use]
     pub fn is_complete(&self) -> bool {
-        self.totals.failed == 0 && self.totals.undeleted == 0 && !self.cancelled
+        self.totals.failed == 0 && self.totals.undeleted == 0 && !self.cancelled && self.stopped.is_none()
     }
 
     /// What each method moved, for the methods that moved anything.

@@ -77,8 +77,18 @@ impl Gather {
     /// Take in what a worker did.
     pub(super) fn absorb(&mut self, outcomes: Outcomes, workers: usize) {
         self.adapt.hear(&outcomes, &self.context);
-        let Outcomes { totals, moved, declined, failures, warnings, records, listings_open, current, .. } =
-            outcomes;
+        let Outcomes {
+            totals,
+            moved,
+            declined,
+            failures,
+            warnings,
+            records,
+            retrying,
+            listings_open,
+            current,
+            ..
+        } = outcomes;
         self.report.totals.add(&totals);
         for (sum, part) in self.report.moved.iter_mut().zip(moved) {
             sum.files += part.files;
@@ -113,6 +123,10 @@ impl Gather {
                 tracing::warn!(path = %warning.path.display(), cause = %warning.cause, "{}", warning.loss.described());
                 self.keep(Event::Warned(warning));
             }
+        }
+        for again in retrying {
+            *self.report.retries.entry((again.failure.op(), again.failure.errno())).or_default() += 1;
+            self.keep(Event::Retrying(again));
         }
         for failure in failures {
             self.keep(Event::Failed(failure.duplicate()));
@@ -170,7 +184,8 @@ impl Gather {
         let learned = |pair: &Arc<Pair>| Between::learned(pair, &job.data, capabilities, self.started);
         self.report.between = self.context.pairs().iter().map(learned).collect();
         self.report.ring_refused = self.context.ring_refused.get().cloned();
-        self.report.cancelled = self.context.cancel.is_cancelled();
+        self.report.stopped = self.context.stopped.get().cloned();
+        self.report.cancelled = self.context.cancel.is_cancelled() && self.report.stopped.is_none();
         self.report.elapsed = self.started.elapsed();
         self.progress.send_modify(|progress| {
             progress.walked = true;

@@ -12,7 +12,7 @@ use std::{
 
 use tokio::sync::{Semaphore, mpsc, watch};
 
-pub use run::{Aborted, Canceller, Run};
+pub use run::{Aborted, Canceller, LimitsHandle, Run};
 
 use crate::{
     backend::RingSlot,

@@ -1,6 +1,7 @@
 //! A copy under way, as its starter sees it.
 
 use std::{
+    num::NonZeroU64,
     pin::Pin,
     sync::{Arc, Weak},
     task::{self, Poll},
@@ -21,7 +22,7 @@ use super::{
 use crate::{
     event::{Event, Progress},
     report::Report,
-    scheduler::{Context, Outcomes},
+    scheduler::{Context, Limiter, Outcomes},
 };
 
 /// A copy under way: a stream of [`Event`]s, and in the end a [`Report`].
@@ -34,6 +35,7 @@ pub struct Run {
     progress: watch::Receiver<Progress>,
     listening: Listening,
     canceller: Canceller,
+    limits: LimitsHandle,
     supervisor: Option<JoinHandle<Report>>,
 }
 
@@ -43,6 +45,22 @@ pub struct Canceller(
     /// Weak: what a run keeps open it lets go of at its end, whoever still has one of these.
     Weak<Context>,
 );
+
+/// Changes the rates of a [`Run`] while it goes on.
+#[derive(Clone, Debug)]
+pub struct LimitsHandle(Arc<Limiter>);
+
+impl LimitsHandle {
+    /// The most bytes of content a second from now on, or no limit.
+    pub fn set_bandwidth(&self, bytes_per_second: Option<NonZeroU64>) {
+        self.0.set_bandwidth(bytes_per_second);
+    }
+
+    /// The most operations a second from now on, or no limit.
+    pub fn set_operations(&self, per_second: Option<NonZeroU64>) {
+        self.0.set_operations(per_second);
+    }
+}
 
 /// The Tokio runtime was shut down before the run ended.
 #[derive(Debug, thiserror::Error)]
@@ -67,8 +85,9 @@ pub(super) fn start(context: Arc<Context>, gathered: mpsc::Receiver<Outcomes>, s
     let gather = Gather::new(context.clone(), events_sender, progress_sender, listening.clone());
     let span = tracing::info_span!("run", sources = ?context.job.sources, target = ?context.job.target);
     let canceller = Canceller(Arc::downgrade(&context));
+    let limits = LimitsHandle(context.limiter.clone());
     let supervisor = tokio::spawn(supervise(context, gathered, gather, shared).instrument(span));
-    Run { events, progress, listening, canceller, supervisor: Some(supervisor) }
+    Run { events, progress, listening, canceller, limits, supervisor: Some(supervisor) }
 }
 
 impl Run {
@@ -76,6 +95,12 @@ impl Run {
     #[must_use]
     pub fn progress(&self) -> watch::Receiver<Progress> {
         self.progress.clone()
+    }
+
+    /// A handle that can change the rates of this run from elsewhere.
+    #[must_use]
+    pub fn limits(&self) -> LimitsHandle {
+        self.limits.clone()
     }
 
     /// Stop the copy: calls under way end, no new ones begin, unfinished files are removed.

@@ -2,14 +2,18 @@
 
 mod data;
 mod existing;
+mod limits;
 mod mirror;
 mod preserve;
+mod retry;
 mod selection;
 mod verify;
 
 pub use data::{Backend, DataOptions, Reflink, Sparse, ZeroCopy};
 pub use existing::Existing;
+pub use limits::Limits;
 pub use mirror::{Compare, Delete, MaxDelete, Mirror};
 pub use preserve::{Attributes, Preserve};
+pub use retry::Retry;
 pub use selection::{FollowLinks, Selection};
 pub use verify::Verify;

@@ -23,10 +23,12 @@ mod windows;
 use windows as imp;
 
 mod names;
+mod room;
 #[cfg(not(target_os = "linux"))]
 mod unprobed;
 
 pub(crate) use imp::*;
 pub(crate) use names::Names;
+pub(crate) use room::Room;
 #[cfg(not(target_os = "linux"))]
 pub(crate) use unprobed::*;

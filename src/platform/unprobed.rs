@@ -48,3 +48,10 @@ pub(crate) fn can_open_beneath(_: &Dir) -> io::Result<()> {
 pub(crate) fn ring_is_disabled() -> Option<String> {
     None
 }
+
+/// The priority of a worker's I/O, which is not changed here.
+pub(crate) fn begin_idle_io() -> i32 {
+    0
+}
+
+pub(crate) fn end_idle_io(_: i32) {}

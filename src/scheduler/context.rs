@@ -4,13 +4,13 @@ use std::{
     collections::{BTreeMap, HashSet},
     sync::{
         Arc, Mutex, OnceLock, PoisonError, RwLock,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
 };
 
 use tokio::sync::mpsc;
 
-use super::{Outcomes, Queue, Unit};
+use super::{Limiter, Outcomes, Queue, Unit};
 use crate::{
     backend::RingSlot,
     capabilities::ZeroCopyCapabilities,
@@ -55,6 +55,15 @@ pub(crate) struct Context {
     pub(crate) waiting_runs: Arc<AtomicUsize>,
     pub(crate) ring: Arc<RingSlot>,
     pub(crate) extraneous: Extraneous,
+    pub(crate) limiter: Arc<Limiter>,
+    /// Numbers that waits are varied by.
+    pub(crate) chance: AtomicU64,
+    /// Failures so far.
+    pub(crate) failed: AtomicU64,
+    /// Bytes that a file needed for which there was no room.
+    pub(crate) needed: AtomicU64,
+    /// Why the run was stopped, if it was.
+    pub(crate) stopped: OnceLock<String>,
     /// Why there is no ring, where one was wanted.
     pub(crate) ring_refused: OnceLock<String>,
     /// By device, in an order that stays.
@@ -107,6 +116,7 @@ impl Context {
         // One worker begins; how many may follow is settled when the storage is known.
         Context {
             records_wanted: AtomicBool::new(job.entry_events),
+            limiter: Arc::new(Limiter::new(job.limits)),
             job,
             capabilities: ZeroCopyCapabilities::detect(),
             queue: Queue::new(first, 1),
@@ -129,6 +139,10 @@ impl Context {
             waiting_runs: shares.waiting_runs,
             ring: shares.ring,
             extraneous: Extraneous::new(count),
+            chance: AtomicU64::new(std::process::id().into()),
+            failed: AtomicU64::new(0),
+            needed: AtomicU64::new(0),
+            stopped: OnceLock::new(),
             ring_refused: OnceLock::new(),
             pairs: Mutex::default(),
         }

@@ -1,13 +1,16 @@
 //! Who works on what: worker loops, the queue they share, and the news they send.
 
 mod context;
+mod limiter;
 mod outcome;
 mod queue;
 mod tell;
 mod unit;
+mod waits;
 mod worker;
 
 pub(crate) use context::{Cancel, Context, JobsLimit, Shares};
+pub(crate) use limiter::Limiter;
 pub(crate) use outcome::{Effort, Outcomes, Record};
 pub(crate) use queue::Queue;
 pub(crate) use unit::{Batch, LateNames, RangeOf, Unit};

@@ -11,7 +11,7 @@ use crate::{
     digest::Digest,
     entry::Kind,
     error::Failure,
-    event::{Differs, Done},
+    event::{Differs, Done, Retrying},
     method::Method,
     plan::Declined,
     report::{Moved, Totals, Warning},
@@ -27,6 +27,7 @@ pub(crate) struct Outcomes {
     pub(crate) failures: Vec<Failure>,
     pub(crate) warnings: Vec<Warning>,
     pub(crate) records: Vec<Record>,
+    pub(crate) retrying: Vec<Retrying>,
     /// Directories whose listing began, less those whose listing ended.
     pub(crate) listings_open: i64,
     pub(crate) current: Option<Current>,
@@ -74,5 +75,6 @@ impl Outcomes {
             && self.failures.is_empty()
             && self.warnings.is_empty()
             && self.records.is_empty()
+            && self.retrying.is_empty()
     }
 }

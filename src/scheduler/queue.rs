@@ -5,7 +5,7 @@ use std::{
         Condvar, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use tokio::sync::Notify;
@@ -34,9 +34,21 @@ struct State {
     limit: usize,
     peak: usize,
     closed: bool,
+    /// What may be tried again, each from its moment on.
+    delayed: Vec<(Instant, Unit)>,
+    /// Whether nothing is waited for any more.
+    hurries: bool,
 }
 
 impl State {
+    /// Make work of what was delayed until now; when the next will be.
+    fn ripen(&mut self, now: Instant) -> Option<Instant> {
+        let hurries = self.hurries;
+        let ripe = self.delayed.extract_if(.., |(due, _)| hurries || *due <= now);
+        self.units.extend(ripe.map(|(_, unit)| unit));
+        self.delayed.iter().map(|(due, _)| *due).min()
+    }
+
     fn is_hungry(&self) -> bool {
         !self.closed && self.units.len() < self.idle.max(usize::from(self.alive < self.limit))
     }
@@ -129,10 +141,19 @@ impl Queue {
         }
     }
 
+    /// Give work away that is to be done from `due` on.
+    pub(crate) fn delay(&self, unit: Unit, due: Instant) {
+        self.lock().delayed.push((due, unit));
+        // Whoever waits may be waiting for longer.
+        self.changed.notify_one();
+    }
+
     /// Take work, waiting for some; `None` when the worker should leave, which it then has.
     pub(crate) fn take(&self) -> Option<Unit> {
         let mut state = self.lock();
         loop {
+            let now = Instant::now();
+            let next_due = state.ripen(now);
             if let Some(unit) = state.units.pop() {
                 self.settle(&state);
                 if state.idle > 0 && !state.units.is_empty() {
@@ -140,7 +161,7 @@ impl Queue {
                 }
                 return Some(unit);
             }
-            if state.closed || state.idle + 1 == state.alive {
+            if state.closed || state.idle + 1 == state.alive && next_due.is_none() {
                 state.closed = true; // nobody is left who could make work
                 self.depart(&mut state);
                 self.changed.notify_all();
@@ -148,11 +169,13 @@ impl Queue {
             }
             state.idle += 1;
             self.settle(&state);
+            let patience = next_due.map_or(Self::PATIENCE, |due| due - now);
             let (next, waited) =
-                self.changed.wait_timeout(state, Self::PATIENCE).unwrap_or_else(PoisonError::into_inner);
+                self.changed.wait_timeout(state, patience).unwrap_or_else(PoisonError::into_inner);
             state = next;
             state.idle -= 1;
-            if waited.timed_out() && state.units.is_empty() && !state.closed {
+            let is_useless = state.units.is_empty() && state.delayed.is_empty();
+            if waited.timed_out() && is_useless && !state.closed {
                 self.depart(&mut state);
                 return None;
             }
@@ -175,18 +198,20 @@ impl Queue {
 
     pub(crate) fn need(&self) -> Need {
         let state = self.lock();
+        // Those who are there wait for what is delayed; where nobody is, somebody has to.
+        let has_work = !state.units.is_empty() || state.alive == 0 && !state.delayed.is_empty();
         Need {
-            wants_worker: !state.closed && !state.units.is_empty() && state.alive < state.limit,
+            wants_worker: !state.closed && has_work && state.alive < state.limit,
             alive: state.alive,
             peak: state.peak,
             limit: state.limit,
-            is_done: state.alive == 0 && (state.closed || state.units.is_empty()),
+            is_done: state.alive == 0 && (state.closed || !has_work),
         }
     }
 
     /// Wake everyone who waits, to look around: the run was cancelled.
     pub(crate) fn wake_all(&self) {
-        let _state = self.lock();
+        self.lock().hurries = true;
         self.changed.notify_all();
         self.news.notify_one();
     }

@@ -78,12 +78,13 @@ impl Worker {
         let (told, computed) = (Instant::now(), platform::thread_time());
         if !self.is_resting {
             let effort = &mut self.outcomes.effort;
-            effort.worked += told - self.told;
+            effort.worked += (told - self.told).saturating_sub(self.waited);
             if let (Some(now), Some(before)) = (computed, self.computed) {
                 *effort.computed.get_or_insert_default() += now.saturating_sub(before);
             }
         }
         (self.told, self.computed) = (told, computed);
+        self.waited = Duration::ZERO;
     }
 
     /// Begin to count the time anew, after a rest.
@@ -164,6 +165,7 @@ impl Worker {
         }
         tracing::warn!(cause = %failure.cause(), "{failure}");
         self.outcomes.totals.failed += 1;
+        self.stop_if_hopeless(&failure);
         self.outcomes.failures.push(failure);
     }
 
@@ -185,6 +187,10 @@ impl Worker {
 impl Watch for Worker {
     fn is_cancelled(&self) -> bool {
         self.context.cancel.is_cancelled()
+    }
+
+    fn allow(&mut self, bytes: u64) -> u64 {
+        self.await_turn(bytes)
     }
 
     fn saw(&mut self, at: u64, bytes: &[u8]) {

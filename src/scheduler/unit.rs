@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::waits::Again;
 use crate::{
     entry::FileId,
     platform::Names,
@@ -27,6 +28,8 @@ pub(crate) enum Unit {
     Hash(HashOf),
     /// Delete what only the copy has in one of its directories.
     Delete(ExtraneousIn),
+    /// Try this entry again.
+    Again(Again),
 }
 
 /// Entries of one directory.
@@ -44,6 +47,8 @@ pub(crate) struct RangeOf {
     pub(crate) file: Arc<Wide>,
     pub(crate) at: u64,
     pub(crate) end: u64,
+    /// How many times it was tried again.
+    pub(crate) tried: u32,
 }
 
 /// Names of one link group that came while its first name was copied.
@@ -98,7 +103,7 @@ impl RangeOf {
         }
         let middle = (self.at + left / 2).next_multiple_of(Self::ALIGNMENT);
         self.file.begin_range();
-        let rest = RangeOf { file: self.file.clone(), at: middle, end: self.end };
+        let rest = RangeOf { file: self.file.clone(), at: middle, end: self.end, tried: 0 };
         self.end = middle;
         Some(rest)
     }
@@ -108,7 +113,12 @@ impl Unit {
     /// Give away half of it, where it can be divided.
     pub(crate) fn split(&mut self) -> Option<Unit> {
         match self {
-            Unit::Source(_) | Unit::List(_) | Unit::Heir(..) | Unit::Hash(_) | Unit::Delete(_) => None,
+            Unit::Source(_)
+            | Unit::List(_)
+            | Unit::Heir(..)
+            | Unit::Hash(_)
+            | Unit::Delete(_)
+            | Unit::Again(_) => None,
             Unit::Batch(batch) => batch.split().map(Unit::Batch),
             Unit::Late(late) => late.split().map(Unit::Late),
             Unit::Range(range) => range.split().map(Unit::Range),

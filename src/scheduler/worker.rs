@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Batch, Context, LateNames, Outcomes, Unit};
+use super::{Batch, Context, LateNames, Outcomes, Unit, waits::Again};
 use crate::{
     backend::Ring,
     digest::Digest,
@@ -18,7 +18,7 @@ use crate::{
     method::Method,
     platform,
     transfer::{Scratch, Watch},
-    units::{Hashed, LinkCache, Node, Parked, Passing},
+    units::{Hashed, LinkCache, Node, Parked, Passing, Ranged},
 };
 
 /// A worker: does units, keeps what it discovers on its own stack, and gives half of that away
@@ -52,6 +52,10 @@ pub(crate) struct Worker {
     pub(crate) digest: Option<Digest>,
     /// What the copy that was there had otherwise than the source, of the entry that is recorded next.
     pub(crate) differs: Differs,
+    /// How many times the entry that is being worked on was tried again.
+    pub(crate) tried: u32,
+    /// How long it waited for its turns within the limits since it last told.
+    pub(super) waited: Duration,
 }
 
 impl Worker {
@@ -89,8 +93,14 @@ impl Worker {
             passing: None,
             digest: None,
             differs: Differs::empty(),
+            tried: 0,
+            waited: Duration::ZERO,
         };
-        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| worker.work())) {
+        let was = worker.context.job.limits.idle_io.then(platform::begin_idle_io);
+        let worked = catch_unwind(AssertUnwindSafe(|| worker.work()));
+        // The thread is the host's, and goes back to it as it came.
+        was.into_iter().for_each(platform::end_idle_io);
+        if let Err(panic) = worked {
             // Outside of any entry: whatever it was, the run must not wait for this worker.
             let source = worker.context.job.sources.first().cloned().unwrap_or_default();
             worker.fail_at(panicked(&*panic).at(source));
@@ -149,8 +159,9 @@ impl Worker {
             Unit::Range(range) => {
                 let file = range.file.clone();
                 match caught(|| Ok(self.range(range))) {
-                    Ok(Some(rest)) => return self.push(Unit::Range(rest)),
-                    Ok(None) => {}
+                    Ok(Ranged::Rest(rest)) => return self.push(Unit::Range(rest)),
+                    Ok(Ranged::Again(rest, fault)) => return self.retry_range(rest, fault),
+                    Ok(Ranged::Done) => {}
                     Err(panic) => file.failed(panic),
                 }
                 self.end_range(file);
@@ -166,6 +177,11 @@ impl Worker {
                 self.end_part(file);
             }
             Unit::Delete(within) => self.delete(&within),
+            Unit::Again(again) => {
+                let Again { node, name, listed, tried } = again;
+                self.attempt(&node, &name, listed, tried);
+                self.release(node);
+            }
         }
     }
 

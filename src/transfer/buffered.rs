@@ -37,7 +37,7 @@ pub(crate) fn copy_buffered(
         if watch.is_cancelled() {
             return Err(Fault::new(Op::Copy, cancelled()));
         }
-        let want = usize::try_from(end - *at).map_or(buffer.len(), |left| left.min(buffer.len()));
+        let want = watch.allow((end - *at).min(buffer.len() as u64)) as usize;
         let chunk = match platform::read_at(files.source, &mut buffer[..want], *at) {
             Ok(0) => break,
             Ok(bytes) => &buffer[..bytes],
@@ -86,7 +86,8 @@ pub(crate) fn copy_unsized(
             return Err(Fault::new(Op::Copy, cancelled()));
         }
         let mut source = files.source;
-        let bytes = match source.read(buffer) {
+        let want = watch.allow(buffer.len() as u64) as usize;
+        let bytes = match source.read(&mut buffer[..want]) {
             Ok(0) => break,
             Ok(bytes) => bytes,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,

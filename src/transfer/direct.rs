@@ -69,8 +69,9 @@ pub(crate) fn try_zero_copy_direct(
         if watch.is_cancelled() {
             return ZeroCopyResult::Failed(cancelled());
         }
+        let bytes = watch.allow(pace.bytes().min(end - *at));
         let started = Instant::now();
-        match call(method, transfer.files, scratch, *at, pace.bytes().min(end - *at)) {
+        match call(method, transfer.files, scratch, *at, bytes) {
             // The source ended, or a filesystem (procfs, overlayfs, CIFS) that says so without
             // reason: only a read can tell.
             Ok(0) => return ZeroCopyResult::Unsupported,

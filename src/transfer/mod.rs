@@ -41,6 +41,8 @@ pub(crate) enum Verdict {
 pub(crate) trait Watch {
     /// Whether to stop before the next call.
     fn is_cancelled(&self) -> bool;
+    /// How many of `bytes` the next call may move; waits until it may.
+    fn allow(&mut self, bytes: u64) -> u64;
     /// `bytes` more are in place.
     fn advanced(&mut self, method: Method, bytes: u64);
     /// `bytes` more are a hole, in the copy as well.

@@ -1,6 +1,6 @@
 //! The content of a regular file: what of it is data, and which ways of moving it are tried.
 
-use std::{fs::File, time::Instant};
+use std::{fs::File, io::ErrorKind, sync::atomic::Ordering, time::Instant};
 
 use super::{
     entry::Item,
@@ -101,11 +101,11 @@ impl Worker {
         let reserves =
             size >= RESERVE_MIN && node.pair.storage != Storage::Remote && !self.has_holes(filling);
         if reserves {
-            // A filesystem that cannot will allocate as the bytes come.
-            let _ = platform::reserve(files.destination, size);
+            self.reserve(files.destination, size)?;
         }
         // Of small files the clock is not even asked.
-        let began = (ladder.is_timed && !filling.seeks_data).then(Instant::now);
+        let began =
+            (ladder.is_timed && !filling.seeks_data && !self.context.limiter.is_limited()).then(Instant::now);
         self.copy_span(transfer, filling.seeks_data, &mut at, size)?;
         if at == size {
             if let Some(began) = began {
@@ -117,6 +117,18 @@ impl Worker {
             platform::set_size(files.destination, at).during(Op::Write)?;
         }
         Ok(Filled::Short)
+    }
+
+    /// Reserve the blocks of a file, which tells early where there is no room for it; a filesystem that
+    /// cannot reserve will allocate as the bytes come.
+    pub(super) fn reserve(&self, file: &File, size: u64) -> Result<(), Fault> {
+        match platform::reserve(file, size) {
+            Err(error) if matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded) => {
+                self.context.needed.store(size, Ordering::Relaxed);
+                Err(Fault::new(Op::Write, error))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Learn from the time since `began` that a file's bytes took, if they all went one way.

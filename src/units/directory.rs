@@ -201,7 +201,9 @@ impl Worker {
         let mut names = Names::default();
         let listed = caught(|| self.list_into(&node, &mut names));
         names.finish(); // also where the listing broke off: what it gave is copied
-        let is_last = *listed.as_ref().unwrap_or(&true);
+        let tried = node.tried.load(Ordering::Relaxed);
+        let goes_on_later = listed.as_ref().is_err_and(|fault| self.may_retry(fault, tried));
+        let is_last = *listed.as_ref().unwrap_or(&!goes_on_later);
         self.outcomes.totals.entries_found += names.len() as u64;
         self.outcomes.listings_open += names.directories() as i64 - i64::from(is_last);
         let batch = (!names.is_empty()).then(|| Batch {
@@ -211,6 +213,12 @@ impl Worker {
             names: Arc::new(names),
         });
         if let Err(fault) = listed {
+            if goes_on_later {
+                node.tried.store(tried + 1, Ordering::Relaxed);
+                batch.into_iter().for_each(|batch| self.push(Unit::Batch(batch)));
+                let failure = fault.at(node.place.source_path(c""));
+                return self.put_aside(Unit::List(node), tried, failure);
+            }
             self.fail_directory(&node, fault);
         }
         if is_last {
@@ -258,9 +266,11 @@ impl Worker {
     /// Something of a directory is done; the last thing finishes it, and perhaps those above.
     pub(crate) fn release(&mut self, mut node: Arc<Node>) {
         while node.release() && !self.is_cancelled() {
-            node.span.in_scope(|| match caught(|| self.finish_directory(&node)) {
-                Ok(()) => self.record_directory(&node),
-                Err(fault) => self.fail_directory(&node, fault),
+            node.span.in_scope(|| {
+                match caught(|| self.persistently(&node, |worker| worker.finish_directory(&node))) {
+                    Ok(()) => self.record_directory(&node),
+                    Err(fault) => self.fail_directory(&node, fault),
+                }
             });
             match node.parent.clone() {
                 Some(parent) => node = parent,

@@ -69,7 +69,10 @@ impl Worker {
                 self.outcomes.totals.excluded += 1;
                 Ok(())
             }
-            Ok(false) => self.try_entry(node, name, listed, &mut None),
+            Ok(false) => {
+                self.attempt(node, name, listed, 0);
+                Ok(())
+            }
             Err(fault) => Err(fault),
         };
         if let Err(fault) = done {
@@ -77,6 +80,15 @@ impl Worker {
         }
         if listed == Some(Kind::Directory) {
             self.outcomes.listings_open -= 1; // counted when it was listed, and again when entered
+        }
+    }
+
+    /// Try an entry, `tried` times before; where it may be tried once more, it will be.
+    pub(crate) fn attempt(&mut self, node: &Arc<Node>, name: &CStr, listed: Option<Kind>, tried: u32) {
+        self.await_turn(0);
+        self.tried = tried;
+        if let Err(fault) = caught(|| self.try_entry(node, name, listed, &mut None)) {
+            self.fail_or_retry(node, name, listed, tried, fault);
         }
     }
 

@@ -40,4 +40,4 @@ pub(crate) use shared::SharedFiles;
 pub(crate) use source::Namesakes;
 pub(crate) use stage::TemporaryNames;
 pub(crate) use verify::Passing;
-pub(crate) use wide::Wide;
+pub(crate) use wide::{Ranged, Wide};

@@ -4,7 +4,7 @@ use std::{
     io, mem,
     sync::{
         Arc, Mutex, OnceLock, PoisonError,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering},
     },
 };
 
@@ -49,6 +49,8 @@ pub(crate) struct Node {
     pub(crate) born: OnceLock<Owner>,
     /// Whether the directory itself failed, apart from what it holds.
     pub(crate) has_failed: AtomicBool,
+    /// How many times its listing was tried again.
+    pub(crate) tried: AtomicU32,
     dirs: Mutex<Option<Arc<Dirs>>>,
     pending: AtomicUsize,
 }
@@ -172,6 +174,7 @@ impl Node {
             cursor: Mutex::default(),
             born: OnceLock::new(),
             has_failed: AtomicBool::new(false),
+            tried: AtomicU32::new(0),
             dirs: Mutex::new(Some(dirs)),
             pending: AtomicUsize::new(1),
         }

@@ -19,6 +19,10 @@ impl Worker {
         if self.has_holes(filling) {
             return Route::default();
         }
+        if self.context.limiter.is_limited() {
+            let _ = self.context.ring_refused.set("the copy is held to a rate".to_owned());
+            return Route::default();
+        }
         let route = route(&self.context.job.data, pair, filling.meta.size);
         if !route.by_ring {
             return route;

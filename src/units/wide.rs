@@ -2,6 +2,7 @@
 
 use std::{
     ffi::CString,
+    path::PathBuf,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
@@ -18,6 +19,7 @@ use super::{
 };
 use crate::{
     backend::BLOCK,
+    entry::Kind,
     error::{During, Fault, Op},
     method::Method,
     plan::{Ladder, Route},
@@ -47,10 +49,28 @@ pub(crate) struct Wide {
     was_left: AtomicBool,
     /// The digests of both sides, where they are wanted; then the file is copied in order.
     pub(super) behind: Option<Behind>,
+    /// How many times it was tried again.
+    tried: u32,
     pub(super) filling: Filling,
 }
 
+/// How far a range came.
+#[derive(Debug)]
+pub(crate) enum Ranged {
+    /// It is done with, well or badly.
+    Done,
+    /// This is left, for when this worker comes back to it, or another.
+    Rest(RangeOf),
+    /// This is left, and is tried again after a while.
+    Again(RangeOf, Fault),
+}
+
 impl Wide {
+    /// Its path in the source.
+    pub(crate) fn path(&self) -> PathBuf {
+        self.node.place.source_path(&self.name)
+    }
+
     /// Count one more range.
     pub(crate) fn begin_range(&self) {
         self.ranges.fetch_add(1, Ordering::Relaxed);
@@ -119,12 +139,10 @@ impl Worker {
             platform::set_size(destination, size).during(Op::Write)
         } else if route.by_ring {
             // Direct writes that make a file longer wait for each other.
-            let _ = platform::reserve(destination, size);
-            platform::set_size(destination, size).during(Op::Write)
+            let reserved = self.reserve(destination, size);
+            reserved.and_then(|()| platform::set_size(destination, size).during(Op::Write))
         } else {
-            // Sized by its writes; a filesystem that cannot reserve will allocate as they come.
-            let _ = platform::reserve(destination, size);
-            Ok(())
+            self.reserve(destination, size) // sized by its writes
         };
         if let Err(fault) = prepared {
             node.pair.trial.withdraw(route);
@@ -141,6 +159,7 @@ impl Worker {
             // Each side that is hashed is one more part.
             ranges: AtomicUsize::new(if behind.is_some() { 3 } else { 1 }),
             behind,
+            tried: self.tried,
             end: AtomicU64::new(size),
             moved: Default::default(),
             has_failed: AtomicBool::new(false),
@@ -151,17 +170,17 @@ impl Worker {
             was_left: AtomicBool::new(false),
             filling,
         });
-        self.push(Unit::Range(RangeOf { file, at: 0, end: size }));
+        self.push(Unit::Range(RangeOf { file, at: 0, end: size, tried: 0 }));
         Ok(())
     }
 
-    /// Copy a range, giving half of what is left away whenever someone has nothing to do; what is
-    /// left when this worker should leave.
-    pub(crate) fn range(&mut self, mut range: RangeOf) -> Option<RangeOf> {
+    /// Copy a range, giving half of what is left away whenever someone has nothing to do.
+    pub(crate) fn range(&mut self, mut range: RangeOf) -> Ranged {
         let file = range.file.clone();
         self.announce(&file.node.place, &file.name);
         self.take_moved();
         let goes_on = !file.is_by_ring() || self.range_by_ring(&file, &mut range);
+        let mut fault_to_pass = None;
         while goes_on && range.at < range.end && !file.is_failing() {
             let half = if self.context.queue.is_hungry() { range.split() } else { None };
             if let Some(half) = half {
@@ -172,6 +191,10 @@ impl Worker {
             }
             let step = range.end.min(range.at + Self::STEP);
             if let Err(fault) = self.copy_step(&file, &mut range.at, step) {
+                if self.may_retry(&fault, range.tried) {
+                    fault_to_pass = Some(fault);
+                    break;
+                }
                 file.failed(fault);
             } else if range.at < step {
                 file.end.fetch_min(range.at, Ordering::Relaxed); // the source ends here
@@ -183,10 +206,13 @@ impl Worker {
             total.fetch_add(moved, Ordering::Relaxed);
         }
         if range.at == range.end || file.is_failing() {
-            return None;
+            return Ranged::Done;
         }
         file.was_left.store(true, Ordering::Relaxed);
-        Some(range)
+        match fault_to_pass {
+            Some(fault) => Ranged::Again(range, fault),
+            None => Ranged::Rest(range),
+        }
     }
 
     fn copy_step(&mut self, file: &Wide, at: &mut u64, end: u64) -> Result<(), Fault> {
@@ -246,7 +272,7 @@ impl Worker {
             None => first.map(drop),
         };
         if let Err(fault) = done {
-            self.fail(node, name, fault);
+            self.fail_or_retry(node, name, Some(Kind::File), file.tried, fault);
         }
     }
 }

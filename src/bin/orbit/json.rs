@@ -22,6 +22,10 @@ pub(crate) fn report(report: &Report) -> Value {
         .failure_counts
         .iter()
         .map(|((op, errno), count)| json!({ "op": op.verb(), "errno": errno, "count": count }));
+    let retries = report
+        .retries
+        .iter()
+        .map(|((op, errno), count)| json!({ "op": op.verb(), "errno": errno, "count": count }));
     json!({
         "complete": report.is_complete(),
         "cancelled": report.cancelled,
@@ -40,6 +44,8 @@ pub(crate) fn report(report: &Report) -> Value {
         "warnings": report.warnings.iter().map(warning).collect::<Value>(),
         "failures": report.failures.iter().map(failure).collect::<Value>(),
         "failure_counts": counts.collect::<Value>(),
+        "retries": retries.collect::<Value>(),
+        "stopped": report.stopped,
     })
 }
 

@@ -68,6 +68,7 @@ pub(crate) fn summary(report: &Report, details: bool) -> String {
         (totals.files_verified, "verified"),
         (totals.unchanged, "unchanged"),
         (totals.metadata_corrected, "with metadata corrected"),
+        (report.retries.values().sum(), "tried again"),
         (totals.skipped, "skipped"),
         (totals.excluded, "excluded"),
         (totals.deleted, "deleted"),
@@ -79,6 +80,9 @@ pub(crate) fn summary(report: &Report, details: bool) -> String {
         }
     }
     text.push('\n');
+    if let Some(why) = &report.stopped {
+        text += &format!("stopped: {why}; what is missing was not tried\n");
+    }
     if details {
         add_details(&mut text, report);
     }

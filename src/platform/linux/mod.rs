@@ -3,6 +3,7 @@
 mod data;
 mod dir;
 mod filesystem;
+mod priority;
 mod probe;
 
 use nix::fcntl::OFlag;
@@ -11,6 +12,7 @@ pub(crate) use super::unix::*;
 pub(crate) use data::*;
 pub(crate) use dir::*;
 pub(crate) use filesystem::*;
+pub(crate) use priority::*;
 pub(crate) use probe::*;
 
 use crate::method::Method;

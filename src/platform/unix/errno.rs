@@ -109,3 +109,34 @@ pub(crate) fn lacks_unnamed_files(error: &io::Error) -> bool {
         Errno::EOPNOTSUPP | Errno::EISDIR | Errno::ENOENT | Errno::EINVAL | Errno::ENOSYS | Errno::EPERM
     )
 }
+
+/// Whether a call that failed so may succeed when it is made again later.
+pub(crate) fn is_transient(error: &io::Error) -> bool {
+    #[cfg(target_os = "linux")]
+    let is_of_this_system = matches!(errno(error), Errno::EREMOTEIO | Errno::ENOLINK | Errno::ECOMM);
+    #[cfg(not(target_os = "linux"))]
+    let is_of_this_system = false;
+    is_of_this_system
+        || matches!(
+            errno(error),
+            Errno::EIO
+                | Errno::ESTALE
+                | Errno::ETIMEDOUT
+                | Errno::EAGAIN
+                | Errno::ENOMEM
+                | Errno::EBUSY
+                | Errno::ENETDOWN
+                | Errno::ENETUNREACH
+                | Errno::ENETRESET
+                | Errno::EHOSTDOWN
+                | Errno::EHOSTUNREACH
+                | Errno::ECONNRESET
+                | Errno::ECONNABORTED
+                | Errno::ENOTCONN
+                | Errno::ENOBUFS
+                | Errno::ENFILE
+                | Errno::EMFILE
+                | Errno::EDEADLK
+                | Errno::ENOLCK
+        )
+}

@@ -5,6 +5,7 @@ mod dir;
 mod errno;
 mod metadata;
 mod retry;
+mod room;
 mod xattr;
 
 pub(crate) use data::next_data;
@@ -12,3 +13,4 @@ pub(crate) use dir::{Dir, listed_kind};
 pub(crate) use errno::*;
 pub(crate) use metadata::*;
 pub(super) use retry::retried;
+pub(crate) use room::room;

@@ -87,6 +87,29 @@ pub(crate) fn lacks_unnamed_files(error: &Error) -> bool {
     error.kind() == ErrorKind::Unsupported
 }
 
+/// Whether a call that failed so may succeed when it is made again later.
+pub(crate) fn is_transient(error: &io::Error) -> bool {
+    const SHARING_VIOLATION: i32 = 32;
+    const LOCK_VIOLATION: i32 = 33;
+    const NETWORK_BUSY: i32 = 54;
+    const UNEXPECTED_NETWORK_ERROR: i32 = 59;
+    const NETWORK_NAME_DELETED: i32 = 64;
+    const SEMAPHORE_TIMEOUT: i32 = 121;
+    const IO_DEVICE: i32 = 1117;
+    error.raw_os_error().is_some_and(|code| {
+        [
+            SHARING_VIOLATION,
+            LOCK_VIOLATION,
+            NETWORK_BUSY,
+            UNEXPECTED_NETWORK_ERROR,
+            NETWORK_NAME_DELETED,
+            SEMAPHORE_TIMEOUT,
+            IO_DEVICE,
+        ]
+        .contains(&code)
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use windows_sys::Win32::Foundation::{

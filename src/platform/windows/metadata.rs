@@ -206,6 +206,11 @@ pub(crate) fn effective_user() -> u32 {
     0
 }
 
+/// What room the filesystem of a directory has left, which is not asked here.
+pub(crate) fn room(_: &Dir) -> io::Result<Room> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
 /// How many more files this process may open: directories take none, and there are many.
 pub(crate) fn free_descriptors() -> usize {
     usize::MAX

@@ -9,8 +9,8 @@ use std::{
 };
 
 use orbit::{
-    Attributes, Backend, CopyJob, DataOptions, Engine, Existing, Preserve, Reflink, Report, Sparse, Verify,
-    ZeroCopy,
+    Attributes, Backend, CopyJob, DataOptions, Engine, Existing, Preserve, Reflink, Report, Retry, Sparse,
+    Verify, ZeroCopy,
 };
 
 /// The variable that tells this program to be the driver: lines of `key=value`.
@@ -65,6 +65,7 @@ fn job(told: &str) -> CopyJob {
     let mut preserve = Preserve::default();
     let mut existing = Existing::default();
     let mut verify = Verify::default();
+    let mut retries = 0;
     let mut jobs = Some(1);
     for (key, value) in told.lines().map(|line| line.split_once('=').unwrap()) {
         match (key, value) {
@@ -78,6 +79,7 @@ fn job(told: &str) -> CopyJob {
             ("zero-copy", "force") => data = data.zero_copy(ZeroCopy::Force),
             ("zero-copy", "forbid") => data = data.zero_copy(ZeroCopy::Forbid),
             ("backend", "uring") => data = data.backend(Backend::Uring),
+            ("retries", times) => retries = times.parse().unwrap(),
             ("verify", "sha256") => verify = Verify::Sha256,
             ("verify", "blake3") => verify = Verify::Blake3,
             ("verify", "media") => verify = Verify::Media,
@@ -93,8 +95,9 @@ fn job(told: &str) -> CopyJob {
             told => panic!("told what nobody understands: {told:?}"),
         }
     }
+    let retry = Retry::default().times(retries).wait(Duration::from_millis(1));
     let job = CopyJob::new(Path::new(paths[0]), Path::new(paths[1]));
-    let job = job.data(data).preserve(preserve).existing(existing).verify(verify);
+    let job = job.data(data).preserve(preserve).existing(existing).verify(verify).retry(retry);
     match jobs {
         Some(jobs) => job.jobs(jobs),
         None => job,
@@ -106,6 +109,8 @@ fn summary(report: &Report) -> String {
     let totals = &report.totals;
     let mut lines = vec![
         format!("cancelled {}", u8::from(report.cancelled)),
+        format!("stopped {}", u8::from(report.stopped.is_some())),
+        format!("total retries {}", report.retries.values().sum::<u64>()),
         format!("total entries_found {}", totals.entries_found),
         format!("total entries_done {}", totals.entries_done()),
         format!("total bytes_copied {}", totals.bytes_copied),

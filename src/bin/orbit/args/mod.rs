@@ -1,5 +1,6 @@
 //! What can be said on the command line.
 
+mod limits;
 mod mirror;
 mod select;
 mod verify;
@@ -10,6 +11,7 @@ use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use orbit::Attributes;
 use tracing_subscriber::filter::LevelFilter;
 
+pub(crate) use limits::LimitArgs;
 pub(crate) use mirror::MirrorArgs;
 pub(crate) use select::SelectArgs;
 pub(crate) use verify::VerifyArgs;
@@ -128,6 +130,9 @@ pub(crate) struct CopyArgs {
 
     #[command(flatten)]
     pub(crate) checks: VerifyArgs,
+
+    #[command(flatten)]
+    pub(crate) limits: LimitArgs,
 
     /// Show what is done; twice for each directory, three times for everything
     #[arg(short, long, action = ArgAction::Count, conflicts_with = "quiet")]

@@ -1,0 +1,11 @@
+//! What room there is.
+
+/// What room a filesystem has left.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Room {
+    /// Bytes that this process may still use.
+    pub(crate) bytes: u64,
+    /// Inodes that it may still use, where the filesystem has a fixed number of them.
+    pub(crate) inodes: Option<u64>,
+    pub(crate) is_read_only: bool,
+}

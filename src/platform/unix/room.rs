@@ -1,0 +1,19 @@
+//! What room a filesystem has.
+
+use std::io;
+
+use rustix::fs::{StatVfsMountFlags, fstatvfs};
+
+use super::{Dir, retried};
+use crate::platform::Room;
+
+/// What room the filesystem of a directory has left (statvfs(3)).
+pub(crate) fn room(dir: &Dir) -> io::Result<Room> {
+    let about = retried(|| fstatvfs(dir))?;
+    Ok(Room {
+        bytes: about.f_bavail.saturating_mul(about.f_frsize),
+        // Those that make inodes as they need them say that there are none at all.
+        inodes: (about.f_files > 0).then_some(about.f_favail),
+        is_read_only: about.f_flag.contains(StatVfsMountFlags::RDONLY),
+    })
+}

@@ -1,0 +1,166 @@
+//! Waiting: for a turn within the limits, and until something may be tried again.
+
+use std::{
+    ffi::CStr,
+    sync::{Arc, atomic::Ordering},
+    time::{Duration, Instant},
+};
+
+use super::{RangeOf, Unit, Worker};
+use crate::{
+    entry::Kind,
+    error::{Failure, Fault, Op},
+    event::Retrying,
+    transfer::Watch,
+    units::Node,
+};
+
+/// The unit: try an entry again that failed.
+#[derive(Debug)]
+pub(crate) struct Again {
+    pub(crate) node: Arc<Node>,
+    pub(crate) name: Box<CStr>,
+    pub(crate) listed: Option<Kind>,
+    /// How many times it was tried again before.
+    pub(crate) tried: u32,
+}
+
+impl Worker {
+    /// The longest sleep between looks at whether the run was cancelled.
+    const NAP: Duration = Duration::from_millis(50);
+
+    /// Wait for a turn to move up to `bytes`; how many may be moved then.
+    pub(crate) fn await_turn(&mut self, bytes: u64) -> u64 {
+        let context = self.context.clone();
+        if !context.limiter.is_limited() {
+            return bytes;
+        }
+        let piece = context.limiter.piece(bytes);
+        let now = Instant::now();
+        let begins = context.limiter.turn(piece, now);
+        self.sleep_until(begins);
+        self.waited += now.elapsed();
+        piece
+    }
+
+    fn sleep_until(&self, moment: Instant) {
+        while let Some(left) = moment.checked_duration_since(Instant::now()).filter(|left| !left.is_zero())
+            && !self.is_cancelled()
+        {
+            std::thread::sleep(left.min(Self::NAP));
+        }
+    }
+
+    /// Note that an entry failed, unless it is to be tried again, for which it then waits.
+    pub(crate) fn fail_or_retry(
+        &mut self,
+        node: &Arc<Node>,
+        name: &CStr,
+        listed: Option<Kind>,
+        tried: u32,
+        fault: Fault,
+    ) {
+        if !self.may_retry(&fault, tried) {
+            return self.fail(node, name, fault);
+        }
+        let again = Again { node: node.hold(), name: name.into(), listed, tried: tried + 1 };
+        let path = node.place.source_path(name);
+        self.put_aside(Unit::Again(again), tried, fault.at(path));
+    }
+
+    /// Whether the same is tried again after `fault`.
+    pub(crate) fn may_retry(&self, fault: &Fault, tried: u32) -> bool {
+        tried < self.context.job.retry.times && fault.may_pass() && !self.is_cancelled()
+    }
+
+    /// Try what is left of a range again.
+    pub(crate) fn retry_range(&mut self, mut range: RangeOf, fault: Fault) {
+        let tried = range.tried;
+        range.tried += 1;
+        let failure = fault.at(range.file.path());
+        self.put_aside(Unit::Range(range), tried, failure);
+    }
+
+    /// Put a unit aside until it may be tried again.
+    pub(crate) fn put_aside(&mut self, unit: Unit, tried: u32, failure: Failure) {
+        let chance = self.context.chance.fetch_add(0x9e37_79b9_7f4a_7c15, Ordering::Relaxed) >> 20;
+        let wait = self.context.job.retry.wait_before(tried, chance);
+        tracing::info!(cause = %failure.cause(), ?wait, "tried again later: {failure}");
+        self.outcomes.retrying.push(Retrying { failure, tried: tried + 1, wait });
+        self.context.queue.delay(unit, Instant::now() + wait);
+    }
+
+    /// Do something to a directory, again where that may help: nothing else is waiting to be done by it.
+    pub(crate) fn persistently<T>(
+        &mut self,
+        node: &Node,
+        mut work: impl FnMut(&mut Worker) -> Result<T, Fault>,
+    ) -> Result<T, Fault> {
+        let mut tried = 0;
+        loop {
+            match work(self) {
+                Err(fault) if self.may_retry(&fault, tried) => {
+                    let chance =
+                        self.context.chance.fetch_add(0x9e37_79b9_7f4a_7c15, Ordering::Relaxed) >> 20;
+                    let wait = self.context.job.retry.wait_before(tried, chance);
+                    tried += 1;
+                    let failure = fault.at(node.place.target_path(c""));
+                    self.outcomes.retrying.push(Retrying { failure, tried, wait });
+                    self.tell();
+                    self.sleep_until(Instant::now() + wait);
+                    self.wake();
+                }
+                done => return done,
+            }
+        }
+    }
+
+    /// Stop the run where going on makes no sense: the destination is full or read-only, or too much failed.
+    pub(super) fn stop_if_hopeless(&mut self, failure: &Failure) {
+        let context = self.context.clone();
+        let failed = context.failed.fetch_add(1, Ordering::Relaxed) + 1;
+        let too_many = context.job.limits.max_errors.filter(|most| failed >= most.get());
+        let why = match too_many {
+            Some(most) => Some(format!("{most} failures are as many as --max-errors allows")),
+            None if is_about_room(failure.op()) => self.is_hopeless(failure),
+            None => None,
+        };
+        if let Some(why) = why {
+            let _ = context.stopped.set(why); // the first reason is as good as any
+            context.cancel.cancel();
+            context.queue.wake_all();
+        }
+    }
+
+    /// Why nothing more can be written, if that is so.
+    fn is_hopeless(&self, failure: &Failure) -> Option<String> {
+        /// With less than this, a filesystem is as good as full, in bytes.
+        const ROOM: u64 = 1 << 20;
+        let room = || self.context.target.get().and_then(|target| crate::platform::room(target).ok());
+        match failure.cause().kind() {
+            std::io::ErrorKind::QuotaExceeded => Some("the quota at the destination is used up".into()),
+            std::io::ErrorKind::ReadOnlyFilesystem => {
+                room().is_none_or(|room| room.is_read_only).then(|| "the destination is read-only".into())
+            }
+            std::io::ErrorKind::StorageFull => {
+                let room = room()?;
+                let needed = self.context.needed.load(Ordering::Relaxed);
+                match room.inodes {
+                    Some(0) => Some("the destination has no free inodes".into()),
+                    _ if room.bytes < ROOM.max(needed) => Some(format!(
+                        "the destination is full: {} bytes are free{}",
+                        room.bytes,
+                        if needed > 0 { format!(", {needed} were needed") } else { String::new() }
+                    )),
+                    _ => None,
+                }
+            }
+            _ => None,
+        }
+    }
+}
+
+/// Whether an operation that finds no room would find none for other entries either.
+fn is_about_room(op: Op) -> bool {
+    !matches!(op, Op::SetXattrs | Op::SetAcl | Op::SetOwner | Op::Remove)
+}
