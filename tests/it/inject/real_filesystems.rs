@@ -111,6 +111,7 @@ fn a_full_filesystem_keeps_what_was_there_and_nothing_unfinished() {
             let data = DataOptions::default().zero_copy(zero_copy);
             let report = run(CopyJob::new(sandbox.path("src"), &copy).data(data));
             assert!(report.totals.failed > 0, "{kind:?}: {report:?}");
+            assert!(report.stopped.is_some() || report.totals.failed < 4, "{kind:?}: {report:?}");
             for failure in &report.failures {
                 assert_eq!(failure.errno(), Some(Errno::ENOSPC as i32), "{failure}: {}", failure.cause());
             }
@@ -142,8 +143,9 @@ fn a_quota_is_a_failure_like_a_full_filesystem() {
     for zero_copy in [ZeroCopy::Auto, ZeroCopy::Force, ZeroCopy::Forbid] {
         let data = DataOptions::default().zero_copy(zero_copy);
         let report = run(CopyJob::new(sandbox.path("src"), &copy).data(data));
-        // Blocks of what was removed count until btrfs commits, so others may fail after these two.
-        assert!(report.totals.failed >= 2, "{:?}", report.failures);
+        // The first that finds none left stops the run.
+        assert!(report.totals.failed >= 1, "{:?}", report.failures);
+        assert!(report.stopped.as_ref().is_some_and(|why| why.contains("quota")), "{report:?}");
         for failure in &report.failures {
             assert_eq!(failure.errno(), Some(Errno::EDQUOT as i32), "{failure}: {}", failure.cause());
         }
@@ -157,7 +159,7 @@ fn a_quota_is_a_failure_like_a_full_filesystem() {
 }
 
 #[test]
-fn a_read_only_destination_is_a_failure_for_each_entry() {
+fn a_read_only_destination_stops_the_run() {
     let Some(mount) = Mount::new(Filesystem::Ext4, 16) else { return };
     let copy = mount.path().join("dst");
     fs::create_dir(&copy).unwrap();
@@ -165,7 +167,8 @@ fn a_read_only_destination_is_a_failure_for_each_entry() {
     make_read_only(mount.path());
     let sandbox = three_files().dir("src/dir").symlink("a", "src/symlink");
     let report = sandbox.run(CopyJob::new(sandbox.path("src"), &copy));
-    assert_eq!(report.failures.len(), 6, "five entries, and the times of their directory: {report:?}");
+    assert!(report.stopped.as_ref().is_some_and(|why| why.contains("read-only")), "{report:?}");
+    assert!(!report.failures.is_empty() && !report.cancelled && !report.is_complete());
     for failure in &report.failures {
         assert_eq!(failure.errno(), Some(Errno::EROFS as i32), "{failure}: {}", failure.cause());
     }
@@ -263,7 +266,10 @@ fn an_error_when_a_remote_file_is_closed_fails_it_and_keeps_the_old_one() {
         let mut there: Vec<_> =
             fs::read_dir(fuse.path("dst")).unwrap().map(|e| e.unwrap().file_name()).collect();
         there.sort();
-        assert_eq!(there, ["a", "c"], "{name}");
+        assert!(
+            there.len() >= outcome.others(2) && !there.iter().any(|name| name == "b"),
+            "{name}: {there:?}"
+        );
         fs::write(fuse.path("dst/b"), b"old").unwrap();
         let copy = Traced::copy(sandbox.path("src"), fuse.path("dst"));
         let restore = || fs::write(fuse.path("dst/b"), b"old").unwrap();

@@ -210,12 +210,19 @@ impl Outcome {
         assert!(self.summary.failures.is_empty(), "{:#?}", self.summary);
     }
 
+    /// How many of `count` other entries were copied at least, after one that failed.
+    pub(super) fn others(&self, count: usize) -> usize {
+        if self.summary.was_stopped() { 0 } else { count }
+    }
+
     /// Assert that exactly one entry failed, with this error, because the calls were tampered with.
     #[track_caller]
     pub(super) fn assert_one_failure_by(&self, name: &str, errno: nix::errno::Errno) {
         assert!(self.injected(name) > 0, "{name} was never tampered with: {:#?}", self.calls);
         assert_eq!(self.status.code(), Some(1), "{:#?}", self.summary);
         assert_eq!(self.summary.total("failed"), 1, "{:#?}", self.summary);
+        // What a quota refuses to one it refuses to all; a full filesystem would say so itself.
+        assert_eq!(self.summary.was_stopped(), errno == nix::errno::Errno::EDQUOT, "{:#?}", self.summary);
         let failure = &self.summary.failures[0];
         assert!(failure.contains(&format!(" {} ", errno as i32)), "{errno}: {failure}");
     }
