@@ -1,4 +1,5 @@
-//! Whether the kernel should move the bytes of one file: the founding document's seven conditions.
+//! Whether the kernel should move the bytes of one file: the founding document's conditions, less that
+//! of a limited bandwidth.
 
 use crate::{capabilities::ZeroCopyCapabilities, options::ZeroCopy};
 
@@ -17,7 +18,8 @@ pub struct ZeroCopyRequest {
     pub resume: bool,
     /// Whether the bytes are compressed on their way.
     pub compression: bool,
-    /// Whether the copy is held to a bandwidth.
+    /// Whether the copy is held to a bandwidth; that is no reason against it, since calls are cut to what
+    /// the bandwidth allows.
     pub throttled: bool,
 }
 
@@ -37,8 +39,6 @@ pub enum Declined {
     Resume,
     /// The bytes are compressed.
     Compression,
-    /// The bandwidth is limited.
-    Throttling,
     /// Several workers copying ranges through buffers are faster here.
     RangesFaster,
     /// Blocks of zeros are searched for in every file.
@@ -51,14 +51,13 @@ pub enum Declined {
 
 impl Declined {
     /// Every reason, in the order of [`Declined::index`].
-    pub(crate) const ALL: [Declined; 11] = [
+    pub(crate) const ALL: [Declined; 10] = [
         Declined::Platform,
         Declined::Configuration,
         Declined::BelowThreshold,
         Declined::Filesystems,
         Declined::Resume,
         Declined::Compression,
-        Declined::Throttling,
         Declined::RangesFaster,
         Declined::Zeros,
         Declined::Refused,
@@ -79,7 +78,6 @@ impl Declined {
             Declined::Filesystems => "different filesystems",
             Declined::Resume => "resuming inside the file",
             Declined::Compression => "compressed on the way",
-            Declined::Throttling => "bandwidth is limited",
             Declined::RangesFaster => "parallel ranges are faster here",
             Declined::Zeros => "zeros are searched for in every file",
             Declined::Refused => "refused by the filesystems",
@@ -110,9 +108,6 @@ pub fn should_use_zero_copy(
     if request.compression {
         return Err(Declined::Compression);
     }
-    if request.throttled {
-        return Err(Declined::Throttling);
-    }
     if !request.same_filesystem && !capabilities.cross_filesystem {
         return Err(Declined::Filesystems);
     }
@@ -127,7 +122,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_of_the_seven_conditions_alone_declines() {
+    fn each_condition_alone_declines_and_a_bandwidth_is_none() {
         let able = ZeroCopyCapabilities { available: true, cross_filesystem: false, methods: &[] };
         let good = ZeroCopyRequest {
             size: 64 * 1024,
@@ -155,7 +150,7 @@ mod tests {
             (able, forbidden, Err(Declined::Configuration)),
             (able, ZeroCopyRequest { resume: true, ..good }, Err(Declined::Resume)),
             (able, ZeroCopyRequest { compression: true, ..good }, Err(Declined::Compression)),
-            (able, ZeroCopyRequest { throttled: true, ..good }, Err(Declined::Throttling)),
+            (able, ZeroCopyRequest { throttled: true, ..good }, Ok(())),
         ] {
             assert_eq!(
                 should_use_zero_copy(&capabilities, &request),
