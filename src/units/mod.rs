@@ -9,6 +9,7 @@ mod descriptors;
 mod directory;
 mod entry;
 mod file;
+mod hashing;
 mod links;
 mod made;
 mod mirror;
@@ -29,8 +30,8 @@ mod whole;
 mod wide;
 mod xattrs;
 
-pub(crate) use behind::{HashOf, Hashed};
 pub(crate) use descriptors::Descriptors;
+pub(crate) use hashing::{HashOf, Hashed};
 pub(crate) use links::{LinkCache, LinkGroups, Parked};
 pub(crate) use made::MadeWithin;
 pub(crate) use mirror::{Extraneous, ExtraneousIn};

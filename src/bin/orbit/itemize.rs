@@ -1,12 +1,13 @@
 //! What is done with each entry, a line for each.
 
-use std::path::Path;
-
 use indicatif::BinaryBytes;
 use orbit::{Differs, Done, Event, Kind};
 use serde_json::Value;
 
-use super::{json, output::quoted};
+use super::{
+    json::{self, Entry},
+    output::quoted,
+};
 
 /// The line about an entry for people; none for what stays as it is.
 pub(crate) fn line(event: &Event, is_dry: bool) -> Option<String> {
@@ -46,16 +47,6 @@ pub(crate) fn object(event: &Event) -> Option<Value> {
         digest: digest.map(|digest| digest.to_string()),
         differs: names(*differs).collect(),
     }))
-}
-
-/// What is told of an entry.
-pub(crate) struct Entry<'a> {
-    pub(crate) path: &'a Path,
-    pub(crate) kind: Kind,
-    pub(crate) done: Done,
-    pub(crate) bytes: u64,
-    pub(crate) digest: Option<String>,
-    pub(crate) differs: Vec<&'static str>,
 }
 
 fn names(differs: Differs) -> impl Iterator<Item = &'static str> {

@@ -8,7 +8,7 @@ use orbit::{
 };
 use serde_json::{Map, Value, json};
 
-use super::{itemize::Entry, output::cause_text};
+use super::output::cause_text;
 
 /// A report as one object.
 pub(crate) fn report(report: &Report) -> Value {
@@ -99,6 +99,16 @@ fn between(between: &Between) -> Value {
         "threshold_steps": steps.collect::<Value>(),
         "ring_trial": between.ring_trial.map(|trial| json!({ "blocking": trial.blocking, "ring": trial.ring })),
     })
+}
+
+/// What is told of an entry.
+pub(crate) struct Entry<'a> {
+    pub(crate) path: &'a Path,
+    pub(crate) kind: Kind,
+    pub(crate) done: Done,
+    pub(crate) bytes: u64,
+    pub(crate) digest: Option<String>,
+    pub(crate) differs: Vec<&'static str>,
 }
 
 /// An entry, as one object.

@@ -120,7 +120,7 @@ fn a_failing_range_removes_the_whole_large_file() {
             let outcome = copy.fault("copy_file_range", &format!("error={name}:when=2")).run();
             outcome.assert_one_failure_by("copy_file_range", errno);
             assert!(!sandbox.path("dst/f").exists(), "{name}");
-            assert_eq!(sandbox.path("dst/other").exists(), outcome.others(1) == 1);
+            assert!(outcome.others(1) == 0 || sandbox.read("dst/other") == b"other");
             assert_no_temporaries(&sandbox.path("dst"));
         }
     }
