@@ -295,8 +295,12 @@ fn a_temporary_that_somebody_works_on_is_left_to_them() {
     assert_complete(&sandbox.copy());
     assert_eq!(sandbox.read(format!("dst/{name}")), b"in work");
     drop(worked_on);
-    assert_complete(&sandbox.copy());
-    assert_no_temporaries(&sandbox.path("dst"));
+    // A process that another test is just starting may hold a copy of the descriptor for a moment.
+    let is_swept = || {
+        assert_complete(&sandbox.copy());
+        !sandbox.path("dst").join(name).exists()
+    };
+    assert!((0..1000).any(|_| is_swept()));
 }
 
 #[test]
