@@ -2,7 +2,10 @@
 
 use std::io::{Error, ErrorKind};
 
-use windows_sys::Win32::Foundation::{ERROR_INVALID_FUNCTION, ERROR_LOCK_VIOLATION, ERROR_SHARING_VIOLATION};
+use windows_sys::Win32::Foundation::{
+    ERROR_INVALID_FUNCTION, ERROR_IO_DEVICE, ERROR_LOCK_VIOLATION, ERROR_NETNAME_DELETED, ERROR_NETWORK_BUSY,
+    ERROR_SEM_TIMEOUT, ERROR_SHARING_VIOLATION, ERROR_UNEXP_NET_ERR,
+};
 
 use crate::transfer::Verdict;
 
@@ -88,26 +91,17 @@ pub(crate) fn lacks_unnamed_files(error: &Error) -> bool {
 }
 
 /// Whether a call that failed so may succeed when it is made again later.
-pub(crate) fn is_transient(error: &io::Error) -> bool {
-    const SHARING_VIOLATION: i32 = 32;
-    const LOCK_VIOLATION: i32 = 33;
-    const NETWORK_BUSY: i32 = 54;
-    const UNEXPECTED_NETWORK_ERROR: i32 = 59;
-    const NETWORK_NAME_DELETED: i32 = 64;
-    const SEMAPHORE_TIMEOUT: i32 = 121;
-    const IO_DEVICE: i32 = 1117;
-    error.raw_os_error().is_some_and(|code| {
-        [
-            SHARING_VIOLATION,
-            LOCK_VIOLATION,
-            NETWORK_BUSY,
-            UNEXPECTED_NETWORK_ERROR,
-            NETWORK_NAME_DELETED,
-            SEMAPHORE_TIMEOUT,
-            IO_DEVICE,
-        ]
-        .contains(&code)
-    })
+pub(crate) fn is_transient(error: &Error) -> bool {
+    let passing = [
+        ERROR_SHARING_VIOLATION,
+        ERROR_LOCK_VIOLATION,
+        ERROR_NETWORK_BUSY,
+        ERROR_UNEXP_NET_ERR,
+        ERROR_NETNAME_DELETED,
+        ERROR_SEM_TIMEOUT,
+        ERROR_IO_DEVICE,
+    ];
+    is_code(error, &passing)
 }
 
 #[cfg(test)]

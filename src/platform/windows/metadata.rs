@@ -17,6 +17,7 @@ use super::{Dir, sys};
 use crate::{
     entry::{Kind, Meta, Stamp},
     plan::Storage,
+    platform::Room,
 };
 
 /// Something whose metadata can be read and set.
