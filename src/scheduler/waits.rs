@@ -31,10 +31,10 @@ impl Worker {
 
     /// Wait for a turn to move up to `bytes`; how many may be moved then.
     pub(crate) fn await_turn(&mut self, bytes: u64) -> u64 {
-        let context = self.context.clone();
-        if !context.limiter.is_limited() {
+        if !self.context.limiter.is_limited() {
             return bytes;
         }
+        let context = self.context.clone();
         let piece = context.limiter.piece(bytes);
         let now = Instant::now();
         let begins = context.limiter.turn(piece, now);
