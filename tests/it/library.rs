@@ -1,9 +1,9 @@
 //! The library inside another program: runtimes, runs side by side, and sums.
 
-use std::{collections::HashMap, fs, path::PathBuf, time::Duration};
+use std::{collections::HashMap, fs, num::NonZeroU64, path::PathBuf, time::Duration};
 
 use futures::StreamExt;
-use orbit::{CopyJob, Done, Engine, Event, Report};
+use orbit::{CopyJob, Done, Engine, Event, Limits, Report};
 
 use crate::support::{Sandbox, assert_complete, awkward, is_root, skip, tree::assert_same};
 
@@ -59,10 +59,14 @@ fn a_run_on_a_current_thread_runtime_does_not_block_its_thread() {
 
 #[test]
 fn two_runs_that_share_one_worker_both_get_on() {
-    let (small, other) = (sandbox(4000), sandbox(4000));
+    let (small, other) = (sandbox(1000), sandbox(1000));
     current_thread().block_on(async {
         let engine = Engine::builder().jobs(1).build().unwrap();
-        let start = |sandbox: &Sandbox| engine.start(CopyJob::new(sandbox.path("src"), sandbox.path("dst")));
+        // However fast the machine is, each takes a second by itself.
+        let limits = Limits::default().operations(NonZeroU64::new(1000).unwrap());
+        let start = |sandbox: &Sandbox| {
+            engine.start(CopyJob::new(sandbox.path("src"), sandbox.path("dst")).limits(limits))
+        };
         let (mut one, mut two) = (start(&small), start(&other));
         // Turn and turn about: each has news before the other has ended.
         let (mut turns, mut last) = (0, 0);
