@@ -2,7 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::options::{Compare, DataOptions, Existing, Limits, Mirror, Preserve, Retry, Selection, Verify};
+use crate::options::{
+    Compare, DataOptions, Existing, Fsync, Limits, Mirror, Preserve, Retry, Selection, Verify,
+};
 
 /// Where the copies go.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,6 +47,7 @@ pub struct CopyJob {
     pub(crate) limits: Limits,
     pub(crate) dry_run: bool,
     pub(crate) verify: Verify,
+    pub(crate) fsync: Fsync,
     pub(crate) digest_all: bool,
     pub(crate) jobs: Option<usize>,
     pub(crate) entry_events: bool,
@@ -81,6 +84,7 @@ impl CopyJob {
             limits: Limits::default(),
             dry_run: false,
             verify: Verify::default(),
+            fsync: Fsync::default(),
             digest_all: false,
             jobs: None,
             entry_events: true,
@@ -140,6 +144,12 @@ impl CopyJob {
     #[must_use]
     pub fn limits(self, limits: Limits) -> Self {
         CopyJob { limits, ..self }
+    }
+
+    /// What of the copy has to be on its device, and when; [`Fsync::Auto`] by default.
+    #[must_use]
+    pub fn fsync(self, fsync: Fsync) -> Self {
+        CopyJob { fsync, ..self }
     }
 
     /// Whether to touch nothing, and only to tell by the events and the report what would be done; not by

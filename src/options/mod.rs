@@ -2,6 +2,7 @@
 
 mod data;
 mod existing;
+mod fsync;
 mod limits;
 mod mirror;
 mod preserve;
@@ -11,6 +12,7 @@ mod verify;
 
 pub use data::{Backend, DataOptions, Reflink, Sparse, ZeroCopy};
 pub use existing::Existing;
+pub use fsync::Fsync;
 pub use limits::Limits;
 pub use mirror::{Compare, Delete, MaxDelete, Mirror};
 pub use preserve::{Attributes, Preserve};

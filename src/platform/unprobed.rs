@@ -55,3 +55,19 @@ pub(crate) fn begin_idle_io() -> i32 {
 }
 
 pub(crate) fn end_idle_io(_: i32) {}
+
+/// Whether a whole filesystem can be made durable at once.
+pub(crate) const SYNCS_FILESYSTEMS: bool = false;
+
+pub(crate) fn sync_filesystem<T>(_: &T) -> io::Result<()> {
+    unknown()
+}
+
+/// What stays the same while nothing that was written can have been lost: that is not known here.
+pub(crate) fn sitting(_: &Dir) -> Option<Vec<u8>> {
+    None
+}
+
+pub(crate) fn keeps_order(_: Option<&str>) -> bool {
+    false
+}

@@ -3,7 +3,7 @@
 use std::{
     collections::{BTreeMap, HashSet},
     sync::{
-        Arc, Mutex, OnceLock, PoisonError, RwLock,
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock,
         atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
 };
@@ -18,7 +18,10 @@ use crate::{
     job::CopyJob,
     plan::Pair,
     platform::{self, Dir},
-    units::{Descriptors, Extraneous, LinkGroups, MadeWithin, Namesakes, SharedFiles, TemporaryNames},
+    units::{
+        Descriptors, Extraneous, LinkGroups, MadeWithin, Marks, Namesakes, Replacements, SharedFiles,
+        TemporaryNames,
+    },
 };
 
 /// What all workers of one run share.
@@ -55,6 +58,8 @@ pub(crate) struct Context {
     pub(crate) waiting_runs: Arc<AtomicUsize>,
     pub(crate) ring: Arc<RingSlot>,
     pub(crate) extraneous: Extraneous,
+    pub(crate) replacements: Replacements,
+    pub(crate) marks: Marks,
     pub(crate) limiter: Arc<Limiter>,
     /// Numbers that waits are varied by.
     pub(crate) chance: AtomicU64,
@@ -66,6 +71,8 @@ pub(crate) struct Context {
     pub(crate) stopped: OnceLock<String>,
     /// Why there is no ring, where one was wanted.
     pub(crate) ring_refused: OnceLock<String>,
+    /// Filesystems that are to be durable in the end, by device.
+    filesystems: Mutex<BTreeMap<u64, Dir>>,
     /// By device, in an order that stays.
     pairs: Mutex<BTreeMap<(u64, u64), Arc<Pair>>>,
 }
@@ -114,12 +121,16 @@ impl Context {
         let namesakes = if several { Namesakes::among(&job.sources) } else { Namesakes::default() };
         let first = namesakes.leaders(count).rev().map(Unit::Source).collect();
         // One worker begins; how many may follow is settled when the storage is known.
+        let queue = Queue::new(first, 1);
+        if job.fsync.leaves_marks() && !job.dry_run {
+            queue.at_last(Unit::Conclude);
+        }
         Context {
             records_wanted: AtomicBool::new(job.entry_events),
             limiter: Arc::new(Limiter::new(job.limits)),
             job,
             capabilities: ZeroCopyCapabilities::detect(),
-            queue: Queue::new(first, 1),
+            queue,
             namesakes,
             outcomes,
             cancel,
@@ -139,11 +150,14 @@ impl Context {
             waiting_runs: shares.waiting_runs,
             ring: shares.ring,
             extraneous: Extraneous::new(count),
+            replacements: Replacements::default(),
+            marks: Marks::new(),
             chance: AtomicU64::new(std::process::id().into()),
             failed: AtomicU64::new(0),
             needed: AtomicU64::new(0),
             stopped: OnceLock::new(),
             ring_refused: OnceLock::new(),
+            filesystems: Mutex::default(),
             pairs: Mutex::default(),
         }
     }
@@ -157,6 +171,11 @@ impl Context {
     pub(crate) fn pair(&self, source: u64, target: u64, new: impl FnOnce() -> Pair) -> Arc<Pair> {
         let mut pairs = self.pairs.lock().unwrap_or_else(PoisonError::into_inner);
         pairs.entry((source, target)).or_insert_with(|| Arc::new(new())).clone()
+    }
+
+    /// Filesystems that are to be durable in the end, by device.
+    pub(crate) fn filesystems(&self) -> MutexGuard<'_, BTreeMap<u64, Dir>> {
+        self.filesystems.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// All filesystems that were copied between so far.

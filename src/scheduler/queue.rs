@@ -36,6 +36,8 @@ struct State {
     closed: bool,
     /// What may be tried again, each from its moment on.
     delayed: Vec<(Instant, Unit)>,
+    /// What is done when nothing else is left, the last added first.
+    last: Vec<Unit>,
     /// Whether nothing is waited for any more.
     hurries: bool,
 }
@@ -148,6 +150,11 @@ impl Queue {
         self.changed.notify_one();
     }
 
+    /// Give work that is to be done when nothing else is left, before what was given so earlier.
+    pub(crate) fn at_last(&self, unit: Unit) {
+        self.lock().last.push(unit);
+    }
+
     /// Take work, waiting for some; `None` when the worker should leave, which it then has.
     pub(crate) fn take(&self) -> Option<Unit> {
         let mut state = self.lock();
@@ -162,6 +169,10 @@ impl Queue {
                 return Some(unit);
             }
             if state.closed || state.idle + 1 == state.alive && next_due.is_none() {
+                let last = if state.closed { None } else { state.last.pop() };
+                if last.is_some() {
+                    return last;
+                }
                 state.closed = true; // nobody is left who could make work
                 self.depart(&mut state);
                 self.changed.notify_all();
@@ -199,7 +210,8 @@ impl Queue {
     pub(crate) fn need(&self) -> Need {
         let state = self.lock();
         // Those who are there wait for what is delayed; where nobody is, somebody has to.
-        let has_work = !state.units.is_empty() || state.alive == 0 && !state.delayed.is_empty();
+        let waits = !(state.delayed.is_empty() && state.last.is_empty());
+        let has_work = !state.units.is_empty() || state.alive == 0 && waits;
         Need {
             wants_worker: !state.closed && has_work && state.alive < state.limit,
             alive: state.alive,

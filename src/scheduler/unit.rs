@@ -30,6 +30,10 @@ pub(crate) enum Unit {
     Delete(ExtraneousIn),
     /// Try this entry again.
     Again(Again),
+    /// Let finished files replace others.
+    Replace,
+    /// Do the last thing of the run.
+    Conclude,
 }
 
 /// Entries of one directory.
@@ -118,7 +122,9 @@ impl Unit {
             | Unit::Heir(..)
             | Unit::Hash(_)
             | Unit::Delete(_)
-            | Unit::Again(_) => None,
+            | Unit::Again(_)
+            | Unit::Replace
+            | Unit::Conclude => None,
             Unit::Batch(batch) => batch.split().map(Unit::Batch),
             Unit::Late(late) => late.split().map(Unit::Late),
             Unit::Range(range) => range.split().map(Unit::Range),

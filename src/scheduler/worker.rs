@@ -182,6 +182,8 @@ impl Worker {
                 self.attempt(&node, &name, listed, tried);
                 self.release(node);
             }
+            Unit::Replace => self.replace(),
+            Unit::Conclude => self.conclude_run(false),
         }
     }
 
@@ -200,6 +202,9 @@ impl Worker {
             }
             self.guarded(&node, name, |worker| worker.entry(&node, name, kind));
             self.look();
+            if self.entries_since_look == 0 {
+                self.replace_if_late();
+            }
             // Asked as seldom as the clock.
             let leaves = self.is_stuck || self.entries_since_look == 0 && self.should_leave();
             if self.stack.len() > below || leaves {
@@ -265,6 +270,8 @@ impl Worker {
         match unit {
             Unit::Range(range) => self.end_range(range.file),
             Unit::Hash(hash) => self.end_part(hash.file),
+            Unit::Replace => self.replace(), // it sees for itself that nothing is to be replaced
+            Unit::Conclude => self.conclude_run(true),
             _ => {}
         }
     }

@@ -1,6 +1,9 @@
 //! How many directories may be open at once.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
 
 use crate::platform;
 
@@ -11,7 +14,19 @@ pub(crate) struct Descriptors {
     pairs_open: AtomicUsize,
     workers_max: usize,
     runs_max: usize,
+    waiting_max: usize,
+    waiting: AtomicUsize,
     has_room_for_ring: bool,
+}
+
+/// A place for a finished file that waits, open, to replace another.
+#[derive(Debug)]
+pub(super) struct PlaceToWait(Arc<Descriptors>);
+
+impl Drop for PlaceToWait {
+    fn drop(&mut self) {
+        self.0.waiting.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 impl Descriptors {
@@ -19,8 +34,8 @@ impl Descriptors {
     /// on both sides, a source, a copy and a pipe.
     const PER_WORKER: usize = 8;
     /// What a run keeps open from its beginning to its end: the directories that hold its source and
-    /// its copy, and the latter once more for links.
-    const PER_RUN: usize = 3;
+    /// its copy, the latter once more for links, and its mark.
+    const PER_RUN: usize = 4;
     /// What else it may keep open where its work stopped, while others have all the workers: a
     /// directory on both sides, a source and a copy.
     const PER_STOP: usize = 4;
@@ -50,10 +65,20 @@ impl Descriptors {
         let left = ours.saturating_sub(workers_max * per_worker);
         // More runs at once are only fairer; open directories are faster.
         let stopped_runs = left / 3 / (Self::PER_RUN + Self::PER_STOP);
-        let pairs_max = ((left - stopped_runs * (Self::PER_RUN + Self::PER_STOP)) / 2).max(1);
         let runs_max = workers_max + stopped_runs;
+        let left = left - stopped_runs * (Self::PER_RUN + Self::PER_STOP);
+        let waiting_max = left / 4;
+        let pairs_max = ((left - waiting_max) / 2).max(1);
         let pairs_open = AtomicUsize::new(0);
-        Descriptors { pairs_max, pairs_open, workers_max, runs_max, has_room_for_ring: false }
+        Descriptors {
+            pairs_max,
+            pairs_open,
+            workers_max,
+            runs_max,
+            waiting_max,
+            waiting: AtomicUsize::new(0),
+            has_room_for_ring: false,
+        }
     }
 
     /// Whether there may be a ring.
@@ -64,6 +89,12 @@ impl Descriptors {
     /// How many runs the budget has room for, from the first entry of each to its last.
     pub(crate) fn runs_max(&self) -> usize {
         self.runs_max
+    }
+
+    /// A place for a finished file that waits, open, to replace another; none where too many do.
+    pub(super) fn place_to_wait(self: &Arc<Self>) -> Option<PlaceToWait> {
+        let place = PlaceToWait(self.clone());
+        (self.waiting.fetch_add(1, Ordering::Relaxed) < self.waiting_max).then_some(place)
     }
 
     /// How many workers the budget has room for.
@@ -109,7 +140,8 @@ mod tests {
                 let workers = budget.workers_max() * (Descriptors::PER_WORKER + Descriptors::PER_RUN);
                 let stopped = budget.runs_max() - budget.workers_max();
                 let stopped = stopped * (Descriptors::PER_STOP + Descriptors::PER_RUN);
-                assert!(workers + stopped + budget.pairs_max * 2 <= free, "{free} {jobs}");
+                let waiting = budget.waiting_max;
+                assert!(workers + stopped + waiting + budget.pairs_max * 2 <= free, "{free} {jobs}");
             }
         }
     }

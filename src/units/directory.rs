@@ -19,11 +19,11 @@ use crate::{
     entry::{FileId, Granularity, Kind, Meta},
     error::{During, Fault, Op},
     event::Done,
-    options::Attributes,
+    options::{Attributes, Fsync},
     plan::Pair,
     platform::{self, DEFAULT_ACL, Dir, Handle, Names},
     report::Loss,
-    scheduler::{Batch, Unit, Worker, caught},
+    scheduler::{Batch, Context, Unit, Worker, caught},
     transfer::Watch,
 };
 
@@ -73,8 +73,13 @@ impl Worker {
         }
         let inherits_acl = if existed { has_default_acl(&target) } else { parent.inherits_acl };
         let is_absent = self.is_dry() && !existed;
-        if existed && !is_ours && !self.is_dry() {
-            self.sweep(&target, found.id, &parent.place.target_path(name));
+        if existed && !is_ours {
+            if self.is_dry() {
+                let Context { marks, cancel, .. } = &*self.context;
+                marks.look_for(&target, &mut self.listing, cancel).during(Op::List)?;
+            } else {
+                self.sweep(&target, found.id, &parent.place.target_path(name));
+            }
         }
         let pair = if parent.source_id.dev == meta.id.dev && parent.target.id.dev == found.id.dev {
             parent.pair.clone()
@@ -116,7 +121,11 @@ impl Worker {
         }
         self.outcomes.listings_open += 1;
         child.span.in_scope(|| tracing::debug!("directory entered"));
-        self.push(Unit::List(Arc::new(child)));
+        let child = Arc::new(child);
+        if parent.place.is_root() {
+            self.expect_mark(&child);
+        }
+        self.push(Unit::List(child));
         Ok(Handled::Yes)
     }
 
@@ -155,7 +164,10 @@ impl Worker {
         if swept.as_mut().is_some_and(|swept| !swept.insert(id)) {
             return;
         }
-        if let Err(error) = stage::sweep(target, &mut self.listing, &context.cancel) {
+        let swept = stage::each_name(target, &mut self.listing, &context.cancel, |name| {
+            stage::sweep(target, name).and_then(|()| context.marks.meet(target, id, name))
+        });
+        if let Err(error) = swept {
             self.warn_of(Loss::Leftover, || path.to_owned(), &error.to_string());
         }
     }
@@ -308,6 +320,7 @@ impl Worker {
         if self.is_dry() {
             return Ok(());
         }
+        self.remove_marks(node, &dirs.target);
         let (from, to) = (Handle::Open(&dirs.source), Handle::Open(&dirs.target));
         let now = if node.existed { to.meta().during(Op::Stat)? } else { node.target };
         let mut done = Ok(());
@@ -332,7 +345,8 @@ impl Worker {
         match node.closes_to {
             Some(mode) if mode != now.mode => done.and(to.set_mode(mode).during(Op::SetMode)),
             _ => done,
-        }
+        }?;
+        if self.syncs_each() { dirs.target.sync().during(Op::Sync) } else { Ok(()) }
     }
 
     /// What is known of the filesystems of two open directories.
@@ -345,6 +359,11 @@ impl Worker {
     ) -> Arc<Pair> {
         let (from, to) = (source_meta.id.dev, target_meta.id.dev);
         self.context.pair(from, to, || {
+            if self.context.job.fsync == Fsync::End
+                && let Ok(target) = target.duplicate()
+            {
+                self.context.filesystems().entry(to).or_insert(target);
+            }
             let storage = platform::storage(source, from).slower(platform::storage(target, to));
             let name = platform::filesystem_name(source);
             let other = if from == to { name.clone() } else { platform::filesystem_name(target) };

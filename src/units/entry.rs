@@ -5,8 +5,8 @@ use std::{ffi::CStr, io, sync::Arc};
 use super::{
     Node,
     links::{Claim, LinkTarget, Parked},
+    mirror::is_internal,
     node::Dirs,
-    stage,
 };
 use crate::{
     entry::{FileId, Granularity, Kind, Meta},
@@ -59,7 +59,7 @@ impl Worker {
     /// Deal with an entry that was listed as `listed`.
     pub(crate) fn entry(&mut self, node: &Arc<Node>, name: &CStr, listed: Option<Kind>) {
         // A directory of such a name is not ours.
-        if stage::is_temporary(name) && listed != Some(Kind::Directory) {
+        if is_internal(name) && listed != Some(Kind::Directory) {
             return self.record(&node.place, name, Kind::File, Done::Skipped, 0);
         }
         let has_rules = self.context.job.selection.has_rules();
@@ -87,7 +87,13 @@ impl Worker {
     pub(crate) fn attempt(&mut self, node: &Arc<Node>, name: &CStr, listed: Option<Kind>, tried: u32) {
         self.await_turn(0);
         self.tried = tried;
-        if let Err(fault) = caught(|| self.try_entry(node, name, listed, &mut None)) {
+        let mut done = caught(|| self.try_entry(node, name, listed, &mut None));
+        if let Err(fault) = &done
+            && self.makes_room(fault)
+        {
+            done = caught(|| self.try_entry(node, name, listed, &mut None));
+        }
+        if let Err(fault) = done {
             self.fail_or_retry(node, name, listed, tried, fault);
         }
     }

@@ -17,7 +17,7 @@ use crate::{
     error::{During, Fault, Op},
     event::{Differs, Done},
     method::Method,
-    options::{Attributes, Compare, Sparse, Verify},
+    options::{Attributes, Compare, Fsync, Sparse, Verify},
     plan::{self, Action, decide, looks_same},
     platform::{self, Handle},
     scheduler::{Worker, caught},
@@ -84,6 +84,9 @@ impl Worker {
         if self.context.job.compare == Compare::Content {
             action = self.by_content(at, meta, found, action)?;
         }
+        if action == Action::Unchanged && self.is_cut_off(at, meta, found)? {
+            action = Action::Replace;
+        }
         self.differs = Differs::between(meta, found, action, granularity);
         match action {
             Action::Unchanged if self.must_be_new(at, meta, found) => {
@@ -137,6 +140,7 @@ impl Worker {
         if self.is_dry() {
             return Ok(self.tell_copy(at, meta, done));
         }
+        self.mark();
         let job = &self.context.job;
         let mut ladder = plan::ladder_in_turn(
             &job.data,
@@ -162,8 +166,7 @@ impl Worker {
                     declined,
                     group,
                 };
-                let moved = self.take_moved();
-                return self.finish(at, &filling, Filled::Whole, moved, None);
+                return self.finish_alone_or_not(at, filling, Filled::Whole);
             }
             ladder = ladder.without(method);
         }
@@ -204,7 +207,19 @@ impl Worker {
             self.widen(at, filling, ladder)?;
             return Ok(First::Underway);
         }
+        self.finish_alone_or_not(at, filling, filled)
+    }
+
+    fn finish_alone_or_not(
+        &mut self,
+        at: Item<'_>,
+        filling: Filling,
+        filled: Filled,
+    ) -> Result<First, Fault> {
         let moved = self.take_moved();
+        if let Some(place) = self.place_to_wait(&filling) {
+            return self.finish_together(at, filling, filled, moved, place);
+        }
         self.finish(at, &filling, filled, moved, None)
     }
 
@@ -260,31 +275,78 @@ impl Worker {
     ) -> Result<First, Fault> {
         let Item { node, dirs, name } = at;
         let target_name = node.place.target_name(name);
-        match caught(|| self.finish_attributes(at, filling, filled, digests)) {
+        let finished = caught(|| {
+            let finished = self.finish_attributes(at, filling, filled, digests)?;
+            if filling.appearance == Appearance::Instead && self.context.job.fsync != Fsync::None {
+                filling.staged.file.sync_data().during(Op::Sync)?;
+            }
+            self.give_name(at, filling)?;
+            Ok(finished)
+        });
+        match finished {
             Ok((has_changed, id)) => {
-                self.count_file(&moved, filling.declined);
-                let bytes = moved.iter().sum();
-                self.record(&node.place, name, Kind::File, filling.done, bytes);
-                if has_changed {
-                    self.outcomes.totals.changed_while_copied += 1;
-                    self.outcomes.totals.files_copied -= 1;
-                    self.fail(node, name, Fault::refused(Op::Copy, CHANGED));
-                }
+                self.tell_finished(at, filling, &moved, has_changed);
                 Ok(id.map_or(First::LeftOut, First::Copied))
             }
             Err(fault) => Err(self.discard(dirs, target_name, filling, fault)),
         }
     }
 
-    fn finish_attributes(
+    /// Give a file that is finished its name, where it does not have it yet.
+    pub(super) fn give_name(&self, at: Item<'_>, filling: &Filling) -> Result<(), Fault> {
+        let Item { node, dirs, name } = at;
+        let Filling { staged, appearance, .. } = filling;
+        if *appearance != Appearance::AtOnce {
+            let commit = || staged.commit(&dirs.target, node.place.target_name(name), *appearance);
+            let replaces = *appearance == Appearance::Instead;
+            self.name_once(at, Op::Rename, replaces, commit, |()| staged.id())?;
+        }
+        if self.syncs_each() {
+            // The file's own metadata, and then what names it (fsync(2)).
+            staged.file.sync_all().during(Op::Sync)?;
+            dirs.target.sync().during(Op::Sync)?;
+        }
+        Ok(())
+    }
+
+    /// Whether each file is made durable by itself.
+    pub(super) fn syncs_each(&self) -> bool {
+        match self.context.job.fsync {
+            Fsync::None | Fsync::Auto => false,
+            Fsync::File => true,
+            Fsync::End => !platform::SYNCS_FILESYSTEMS,
+        }
+    }
+
+    /// Tell of a file that has its name.
+    pub(super) fn tell_finished(
+        &mut self,
+        at: Item<'_>,
+        filling: &Filling,
+        moved: &[u64; Method::ALL.len()],
+        has_changed: bool,
+    ) {
+        let Item { node, name, .. } = at;
+        self.count_file(moved, filling.declined);
+        self.record(&node.place, name, Kind::File, filling.done, moved.iter().sum());
+        if has_changed {
+            self.outcomes.totals.changed_while_copied += 1;
+            self.outcomes.totals.files_copied -= 1;
+            self.fail(node, name, Fault::refused(Op::Copy, CHANGED));
+        }
+    }
+
+    /// See whether the content is right and the source stood still, and set the attributes; whether it did
+    /// not stand still, and which inode the copy is where that matters.
+    pub(super) fn finish_attributes(
         &mut self,
         at: Item<'_>,
         filling: &Filling,
         filled: Filled,
         digests: Option<Digests>,
     ) -> Result<(bool, Option<FileId>), Fault> {
-        let Item { node, dirs, name } = at;
-        let Filling { source, staged, meta, mode, appearance, .. } = filling;
+        let Item { node, name, .. } = at;
+        let Filling { source, staged, meta, mode, .. } = filling;
         // Before the source is looked at again: what changes until then is a change, and no mismatch.
         let digests = if digests.is_some() { digests } else { self.digests(at, filling)? };
         // Files of sysfs say 4096 bytes whatever they hold, and have no blocks; where there are
@@ -305,6 +367,10 @@ impl Worker {
             let closed = staged.file.try_clone().and_then(platform::close);
             closed.during(Op::Close)?;
         }
+        if self.syncs_each() {
+            // Before the times, which say that it is all there.
+            staged.file.sync_data().during(Op::Sync)?;
+        }
         self.attributes(&Subject {
             node,
             name,
@@ -324,11 +390,6 @@ impl Worker {
             Some(_) => Some(staged.id().during(Op::Stat)?),
             None => None,
         };
-        if *appearance != Appearance::AtOnce {
-            let commit = || staged.commit(&dirs.target, node.place.target_name(name), *appearance);
-            let replaces = *appearance == Appearance::Instead;
-            self.name_once(at, Op::Rename, replaces, commit, |()| staged.id())?;
-        }
         Ok((has_changed, id))
     }
 

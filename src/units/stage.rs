@@ -176,20 +176,26 @@ impl Staged {
     }
 }
 
-/// Remove temporaries that a run which died has left in `dir`.
-pub(crate) fn sweep(dir: &Dir, buffer: &mut [MaybeUninit<u8>], cancel: &Cancel) -> io::Result<()> {
+/// Do something about every name in `dir`, as far as that goes without an error.
+pub(super) fn each_name(
+    dir: &Dir,
+    buffer: &mut [MaybeUninit<u8>],
+    cancel: &Cancel,
+    mut about: impl FnMut(&CStr) -> io::Result<()>,
+) -> io::Result<()> {
     let mut cursor = ListCursor::default();
     loop {
         let mut names = Names::default();
         if cancel.is_cancelled() || !dir.list(buffer, &mut cursor, &mut names)? {
             return Ok(());
         }
-        for (name, _) in (0..names.len()).map(|index| names.get(index)) {
-            if is_temporary(name) {
-                remove_abandoned(dir, name)?;
-            }
-        }
+        (0..names.len()).try_for_each(|index| about(names.get(index).0))?;
     }
+}
+
+/// Remove a temporary that a run which died has left.
+pub(super) fn sweep(dir: &Dir, name: &CStr) -> io::Result<()> {
+    if is_temporary(name) { remove_abandoned(dir, name) } else { Ok(()) }
 }
 
 fn remove_abandoned(dir: &Dir, name: &CStr) -> io::Result<()> {

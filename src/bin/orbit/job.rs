@@ -90,7 +90,10 @@ fn job(args: &CopyArgs, places: Places, is_directory: bool) -> Result<CopyJob, c
         }
     };
     let job = job.existing(existing(args.existing)).preserve(preserve(args)).data(data(args));
-    let job = args.limits.apply(args.mirror.apply(args.checks.apply(job))).entry_events(args.wants_entries());
+    let job = args
+        .limits
+        .apply(args.mirror.apply(args.checks.apply(args.durable.apply(job))))
+        .entry_events(args.wants_entries());
     let unusable = |error: anyhow::Error| refusal(ErrorKind::ValueValidation, format!("{error:#}"));
     let job = args.select.apply(job).map_err(unusable)?;
     Ok(match args.jobs {

@@ -2,6 +2,7 @@
 
 mod data;
 mod dir;
+mod durable;
 mod filesystem;
 mod priority;
 mod probe;
@@ -11,6 +12,7 @@ use nix::fcntl::OFlag;
 pub(crate) use super::unix::*;
 pub(crate) use data::*;
 pub(crate) use dir::*;
+pub(crate) use durable::*;
 pub(crate) use filesystem::*;
 pub(crate) use priority::*;
 pub(crate) use probe::*;

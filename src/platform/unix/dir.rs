@@ -14,7 +14,7 @@ use std::{
 use nix::{
     fcntl::{AtFlags, OFlag, open, openat, readlinkat, renameat},
     sys::stat::{FchmodatFlags, Mode, UtimensatFlags, fchmodat, fstat, fstatat, mkdirat, utimensat},
-    unistd::{Gid, Uid, UnlinkatFlags, fchownat, linkat, symlinkat, unlinkat},
+    unistd::{Gid, Uid, UnlinkatFlags, fchownat, fsync, linkat, symlinkat, unlinkat},
 };
 use rustix::{
     fs::{FileType, RenameFlags, renameat_with},
@@ -109,6 +109,15 @@ impl Dir {
     /// A second descriptor of this directory.
     pub(crate) fn duplicate(&self) -> io::Result<Dir> {
         Ok(Dir { fd: self.fd.try_clone()?, follows: self.follows })
+    }
+
+    /// Make the names in it durable, and what it is itself (fsync(2)).
+    pub(crate) fn sync(&self) -> io::Result<()> {
+        match retried(|| fsync(&self.fd)) {
+            // Filesystems without anything to make durable, and directories open for naming alone.
+            Err(nix::Error::EINVAL | nix::Error::EBADF) => Ok(()),
+            done => Ok(done?),
+        }
     }
 
     pub(crate) fn meta(&self) -> io::Result<Meta> {

@@ -107,6 +107,11 @@ impl Dir {
         Ok(self.clone())
     }
 
+    /// Make the names in it durable: NTFS keeps them in its journal.
+    pub(crate) fn sync(&self) -> io::Result<()> {
+        Ok(())
+    }
+
     pub(crate) fn meta(&self) -> io::Result<Meta> {
         self.stat(c".")
     }

@@ -1,5 +1,6 @@
 //! What can be said on the command line.
 
+mod durable;
 mod limits;
 mod mirror;
 mod select;
@@ -11,6 +12,7 @@ use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use orbit::Attributes;
 use tracing_subscriber::filter::LevelFilter;
 
+pub(crate) use durable::DurableArgs;
 pub(crate) use limits::LimitArgs;
 pub(crate) use mirror::MirrorArgs;
 pub(crate) use select::SelectArgs;
@@ -130,6 +132,9 @@ pub(crate) struct CopyArgs {
 
     #[command(flatten)]
     pub(crate) checks: VerifyArgs,
+
+    #[command(flatten)]
+    pub(crate) durable: DurableArgs,
 
     #[command(flatten)]
     pub(crate) limits: LimitArgs,

@@ -1,0 +1,212 @@
+//! Finished files that wait to replace others: made durable together, then given their names.
+//!
+//! A rename may reach the device before what was written to the file, and then neither the old content is
+//! there after a power cut nor the new.
+
+use std::{
+    collections::HashSet,
+    ffi::CString,
+    mem,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use super::{
+    Node,
+    content::{Filled, Filling},
+    descriptors::PlaceToWait,
+    entry::{First, Item},
+    stage::Appearance,
+};
+use crate::{
+    digest::Digest,
+    entry::Kind,
+    error::{During, Fault, Op},
+    event::Differs,
+    method::Method,
+    options::Fsync,
+    platform,
+    scheduler::{Unit, Worker, caught},
+    transfer::Watch,
+};
+
+/// Finished files that wait to replace others.
+#[derive(Debug, Default)]
+pub(crate) struct Replacements {
+    waiting: Mutex<Waiting>,
+    is_any: AtomicBool,
+}
+
+#[derive(Debug, Default)]
+struct Waiting {
+    files: Vec<Replacement>,
+    bytes: u64,
+    since: Option<Instant>,
+}
+
+/// A finished file that lacks nothing but its name.
+#[derive(Debug)]
+struct Replacement {
+    node: Arc<Node>,
+    name: CString,
+    filling: Filling,
+    moved: [u64; Method::ALL.len()],
+    has_changed: bool,
+    digest: Option<Digest>,
+    differs: Differs,
+    tried: u32,
+    _place: PlaceToWait,
+}
+
+impl Replacements {
+    /// Files that wait for each other at most: the more, the fewer times the device is waited for.
+    const FILES_MAX: usize = 128;
+    /// Bytes of them at most, which take room beside what they replace.
+    const BYTES_MAX: u64 = 64 << 20;
+    /// How long the first of them waits for others.
+    const PATIENCE: Duration = Duration::from_secs(5);
+
+    fn lock(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn take(&self) -> Vec<Replacement> {
+        self.is_any.store(false, Ordering::Relaxed);
+        mem::take(&mut *self.lock()).files
+    }
+}
+
+impl Worker {
+    /// Fewer files are made durable one by one, without what else the filesystem has to write.
+    const FEW: usize = 4;
+
+    /// A place where a finished file waits for others before it gets its name, if it is to do that.
+    pub(super) fn place_to_wait(&self, filling: &Filling) -> Option<PlaceToWait> {
+        let waits = matches!(self.context.job.fsync, Fsync::Auto | Fsync::End)
+            && filling.appearance == Appearance::Instead
+            // Other names of a link group wait for this one.
+            && filling.group.is_none();
+        if waits { self.context.descriptors.place_to_wait() } else { None }
+    }
+
+    /// Finish a file as far as that goes without its name, and let it wait for others.
+    pub(super) fn finish_together(
+        &mut self,
+        at: Item<'_>,
+        filling: Filling,
+        filled: Filled,
+        moved: [u64; Method::ALL.len()],
+        place: PlaceToWait,
+    ) -> Result<First, Fault> {
+        let Item { node, dirs, name } = at;
+        let has_changed = match caught(|| self.finish_attributes(at, &filling, filled, None)) {
+            Ok((has_changed, _)) => has_changed,
+            Err(fault) => {
+                return Err(self.discard(dirs, node.place.target_name(name), &filling, fault));
+            }
+        };
+        let replacement = Replacement {
+            node: node.hold(),
+            name: name.to_owned(),
+            moved,
+            has_changed,
+            digest: self.digest.take(),
+            differs: mem::take(&mut self.differs),
+            tried: self.tried,
+            filling,
+            _place: place,
+        };
+        let context = self.context.clone();
+        let mut waiting = context.replacements.lock();
+        if waiting.files.is_empty() {
+            waiting.since = Some(Instant::now());
+            context.replacements.is_any.store(true, Ordering::Relaxed);
+            context.queue.at_last(Unit::Replace);
+        }
+        waiting.bytes += replacement.filling.meta.size;
+        waiting.files.push(replacement);
+        let is_full =
+            waiting.files.len() >= Replacements::FILES_MAX || waiting.bytes >= Replacements::BYTES_MAX;
+        drop(waiting);
+        if is_full {
+            self.replace();
+        }
+        Ok(First::LeftOut)
+    }
+
+    /// As [`replace`](Self::replace), where files have waited for others long enough.
+    pub(crate) fn replace_if_late(&mut self) {
+        let replacements = &self.context.replacements;
+        if replacements.is_any.load(Ordering::Relaxed)
+            && replacements.lock().since.is_some_and(|since| since.elapsed() > Replacements::PATIENCE)
+        {
+            self.replace();
+        }
+    }
+
+    /// Let what waits go, where that may make room for what found none; whether anything did.
+    pub(super) fn makes_room(&mut self, fault: &Fault) -> bool {
+        let is_full =
+            matches!(fault.cause.kind(), std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded);
+        is_full && self.context.replacements.is_any.load(Ordering::Relaxed) && {
+            self.replace();
+            true
+        }
+    }
+
+    /// Make durable what waits, and give each its name.
+    pub(crate) fn replace(&mut self) {
+        let files = self.context.replacements.take();
+        let are_durable = files.len() > Self::FEW && !self.is_cancelled() && are_durable_together(&files);
+        for file in files {
+            let node = file.node.clone();
+            let name = file.name.clone();
+            self.guarded(&node, &name, |worker| worker.replace_one(file, are_durable));
+            self.release(node);
+        }
+    }
+
+    fn replace_one(&mut self, file: Replacement, is_durable: bool) {
+        let Replacement { node, name, filling, moved, has_changed, digest, differs, tried, _place } = file;
+        let dirs = match node.dirs() {
+            Ok(dirs) => dirs,
+            Err(error) => return self.fail(&node, &name, Fault::new(Op::Open, error)),
+        };
+        let at = Item { node: &node, dirs: &dirs, name: &name };
+        if self.is_cancelled() {
+            // Nothing is said of it, as of all that a cancelled run did not come to.
+            if let Err(error) = filling.staged.discard(&dirs.target, node.place.target_name(&name)) {
+                self.fail(&node, &name, Fault::new(Op::Remove, error));
+            }
+            return;
+        }
+        let named = caught(|| {
+            if !is_durable {
+                filling.staged.file.sync_data().during(Op::Sync)?;
+            }
+            self.give_name(at, &filling)
+        });
+        match named {
+            Ok(()) => {
+                (self.digest, self.differs) = (digest, differs);
+                self.tell_finished(at, &filling, &moved, has_changed);
+            }
+            Err(fault) => {
+                let fault = self.discard(&dirs, node.place.target_name(&name), &filling, fault);
+                self.fail_or_retry(&node, &name, Some(Kind::File), tried, fault);
+            }
+        }
+    }
+}
+
+/// Make all of these durable by one call for each filesystem; whether that worked.
+fn are_durable_together(files: &[Replacement]) -> bool {
+    let mut synced = HashSet::new();
+    files.iter().all(|file| {
+        let is_new = synced.insert(file.node.target.id.dev);
+        !is_new || platform::sync_filesystem(&file.filling.staged.file).is_ok()
+    })
+}
