@@ -39,6 +39,9 @@ pub struct Totals {
     pub deleted: u64,
     /// Entries that were to be deleted and could not be; a refusal to delete any is one.
     pub undeleted: u64,
+    /// Filesystems of the copy that could not be made durable in the end, see
+    /// [`Fsync::End`](crate::Fsync::End).
+    pub unsynced: u64,
     /// Files whose source changed while they were copied; each is a failure too.
     pub changed_while_copied: u64,
     /// Entries that failed; a directory that failed twice is one.
@@ -98,6 +101,7 @@ impl Totals {
             excluded,
             deleted,
             undeleted,
+            unsynced,
             changed_while_copied,
             failed,
             files_verified,
@@ -120,6 +124,7 @@ impl Totals {
         self.excluded += excluded;
         self.deleted += deleted;
         self.undeleted += undeleted;
+        self.unsynced += unsynced;
         self.changed_while_copied += changed_while_copied;
         self.failed += failed;
         self.files_verified += files_verified;
@@ -283,7 +288,8 @@ impl Report {
     /// Whether everything was done: nothing failed and nobody cancelled.
     #[must_use]
     pub fn is_complete(&self) -> bool {
-        self.totals.failed == 0 && self.totals.undeleted == 0 && !self.cancelled && self.stopped.is_none()
+        let Totals { failed, undeleted, unsynced, .. } = self.totals;
+        failed + undeleted + unsynced == 0 && !self.cancelled && self.stopped.is_none()
     }
 
     /// What each method moved, for the methods that moved anything.

@@ -55,6 +55,9 @@ pub(super) enum First {
     Underway,
 }
 
+/// How often an entry that found no room is tried again, where something may make room.
+const LOOKS_FOR_ROOM: u32 = 8;
+
 impl Worker {
     /// Deal with an entry that was listed as `listed`.
     pub(crate) fn entry(&mut self, node: &Arc<Node>, name: &CStr, listed: Option<Kind>) {
@@ -88,10 +91,14 @@ impl Worker {
         self.await_turn(0);
         self.tried = tried;
         let mut done = caught(|| self.try_entry(node, name, listed, &mut None));
-        if let Err(fault) = &done
-            && self.makes_room(fault)
-        {
-            done = caught(|| self.try_entry(node, name, listed, &mut None));
+        // Other workers may fill it again meanwhile.
+        for _ in 0..LOOKS_FOR_ROOM {
+            match &done {
+                Err(fault) if self.makes_room(fault) => {
+                    done = caught(|| self.try_entry(node, name, listed, &mut None));
+                }
+                _ => break,
+            }
         }
         if let Err(fault) = done {
             self.fail_or_retry(node, name, listed, tried, fault);

@@ -35,7 +35,7 @@ impl Worker {
     /// Whether the source has anything but zeros where the copy has holes.
     fn lacks_data(&mut self, at: Item<'_>, meta: &Meta, found: &Meta) -> Result<bool, Fault> {
         let Item { node, dirs, name } = at;
-        let copy = match dirs.target.open_existing(node.place.target_name(name)) {
+        let copy = match dirs.target.open_source(node.place.target_name(name)) {
             // One that may not be read was made by a call that needed no reading, and is left alone.
             Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => return Ok(false),
             opened => opened.during(Op::Replace)?,

@@ -281,7 +281,10 @@ impl Worker {
         for dir in filesystems.into_values() {
             if let Err(error) = platform::sync_filesystem(&dir) {
                 let path = self.context.job.target.path().to_owned();
+                let failed_before = self.outcomes.totals.failed;
                 self.fail_at(Fault::new(Op::Sync, error).at(path));
+                self.outcomes.totals.failed = failed_before; // it is no entry
+                self.outcomes.totals.unsynced += 1;
             }
         }
     }

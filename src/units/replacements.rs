@@ -38,6 +38,8 @@ use crate::{
 pub(crate) struct Replacements {
     waiting: Mutex<Waiting>,
     is_any: AtomicBool,
+    was_any: AtomicBool,
+    turn: Mutex<()>,
 }
 
 #[derive(Debug, Default)]
@@ -124,6 +126,7 @@ impl Worker {
         if waiting.files.is_empty() {
             waiting.since = Some(Instant::now());
             context.replacements.is_any.store(true, Ordering::Relaxed);
+            context.replacements.was_any.store(true, Ordering::Relaxed);
             context.queue.at_last(Unit::Replace);
         }
         waiting.bytes += replacement.filling.meta.size;
@@ -147,11 +150,11 @@ impl Worker {
         }
     }
 
-    /// Let what waits go, where that may make room for what found none; whether anything did.
+    /// Let what waits go, where that may make room for what found none; whether anything may have waited.
     pub(super) fn makes_room(&mut self, fault: &Fault) -> bool {
         let is_full =
             matches!(fault.cause.kind(), std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded);
-        is_full && self.context.replacements.is_any.load(Ordering::Relaxed) && {
+        is_full && self.context.replacements.was_any.load(Ordering::Relaxed) && {
             self.replace();
             true
         }
@@ -159,6 +162,9 @@ impl Worker {
 
     /// Make durable what waits, and give each its name.
     pub(crate) fn replace(&mut self) {
+        let context = self.context.clone();
+        // One after the other: who looks for room waits for what others are about to give.
+        let _turn = context.replacements.turn.lock().unwrap_or_else(PoisonError::into_inner);
         let files = self.context.replacements.take();
         let are_durable = files.len() > Self::FEW && !self.is_cancelled() && are_durable_together(&files);
         for file in files {

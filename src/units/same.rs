@@ -55,7 +55,7 @@ impl Worker {
     ) -> Result<bool, Fault> {
         let Item { node, dirs, name } = at;
         let source = dirs.source.open_source(name).during(Op::Open)?;
-        let copy = dirs.target.open_existing(node.place.target_name(name)).during(Op::Replace)?;
+        let copy = dirs.target.open_source(node.place.target_name(name)).during(Op::Replace)?;
         let ids = [&source, &copy].map(|file| platform::meta(file).map(|meta| meta.id));
         let [from, to] = ids;
         if from.during(Op::Stat)? != meta.id || to.during(Op::Stat)? != found.id {

@@ -166,7 +166,7 @@ impl Worker {
     pub(super) fn digest_there(&mut self, at: Item<'_>, kind: Kind) -> Result<(), Fault> {
         let wanted = self.context.job.digest_all && kind == Kind::File;
         let Some(digest) = self.context.job.verify.digest().filter(|_| wanted) else { return Ok(()) };
-        let file = at.dirs.target.open_existing(at.node.place.target_name(at.name)).during(Op::Verify)?;
+        let file = at.dirs.target.open_source(at.node.place.target_name(at.name)).during(Op::Verify)?;
         let meta = platform::meta(&file).during(Op::Stat)?;
         if meta.kind == Kind::File {
             self.digest = Some(self.digest_of(&file, digest, meta.size)?);

@@ -66,6 +66,7 @@ fn totals(report: &Report) -> Value {
         "excluded": totals.excluded,
         "deleted": totals.deleted,
         "undeleted": totals.undeleted,
+        "unsynced": totals.unsynced,
         "changed_while_copied": totals.changed_while_copied,
         "failed": totals.failed,
         "files_verified": totals.files_verified,

@@ -73,6 +73,7 @@ pub(crate) fn summary(report: &Report, details: bool) -> String {
         (totals.excluded, "excluded"),
         (totals.deleted, "deleted"),
         (totals.undeleted, "not deleted"),
+        (totals.unsynced, "not made durable"),
         (totals.failed, "failed"),
     ] {
         if count > 0 {

@@ -9,8 +9,8 @@ use std::{
 };
 
 use orbit::{
-    Attributes, Backend, CopyJob, DataOptions, Engine, Existing, Preserve, Reflink, Report, Retry, Sparse,
-    Verify, ZeroCopy,
+    Attributes, Backend, CopyJob, DataOptions, Engine, Existing, Fsync, Preserve, Reflink, Report, Retry,
+    Sparse, Verify, ZeroCopy,
 };
 
 /// The variable that tells this program to be the driver: lines of `key=value`.
@@ -65,6 +65,7 @@ fn job(told: &str) -> CopyJob {
     let mut preserve = Preserve::default();
     let mut existing = Existing::default();
     let mut verify = Verify::default();
+    let mut fsync = Fsync::default();
     let mut retries = 0;
     let mut jobs = Some(1);
     for (key, value) in told.lines().map(|line| line.split_once('=').unwrap()) {
@@ -84,6 +85,9 @@ fn job(told: &str) -> CopyJob {
             ("verify", "blake3") => verify = Verify::Blake3,
             ("verify", "media") => verify = Verify::Media,
             ("verify", "size") => verify = Verify::Size,
+            ("fsync", "none") => fsync = Fsync::None,
+            ("fsync", "file") => fsync = Fsync::File,
+            ("fsync", "end") => fsync = Fsync::End,
             ("sparse", "always") => data = data.sparse(Sparse::Always),
             ("sparse", "never") => data = data.sparse(Sparse::Never),
             ("existing", "replace") => existing = Existing::Replace,
@@ -97,7 +101,7 @@ fn job(told: &str) -> CopyJob {
     }
     let retry = Retry::default().times(retries).wait(Duration::from_millis(1));
     let job = CopyJob::new(Path::new(paths[0]), Path::new(paths[1]));
-    let job = job.data(data).preserve(preserve).existing(existing).verify(verify).retry(retry);
+    let job = job.data(data).preserve(preserve).existing(existing).verify(verify).fsync(fsync).retry(retry);
     match jobs {
         Some(jobs) => job.jobs(jobs),
         None => job,

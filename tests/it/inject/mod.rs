@@ -21,6 +21,7 @@ mod matrix;
 mod metadata;
 mod mounts;
 mod platform_probes;
+mod power;
 mod real_filesystems;
 mod retries;
 mod sendfile_splice;

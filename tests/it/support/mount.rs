@@ -133,6 +133,27 @@ impl Mount {
 }
 
 impl Mount {
+    /// Cut it off as a power cut would, and mount what is left; what the journal holds in memory is
+    /// written first, or is lost too. What is still open of it must be closed before.
+    pub fn cut(&self, keeps_journal: bool) {
+        self.shut(keeps_journal);
+        self.mount_again();
+    }
+
+    /// Let nothing more come to the device (`FS_IOC_SHUTDOWN`).
+    pub fn shut(&self, keeps_journal: bool) {
+        let how = if keeps_journal { "shutdown -f" } else { "shutdown" };
+        must("xfs_io", &["-x", "-c", how, self.path.to_str().unwrap()]);
+    }
+
+    /// Unmount it and mount it again.
+    pub fn mount_again(&self) {
+        let at = self.path.to_str().unwrap();
+        let image = self.image.as_ref().expect("only what has an image outlives its mount");
+        must("umount", &[at]);
+        must("mount", &["-o", "loop", image.to_str().unwrap(), at]);
+    }
+
     /// The file that holds it, if any.
     pub fn image(&self) -> Option<&Path> {
         self.image.as_deref()
