@@ -123,7 +123,7 @@ mod tests {
     #[test]
     fn a_small_limit_leaves_fewer_workers_and_runs_and_still_some_directories() {
         for (free, jobs, workers, runs) in
-            [(52, 16, 2, 2), (3, 4, 1, 1), (240, 2, 2, 8), (1_000, 64, 53, 57), (20_000, 16, 16, 632)]
+            [(52, 16, 2, 2), (3, 4, 1, 1), (240, 2, 2, 8), (1_000, 64, 53, 57), (20_000, 16, 16, 633)]
         {
             let budget = Descriptors::of(free, jobs);
             assert_eq!((budget.workers_max(), budget.runs_max()), (workers, runs), "{free} {jobs}");
