@@ -231,7 +231,10 @@ impl Worker {
                     }
                 }
                 linked => {
-                    self.context.links.finished(meta.id);
+                    // One that is tried again counts only then.
+                    if !linked.as_ref().is_err_and(|fault| self.may_retry(fault, self.tried)) {
+                        self.context.links.finished(meta.id);
+                    }
                     return linked.map(|()| true);
                 }
             }

@@ -10,7 +10,6 @@ use std::{
     fs::File,
     io,
     mem::{self, MaybeUninit},
-    path::PathBuf,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError, Weak,
         atomic::{AtomicBool, AtomicI64, Ordering},
@@ -23,6 +22,7 @@ use crate::{
     entry::{FileId, Kind, Stamp},
     error::{Fault, Op},
     options::Fsync,
+    plan::Storage,
     platform::{self, Dir},
     report::Loss,
     scheduler::{Cancel, Worker},
@@ -53,7 +53,7 @@ struct Known {
 struct Mark {
     name: CString,
     /// Held open for its lock.
-    _lock: File,
+    lock: File,
     /// Where this run has made it. One that was found is of a run that was cut off; what that one copied
     /// is made durable before it goes.
     place: Option<Arc<Place>>,
@@ -150,7 +150,7 @@ impl Marks {
         self.hear(dir, said);
         let mut known = self.lock();
         if known.marks.values().map(Vec::len).sum::<usize>() < FOUND_MAX {
-            let mark = Mark { name: name.to_owned(), _lock: lock, place: None };
+            let mark = Mark { name: name.to_owned(), lock, place: None };
             known.marks.entry((id.dev, id.ino)).or_default().push(mark);
             self.is_any.store(true, Ordering::Relaxed);
         }
@@ -182,7 +182,9 @@ impl Worker {
     /// A top directory of the copy is open: it gets a mark before the first file is copied.
     pub(super) fn expect_mark(&self, node: &Arc<Node>) {
         const MANY: usize = 64;
-        if self.context.job.fsync.leaves_marks() && !self.is_dry() {
+        // What is removed while it is open, or was just now, changes its directory later on NFS and FUSE.
+        let may = node.pair.storage != Storage::Remote;
+        if may && self.context.job.fsync.leaves_marks() && !self.is_dry() {
             let mut known = self.context.marks.lock();
             if known.due.len() >= MANY {
                 known.due.retain(|node| node.strong_count() > 0);
@@ -229,7 +231,7 @@ impl Worker {
             lock.sync_all()?;
             dirs.target.sync()?;
         }
-        Ok(Some(Mark { name, _lock: lock, place: Some(node.place.clone()) }))
+        Ok(Some(Mark { name, lock, place: Some(node.place.clone()) }))
     }
 
     /// All that a directory of the copy holds is done: take its marks away.
@@ -244,20 +246,22 @@ impl Worker {
         for mark in here {
             // What one that was found says still holds for what this run failed to look at.
             if mark.place.is_some() || is_certain {
-                self.remove_mark(&mark, dir, || node.place.target_path(&mark.name));
+                self.remove_mark(mark, dir, &node.place);
             }
         }
     }
 
-    fn remove_mark(&mut self, mark: &Mark, dir: &Dir, path: impl FnOnce() -> PathBuf) {
+    fn remove_mark(&mut self, mark: Mark, dir: &Dir, place: &Place) {
         let waits = mark.place.is_none() || self.context.job.fsync == Fsync::End;
         let durable = match if waits { platform::sync_filesystem(dir) } else { Ok(()) } {
             Err(error) if error.kind() == io::ErrorKind::Unsupported => Ok(()),
             synced => synced,
         };
-        match durable.and_then(|()| dir.remove(&mark.name)) {
+        let Mark { name, lock, .. } = mark;
+        drop(lock);
+        match durable.and_then(|()| dir.remove(&name)) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                self.warn_of(Loss::Leftover, path, &error.to_string());
+                self.warn_of(Loss::Leftover, || place.target_path(&name), &error.to_string());
             }
             _ => {}
         }
@@ -268,10 +272,10 @@ impl Worker {
         // Of directories that a cancelled run did not finish.
         let left = mem::take(&mut *self.context.marks.lock());
         for mark in left.marks.into_values().flatten() {
-            if let Some(place) = &mark.place
+            if let Some(place) = mark.place.clone()
                 && let Ok(dir) = place.open_target()
             {
-                self.remove_mark(&mark, &dir, || place.target_path(&mark.name));
+                self.remove_mark(mark, &dir, &place);
             }
         }
         if is_cancelled || self.context.job.fsync != Fsync::End {

@@ -96,7 +96,8 @@ impl Worker {
         loop {
             let mut names = Names::default();
             let goes_on = to.list(&mut self.listing, &mut cursor, &mut names).during(Op::List)?;
-            self.context.extraneous.there.fetch_add(names.len() as u64, Ordering::Relaxed);
+            let ours = (0..names.len()).filter(|index| is_internal(names.get(*index).0)).count();
+            self.context.extraneous.there.fetch_add((names.len() - ours) as u64, Ordering::Relaxed);
             for (name, kind) in (0..names.len()).map(|index| names.get(index)) {
                 if self.is_cancelled() {
                     return Ok(());

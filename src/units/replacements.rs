@@ -152,8 +152,12 @@ impl Worker {
 
     /// Let what waits go, where that may make room for what found none; whether anything may have waited.
     pub(super) fn makes_room(&mut self, fault: &Fault) -> bool {
-        let is_full =
-            matches!(fault.cause.kind(), std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded);
+        // A name alone takes no room that a file could give.
+        let is_full = fault.op != Op::CreateHardLink
+            && matches!(
+                fault.cause.kind(),
+                std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded
+            );
         is_full && self.context.replacements.was_any.load(Ordering::Relaxed) && {
             self.replace();
             true
