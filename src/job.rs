@@ -48,6 +48,7 @@ pub struct CopyJob {
     pub(crate) dry_run: bool,
     pub(crate) verify: Verify,
     pub(crate) fsync: Fsync,
+    pub(crate) resume: bool,
     pub(crate) digest_all: bool,
     pub(crate) jobs: Option<usize>,
     pub(crate) entry_events: bool,
@@ -85,6 +86,7 @@ impl CopyJob {
             dry_run: false,
             verify: Verify::default(),
             fsync: Fsync::default(),
+            resume: false,
             digest_all: false,
             jobs: None,
             entry_events: true,
@@ -150,6 +152,17 @@ impl CopyJob {
     #[must_use]
     pub fn fsync(self, fsync: Fsync) -> Self {
         CopyJob { fsync, ..self }
+    }
+
+    /// Go on inside large files (from 8 MiB) that an earlier run with this left unfinished, and leave them so
+    /// that a later one can: whatever ends the run, what is in place stays under a temporary name, written
+    /// down in a journal `.orbit-….journal` in the top directory of the copy (of a file, in its directory).
+    ///
+    /// What is in place is checked by the journal's digests, not believed; a source that has another size,
+    /// time or inode than it had is copied from its beginning. Off by default.
+    #[must_use]
+    pub fn resume(self, resume: bool) -> Self {
+        CopyJob { resume, ..self }
     }
 
     /// Whether to touch nothing, and only to tell by the events and the report what would be done; not by

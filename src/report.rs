@@ -54,6 +54,9 @@ pub struct Totals {
     pub mismatches: u64,
     /// Bytes of file content put in place, shared blocks included.
     pub bytes_copied: u64,
+    /// Bytes of file content that an earlier run had put in place, see
+    /// [`CopyJob::resume`](crate::CopyJob::resume).
+    pub bytes_resumed: u64,
     /// Bytes of holes that were passed over, which are holes in the copy too.
     pub bytes_in_holes: u64,
     /// Bytes of file content in files that were begun, holes included.
@@ -78,12 +81,12 @@ impl Totals {
             + self.failed
     }
 
-    /// Bytes of file content that are dealt with: put in place, or left out as holes.
+    /// Bytes of file content that are dealt with: put in place, found in place, or left out as holes.
     ///
     /// Of a file whose source stood still these are in the end all that were found.
     #[must_use]
     pub fn bytes_done(&self) -> u64 {
-        self.bytes_copied + self.bytes_in_holes
+        self.bytes_copied + self.bytes_resumed + self.bytes_in_holes
     }
 
     pub(crate) fn add(&mut self, other: &Totals) {
@@ -108,6 +111,7 @@ impl Totals {
             bytes_verified,
             mismatches,
             bytes_copied,
+            bytes_resumed,
             bytes_in_holes,
             bytes_found,
         } = other;
@@ -131,6 +135,7 @@ impl Totals {
         self.bytes_verified += bytes_verified;
         self.mismatches += mismatches;
         self.bytes_copied += bytes_copied;
+        self.bytes_resumed += bytes_resumed;
         self.bytes_in_holes += bytes_in_holes;
         self.bytes_found += bytes_found;
     }

@@ -1,5 +1,5 @@
-//! Whether the kernel should move the bytes of one file: the founding document's conditions, less that
-//! of a limited bandwidth.
+//! Whether the kernel should move the bytes of one file: the founding document's conditions, less those
+//! of a limited bandwidth and of resuming.
 
 use crate::{capabilities::ZeroCopyCapabilities, options::ZeroCopy};
 
@@ -14,7 +14,8 @@ pub struct ZeroCopyRequest {
     pub same_filesystem: bool,
     /// What the caller wants.
     pub zero_copy: ZeroCopy,
-    /// Whether the copy continues an earlier one inside the file.
+    /// Whether the copy continues an earlier one inside the file; that is no reason against it, since it does
+    /// so by whole ranges.
     pub resume: bool,
     /// Whether the bytes are compressed on their way.
     pub compression: bool,
@@ -35,8 +36,6 @@ pub enum Declined {
     BelowThreshold,
     /// The filesystems differ and no call crosses them.
     Filesystems,
-    /// The copy resumes inside the file.
-    Resume,
     /// The bytes are compressed.
     Compression,
     /// Several workers copying ranges through buffers are faster here.
@@ -51,12 +50,11 @@ pub enum Declined {
 
 impl Declined {
     /// Every reason, in the order of [`Declined::index`].
-    pub(crate) const ALL: [Declined; 10] = [
+    pub(crate) const ALL: [Declined; 9] = [
         Declined::Platform,
         Declined::Configuration,
         Declined::BelowThreshold,
         Declined::Filesystems,
-        Declined::Resume,
         Declined::Compression,
         Declined::RangesFaster,
         Declined::Zeros,
@@ -76,7 +74,6 @@ impl Declined {
             Declined::Configuration => "forbidden by option",
             Declined::BelowThreshold => "smaller than the threshold",
             Declined::Filesystems => "different filesystems",
-            Declined::Resume => "resuming inside the file",
             Declined::Compression => "compressed on the way",
             Declined::RangesFaster => "parallel ranges are faster here",
             Declined::Zeros => "zeros are searched for in every file",
@@ -102,9 +99,6 @@ pub fn should_use_zero_copy(
     if request.zero_copy == ZeroCopy::Forbid {
         return Err(Declined::Configuration);
     }
-    if request.resume {
-        return Err(Declined::Resume);
-    }
     if request.compression {
         return Err(Declined::Compression);
     }
@@ -122,7 +116,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_condition_alone_declines_and_a_bandwidth_is_none() {
+    fn each_condition_alone_declines_and_neither_a_bandwidth_nor_resuming_is_one() {
         let able = ZeroCopyCapabilities { available: true, cross_filesystem: false, methods: &[] };
         let good = ZeroCopyRequest {
             size: 64 * 1024,
@@ -148,7 +142,7 @@ mod tests {
             (able, ZeroCopyRequest { zero_copy: forced, ..elsewhere }, Err(Declined::Filesystems)),
             (crossing, elsewhere, Ok(())),
             (able, forbidden, Err(Declined::Configuration)),
-            (able, ZeroCopyRequest { resume: true, ..good }, Err(Declined::Resume)),
+            (able, ZeroCopyRequest { resume: true, ..good }, Ok(())),
             (able, ZeroCopyRequest { compression: true, ..good }, Err(Declined::Compression)),
             (able, ZeroCopyRequest { throttled: true, ..good }, Ok(())),
         ] {

@@ -19,8 +19,8 @@ use crate::{
     plan::Pair,
     platform::{self, Dir},
     units::{
-        Descriptors, Extraneous, LinkGroups, MadeWithin, Marks, Namesakes, Replacements, SharedFiles,
-        TemporaryNames,
+        Descriptors, Extraneous, Journals, LinkGroups, MadeWithin, Marks, Namesakes, Replacements,
+        SharedFiles, TemporaryNames,
     },
 };
 
@@ -60,6 +60,7 @@ pub(crate) struct Context {
     pub(crate) extraneous: Extraneous,
     pub(crate) replacements: Replacements,
     pub(crate) marks: Marks,
+    pub(crate) journals: Journals,
     pub(crate) limiter: Arc<Limiter>,
     /// Numbers that waits are varied by.
     pub(crate) chance: AtomicU64,
@@ -122,7 +123,7 @@ impl Context {
         let first = namesakes.leaders(count).rev().map(Unit::Source).collect();
         // One worker begins; how many may follow is settled when the storage is known.
         let queue = Queue::new(first, 1);
-        if job.fsync.leaves_marks() && !job.dry_run {
+        if (job.fsync.leaves_marks() || job.resume) && !job.dry_run {
             queue.at_last(Unit::Conclude);
         }
         Context {
@@ -152,6 +153,7 @@ impl Context {
             extraneous: Extraneous::new(count),
             replacements: Replacements::default(),
             marks: Marks::new(),
+            journals: Journals::default(),
             chance: AtomicU64::new(std::process::id().into()),
             failed: AtomicU64::new(0),
             needed: AtomicU64::new(0),

@@ -54,9 +54,21 @@ impl Rate {
         let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
         let earliest = now.checked_sub(Self::CREDIT).unwrap_or(now);
         let begins = next.unwrap_or(now).max(earliest);
-        let nanos = u128::from(count) * 1_000_000_000 / u128::from(rate.get());
-        *next = Some(begins + Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX / 4)));
+        *next = Some(begins + Self::length(count, rate));
         begins
+    }
+
+    /// Take back the part of a turn that was not used.
+    fn take_back(&self, count: u64) {
+        let Some(rate) = self.get() else { return };
+        let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
+        *next = next.map(|next| next.checked_sub(Self::length(count, rate)).unwrap_or(next));
+    }
+
+    /// How long a turn for `count` is.
+    fn length(count: u64, rate: NonZeroU64) -> Duration {
+        let nanos = u128::from(count) * 1_000_000_000 / u128::from(rate.get());
+        Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX / 4))
     }
 }
 
@@ -100,6 +112,13 @@ impl Limiter {
         match self.bytes.get() {
             Some(rate) => bytes.min((rate.get() / Self::SLICES).max(Self::LEAST)),
             None => bytes,
+        }
+    }
+
+    /// Take back what a call was allowed to move and has not moved.
+    pub(crate) fn take_back(&self, bytes: u64) {
+        if bytes > 0 {
+            self.bytes.take_back(bytes);
         }
     }
 
@@ -184,6 +203,14 @@ mod tests {
         limiter.set_bandwidth(None);
         assert!(!limiter.is_limited());
         assert_eq!(limiter.piece(u64::MAX), u64::MAX);
+    }
+
+    #[test]
+    fn what_a_call_does_not_move_takes_no_time() {
+        let (limiter, now) = (limiter(1_000_000, 0), Instant::now());
+        limiter.turn(1_000_000, now);
+        limiter.take_back(900_000);
+        assert_eq!(limiter.turn(1, now), now + Duration::from_millis(100));
     }
 
     proptest! {

@@ -201,6 +201,7 @@ impl Watch for Worker {
 
     fn advanced(&mut self, method: Method, bytes: u64) {
         self.outcomes.totals.bytes_copied += bytes;
+        self.allowed = self.allowed.saturating_sub(bytes);
         self.outcomes.moved[method.index()].bytes += bytes;
         self.moved_of_file[method.index()] += bytes;
         if bytes >= Self::LARGE_CALL { self.tell_if_due() } else { self.look() }

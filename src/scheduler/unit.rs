@@ -53,6 +53,8 @@ pub(crate) struct RangeOf {
     pub(crate) end: u64,
     /// How many times it was tried again.
     pub(crate) tried: u32,
+    /// What it has to hold, where it is said to be in place already.
+    pub(crate) expected: Option<[u8; 32]>,
 }
 
 /// Names of one link group that came while its first name was copied.
@@ -102,12 +104,12 @@ impl RangeOf {
     /// Give away the second half.
     pub(crate) fn split(&mut self) -> Option<RangeOf> {
         let left = self.end - self.at;
-        if left < Self::SPLIT_MIN * 2 || self.file.is_in_order() {
+        if left < Self::SPLIT_MIN * 2 || self.file.is_in_order() || self.expected.is_some() {
             return None;
         }
         let middle = (self.at + left / 2).next_multiple_of(Self::ALIGNMENT);
         self.file.begin_range();
-        let rest = RangeOf { file: self.file.clone(), at: middle, end: self.end, tried: 0 };
+        let rest = RangeOf { file: self.file.clone(), at: middle, end: self.end, tried: 0, expected: None };
         self.end = middle;
         Some(rest)
     }

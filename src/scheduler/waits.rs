@@ -35,7 +35,10 @@ impl Worker {
             return bytes;
         }
         let context = self.context.clone();
+        // Calls may move less than they are allowed to, or nothing at all.
+        context.limiter.take_back(std::mem::take(&mut self.allowed));
         let piece = context.limiter.piece(bytes);
+        self.allowed = piece;
         let now = Instant::now();
         let begins = context.limiter.turn(piece, now);
         if begins > now + Self::NAP {

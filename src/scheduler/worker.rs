@@ -54,6 +54,8 @@ pub(crate) struct Worker {
     pub(crate) differs: Differs,
     /// How many times the entry that is being worked on was tried again.
     pub(crate) tried: u32,
+    /// What of the bytes that it may move within the limits it has not moved.
+    pub(super) allowed: u64,
     /// How long it waited for its turns within the limits since it last told.
     pub(super) waited: Duration,
 }
@@ -94,6 +96,7 @@ impl Worker {
             digest: None,
             differs: Differs::empty(),
             tried: 0,
+            allowed: 0,
             waited: Duration::ZERO,
         };
         let was = worker.context.job.limits.idle_io.then(platform::begin_idle_io);

@@ -4,6 +4,7 @@ use std::{fs::File, io::ErrorKind, sync::atomic::Ordering, time::Instant};
 
 use super::{
     entry::Item,
+    resume::TakenUp,
     stage::{Appearance, Staged},
 };
 use crate::{
@@ -44,6 +45,8 @@ pub(super) struct Filling {
     pub(super) declined: Option<Declined>,
     /// The link group that it is the first copied name of.
     pub(super) group: Option<FileId>,
+    /// What an earlier run has put in place.
+    pub(super) taken_up: Option<Box<TakenUp>>,
 }
 
 /// How far the content of a file has come.
@@ -76,7 +79,7 @@ impl Worker {
                 .map(|_| Filled::Whole);
         }
         let mut at = 0;
-        if ladder.reflinks() {
+        if ladder.reflinks() && filling.taken_up.is_none() {
             if size >= PARALLEL_MIN {
                 self.announce(&node.place, name);
             }

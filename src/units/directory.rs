@@ -78,6 +78,9 @@ impl Worker {
                 let Context { marks, cancel, .. } = &*self.context;
                 marks.look_for(&target, &mut self.listing, cancel).during(Op::List)?;
             } else {
+                if parent.place.is_root() {
+                    self.load_journal(&target, found.id)?;
+                }
                 self.sweep(&target, found.id, &parent.place.target_path(name));
             }
         }
@@ -165,7 +168,10 @@ impl Worker {
             return;
         }
         let swept = stage::each_name(target, &mut self.listing, &context.cancel, |name| {
-            stage::sweep(target, name).and_then(|()| context.marks.meet(target, id, name))
+            if !context.journals.speak_of(name) {
+                stage::sweep(target, name)?;
+            }
+            context.marks.meet(target, id, name)
         });
         if let Err(error) = swept {
             self.warn_of(Loss::Leftover, || path.to_owned(), &error.to_string());
@@ -320,6 +326,7 @@ impl Worker {
         if self.is_dry() {
             return Ok(());
         }
+        self.close_journal(node);
         self.remove_marks(node, &dirs.target);
         let (from, to) = (Handle::Open(&dirs.source), Handle::Open(&dirs.target));
         let now = if node.existed { to.meta().during(Op::Stat)? } else { node.target };

@@ -134,7 +134,8 @@ impl Worker {
     ) -> Result<First, Fault> {
         let Item { node, dirs, name } = at;
         let (mut appearance, done) = self.appearance(found);
-        if appearance == Appearance::AtOnce && self.may_look_finished(node, meta) {
+        let may_resume = self.may_resume(meta);
+        if appearance == Appearance::AtOnce && (may_resume || self.may_look_finished(node, meta)) {
             appearance = Appearance::WhenFinished;
         }
         if self.is_dry() {
@@ -153,7 +154,7 @@ impl Worker {
         let target_name = node.place.target_name(name);
         self.outcomes.totals.bytes_found += meta.size;
         let declined = ladder.declined;
-        if let Some(method) = platform::WHOLE_COPY {
+        if let Some(method) = platform::WHOLE_COPY.filter(|_| !may_resume) {
             if let Some(staged) = self.copy_whole(at, &source, meta, appearance, &ladder)? {
                 let filling = Filling {
                     source,
@@ -165,6 +166,7 @@ impl Worker {
                     seeks_data: false,
                     declined,
                     group,
+                    taken_up: None,
                 };
                 return self.finish_alone_or_not(at, filling, Filled::Whole);
             }
@@ -172,9 +174,19 @@ impl Worker {
         }
         let create =
             || Staged::create(&dirs.target, target_name, mode, appearance, &self.context.temporaries);
-        let staged = match appearance {
-            Appearance::AtOnce => self.name_once(at, Op::CreateFile, false, create, Staged::id)?,
-            Appearance::WhenFinished | Appearance::Instead => create().during(Op::CreateFile)?,
+        let (staged, taken_up) = if may_resume { self.take_up(at, meta)? } else { None }.unzip();
+        // What is there of it has the mode it got.
+        let mode = match &staged {
+            Some(staged) => platform::meta(&staged.file).during(Op::Stat)?.mode,
+            None => mode,
+        };
+        let staged = match (staged, appearance) {
+            (Some(staged), _) => staged,
+            _ if may_resume => {
+                Staged::temporary(&dirs.target, mode, &self.context.temporaries).during(Op::CreateFile)?
+            }
+            (_, Appearance::AtOnce) => self.name_once(at, Op::CreateFile, false, create, Staged::id)?,
+            (_, Appearance::WhenFinished | Appearance::Instead) => create().during(Op::CreateFile)?,
         };
         let mut filling = Filling {
             source,
@@ -186,6 +198,7 @@ impl Worker {
             seeks_data: false,
             declined,
             group,
+            taken_up: taken_up.map(Box::new),
         };
         let filled = caught(|| {
             let filled = self.fill(at, &mut filling, &ladder);

@@ -65,7 +65,7 @@ impl Worker {
     }
 
     /// Whether a range of a file holds nothing but zeros.
-    fn is_zero(&mut self, file: &File, mut from: u64, end: u64) -> Result<bool, Fault> {
+    pub(super) fn is_zero(&mut self, file: &File, mut from: u64, end: u64) -> Result<bool, Fault> {
         while let Some((data, hole)) = platform::next_data(file, from, end).during(Op::Read)? {
             from = data;
             while from < hole {

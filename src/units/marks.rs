@@ -269,6 +269,7 @@ impl Worker {
 
     /// The last thing that a run does.
     pub(crate) fn conclude_run(&mut self, is_cancelled: bool) {
+        self.close_journals(is_cancelled);
         // Of directories that a cancelled run did not finish.
         let left = mem::take(&mut *self.context.marks.lock());
         for mark in left.marks.into_values().flatten() {

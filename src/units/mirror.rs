@@ -10,7 +10,7 @@ use std::{
     },
 };
 
-use super::{Node, Place, marks::is_mark, node::Dirs, stage::is_temporary};
+use super::{Node, Place, journal::is_journal, marks::is_mark, node::Dirs, stage::is_temporary};
 use crate::{
     entry::{FileId, Kind, Meta},
     error::{During, Failure, Fault, Op},
@@ -343,7 +343,7 @@ fn look(dir: &Dir, level: &Level, name: &CStr, buffer: &mut [MaybeUninit<u8>]) -
 
 /// Whether a name is one that only Orbit's own files have.
 pub(super) fn is_internal(name: &CStr) -> bool {
-    is_temporary(name) || is_mark(name)
+    is_temporary(name) || is_mark(name) || is_journal(name)
 }
 
 /// The directory whose entries are to be deleted, if it is still the one that was looked at.

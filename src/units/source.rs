@@ -182,6 +182,10 @@ impl Worker {
                 let why = std::io::Error::other("source and destination are the same file");
                 return Err(Failure::new(Op::Replace, to.directory.join(platform::to_os(&to.name)), why));
             }
+            if !self.is_dry() {
+                let loaded = self.load_journal(&target, target_meta.id);
+                loaded.map_err(|fault| fault.at(to.directory.clone()))?;
+            }
             if !self.is_dry() && target.stat(&to.name).is_ok() {
                 self.sweep(&target, target_meta.id, &to.directory);
             }

@@ -8,6 +8,7 @@ use std::{
     sync::atomic::{AtomicU64, Ordering},
 };
 
+use super::journal::is_journal;
 use crate::{
     entry::{FileId, Kind, Stamp},
     platform::{self, Dir, Handle, ListCursor, Names},
@@ -55,8 +56,13 @@ impl TemporaryNames {
     }
 
     pub(crate) fn next(&self) -> CString {
+        self.next_with(".tmp")
+    }
+
+    /// A name that ends in `suffix`.
+    pub(super) fn next_with(&self, suffix: &str) -> CString {
         let number = self.0.fetch_add(1, Ordering::Relaxed);
-        CString::new(format!(".orbit-{number:016x}.tmp")).expect("digits hold no NUL")
+        CString::new(format!(".orbit-{number:016x}{suffix}")).expect("digits hold no NUL")
     }
 }
 
@@ -126,7 +132,21 @@ impl Staged {
         }
     }
 
-    fn temporary(dir: &Dir, mode: u32, names: &TemporaryNames) -> io::Result<Staged> {
+    /// What an earlier run has left, locked.
+    pub(super) fn taken_up(file: File, temporary: CString) -> Staged {
+        Staged { file, name: Stage::Temporary(temporary) }
+    }
+
+    /// Its name as long as it is not finished, if it has one.
+    pub(super) fn temporary_name(&self) -> Option<&CStr> {
+        match &self.name {
+            Stage::Temporary(name) => Some(name),
+            Stage::Final | Stage::Unnamed => None,
+        }
+    }
+
+    /// Begin a file under a name of its own.
+    pub(super) fn temporary(dir: &Dir, mode: u32, names: &TemporaryNames) -> io::Result<Staged> {
         loop {
             let name = names.next();
             let file = match dir.create_new(&name, mode) {
@@ -193,9 +213,9 @@ pub(super) fn each_name(
     }
 }
 
-/// Remove a temporary that a run which died has left.
+/// Remove a temporary that a run which died has left, or its journal.
 pub(super) fn sweep(dir: &Dir, name: &CStr) -> io::Result<()> {
-    if is_temporary(name) { remove_abandoned(dir, name) } else { Ok(()) }
+    if is_temporary(name) || is_journal(name) { remove_abandoned(dir, name) } else { Ok(()) }
 }
 
 fn remove_abandoned(dir: &Dir, name: &CStr) -> io::Result<()> {

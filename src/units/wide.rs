@@ -15,7 +15,9 @@ use super::{
     behind::Behind,
     content::{Filled, Filling},
     entry::Item,
+    journal::pieces,
     node::Dirs,
+    resume::Entered,
 };
 use crate::{
     backend::BLOCK,
@@ -51,6 +53,8 @@ pub(crate) struct Wide {
     pub(super) behind: Option<Behind>,
     /// How many times it was tried again.
     tried: u32,
+    /// Where it is written down what is in place.
+    pub(super) entered: Option<Entered>,
     pub(super) filling: Filling,
 }
 
@@ -123,9 +127,11 @@ impl Wide {
 impl Worker {
     /// How much of a range is copied between looks at who else wants work.
     const STEP: u64 = 32 << 20;
+    /// The same where each step is written down, and the last one may have to be copied again.
+    const STEP_WRITTEN_DOWN: u64 = 8 << 20;
 
     /// Make a large file's content units of their own.
-    pub(super) fn widen(&mut self, at: Item<'_>, filling: Filling, ladder: Ladder) -> Result<(), Fault> {
+    pub(super) fn widen(&mut self, at: Item<'_>, mut filling: Filling, ladder: Ladder) -> Result<(), Fault> {
         let Item { node, name, .. } = at;
         let target_name = node.place.target_name(name);
         let dirs = match node.dirs().during(Op::Open) {
@@ -133,7 +139,9 @@ impl Worker {
             Err(fault) => return Err(self.discard(at.dirs, target_name, &filling, fault)),
         };
         let size = filling.meta.size;
-        let route = self.route(&node.pair, &filling);
+        let may_resume = self.may_resume(&filling.meta);
+        // A ring tells at its end alone what is in place.
+        let route = if may_resume { Route::default() } else { self.route(&node.pair, &filling) };
         let destination = &filling.staged.file;
         let prepared = if self.has_holes(&filling) {
             platform::set_size(destination, size).during(Op::Write)
@@ -146,10 +154,21 @@ impl Worker {
         };
         if let Err(fault) = prepared {
             node.pair.trial.withdraw(route);
+            if let Some(taken) = &filling.taken_up {
+                self.context.journals.leave(&taken.entered);
+                return Err(fault);
+            }
             return Err(self.discard(&dirs, target_name, &filling, fault));
         }
+        let (entered, ranges) = match filling.taken_up.take() {
+            Some(taken) => (Some(taken.entered), taken.ranges),
+            None if may_resume => (self.enter_in_journal(at, &filling.meta, &filling.staged), Vec::new()),
+            None => (None, Vec::new()),
+        };
+        let pieces = pieces(ranges, size);
         let verify = self.context.job.verify;
-        let behind = verify.digest().map(|kind| Behind::new(verify, kind));
+        // What is in place already has no order; then both sides are read when all of it is there.
+        let behind = verify.digest().filter(|_| !may_resume).map(|kind| Behind::new(verify, kind));
         let file = Arc::new(Wide {
             node: node.hold(),
             dirs,
@@ -157,7 +176,7 @@ impl Worker {
             // It moves the file position, which all workers share.
             ladder: ladder.without(Method::Sendfile),
             // Each side that is hashed is one more part.
-            ranges: AtomicUsize::new(if behind.is_some() { 3 } else { 1 }),
+            ranges: AtomicUsize::new(pieces.len() + if behind.is_some() { 2 } else { 0 }),
             behind,
             tried: self.tried,
             end: AtomicU64::new(size),
@@ -168,9 +187,12 @@ impl Worker {
             by_ring: AtomicBool::new(route.by_ring),
             began: Instant::now(),
             was_left: AtomicBool::new(false),
+            entered,
             filling,
         });
-        self.push(Unit::Range(RangeOf { file, at: 0, end: size, tried: 0 }));
+        for (at, end, expected) in pieces.into_iter().rev() {
+            self.push(Unit::Range(RangeOf { file: file.clone(), at, end, tried: 0, expected }));
+        }
         Ok(())
     }
 
@@ -179,6 +201,15 @@ impl Worker {
         let file = range.file.clone();
         self.announce(&file.node.place, &file.name);
         self.take_moved();
+        if let Some(digest) = range.expected.take()
+            && !file.is_failing()
+        {
+            match self.is_in_place(&file, range.at, range.end, digest) {
+                Ok(true) => return Ranged::Done,
+                Ok(false) => {}
+                Err(fault) => file.failed(fault),
+            }
+        }
         let goes_on = !file.is_by_ring() || self.range_by_ring(&file, &mut range);
         let mut fault_to_pass = None;
         while goes_on && range.at < range.end && !file.is_failing() {
@@ -189,8 +220,11 @@ impl Worker {
             if self.should_leave() {
                 break;
             }
-            let step = range.end.min(range.at + Self::STEP);
-            if let Err(fault) = self.copy_step(&file, &mut range.at, step) {
+            let step = if file.entered.is_some() { Self::STEP_WRITTEN_DOWN } else { Self::STEP };
+            let step = range.end.min(range.at + step);
+            let from = range.at;
+            let stepped = self.copy_step(&file, &mut range.at, step);
+            if let Err(fault) = stepped.and_then(|()| self.enter_step(&file, from, range.at)) {
                 if self.may_retry(&fault, range.tried) {
                     fault_to_pass = Some(fault);
                     break;
@@ -261,10 +295,18 @@ impl Worker {
         let moved = file.moved.each_ref().map(|bytes| bytes.load(Ordering::Relaxed));
         file.conclude_trial(&moved, fault.is_none() && filled == Filled::Whole);
         let first = match fault {
-            Some(fault) => Err(self.discard(dirs, node.place.target_name(name), filling, fault)),
+            Some(fault) => Err(match &file.entered {
+                Some(entered) => {
+                    self.context.journals.leave(entered);
+                    fault
+                }
+                None => self.discard(dirs, node.place.target_name(name), filling, fault),
+            }),
             None => {
                 let digests = file.behind.as_ref().and_then(Behind::digests);
-                self.finish(Item { node, dirs, name }, filling, filled, moved, digests)
+                let finished = self.finish(Item { node, dirs, name }, filling, filled, moved, digests);
+                file.entered.iter().for_each(|entered| self.context.journals.strike(entered));
+                finished
             }
         };
         let done = match filling.group {

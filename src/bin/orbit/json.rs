@@ -73,6 +73,7 @@ fn totals(report: &Report) -> Value {
         "bytes_verified": totals.bytes_verified,
         "mismatches": totals.mismatches,
         "bytes_copied": totals.bytes_copied,
+        "bytes_resumed": totals.bytes_resumed,
         "bytes_in_holes": totals.bytes_in_holes,
         "bytes_found": totals.bytes_found,
     })

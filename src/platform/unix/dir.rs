@@ -159,6 +159,13 @@ impl Dir {
         Ok(retried(|| openat(&self.fd, name, flags, Mode::empty()))?.into())
     }
 
+    /// Open an existing file to go on writing to it.
+    pub(crate) fn open_writable(&self, name: &CStr) -> io::Result<File> {
+        let flags =
+            OFlag::O_RDWR | OFlag::O_NONBLOCK | OFlag::O_NOCTTY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+        Ok(retried(|| openat(&self.fd, name, flags, Mode::empty()))?.into())
+    }
+
     pub(crate) fn make_dir(&self, name: &CStr, mode: u32) -> io::Result<()> {
         Ok(retried(|| mkdirat(&self.fd, name, mode_bits(mode)))?)
     }

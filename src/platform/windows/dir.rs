@@ -13,7 +13,7 @@ use std::{
 };
 
 use windows_sys::Win32::{
-    Foundation::GENERIC_READ,
+    Foundation::{GENERIC_READ, GENERIC_WRITE},
     Storage::FileSystem::{
         FILE_ATTRIBUTE_REPARSE_POINT, FILE_FLAG_BACKUP_SEMANTICS, FILE_FLAG_OPEN_REPARSE_POINT,
         FILE_READ_ATTRIBUTES, FILE_WRITE_ATTRIBUTES,
@@ -174,6 +174,11 @@ impl Dir {
     /// Open an existing file to correct its metadata.
     pub(crate) fn open_existing(&self, name: &CStr) -> io::Result<File> {
         open_itself(&self.at(name), GENERIC_READ | FILE_WRITE_ATTRIBUTES)
+    }
+
+    /// Open an existing file to go on writing to it.
+    pub(crate) fn open_writable(&self, name: &CStr) -> io::Result<File> {
+        open_itself(&self.at(name), GENERIC_READ | GENERIC_WRITE)
     }
 
     pub(crate) fn make_dir(&self, name: &CStr, _: u32) -> io::Result<()> {

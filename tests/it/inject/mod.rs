@@ -23,6 +23,7 @@ mod mounts;
 mod platform_probes;
 mod power;
 mod real_filesystems;
+mod resume;
 mod retries;
 mod sendfile_splice;
 mod slow;

@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use orbit::{CopyJob, Engine, Limits, Retry};
+use orbit::{CopyJob, DataOptions, Engine, Limits, Reflink, Retry, ZeroCopy};
 
 use super::{
     traced::{Traced, can_trace},
@@ -230,5 +230,28 @@ fn calls_are_cut_to_the_rate_whatever_makes_them() {
             calls.lines().filter_map(|line| line.rsplit_once(" = ")?.1.parse().ok()).collect();
         assert_eq!(moved.iter().sum::<u64>(), 9 * MIB, "{options:?}");
         assert!(moved.iter().all(|bytes| *bytes <= MIB), "{options:?}: {moved:?}");
+    }
+}
+
+#[test]
+fn a_bandwidth_is_used_whatever_the_calls_move_of_what_they_may() {
+    // tmpfs moves less in one call than it is asked to.
+    let kinds = [Filesystem::Tmpfs, Filesystem::Ext4];
+    for mount in kinds.into_iter().map_while(|kind| Mount::new(kind, 100)) {
+        for zero_copy in [ZeroCopy::Auto, ZeroCopy::Force, ZeroCopy::Forbid] {
+            let sandbox = Sandbox::on(&mount).file("src/large", &noise(1, 20 * MIB));
+            let data = DataOptions::default().zero_copy(zero_copy).reflink(Reflink::Never);
+            let limits = Limits::default().bandwidth(NonZeroU64::new(40 * MIB).unwrap());
+            let job =
+                CopyJob::new(sandbox.path("src"), sandbox.path("dst")).data(data).limits(limits).jobs(1);
+            let report = run(job);
+            assert_complete(&report);
+            // Half a second; an order of magnitude is no matter of the machine.
+            assert!(
+                (400..5_000).contains(&report.elapsed.as_millis()),
+                "{zero_copy:?}: {:?}",
+                report.elapsed
+            );
+        }
     }
 }

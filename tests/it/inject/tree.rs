@@ -164,7 +164,7 @@ pub(super) fn assert_no_temporaries(root: &Path) {
 
 pub(super) fn is_temporary(path: &Path) -> bool {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
-    name.starts_with(".orbit-") && [".tmp", ".run"].iter().any(|suffix| name.ends_with(suffix))
+    name.starts_with(".orbit-") && [".tmp", ".run", ".journal"].iter().any(|suffix| name.ends_with(suffix))
 }
 
 /// Assert that the copy has no more data than its source, give or take a block.

@@ -9,6 +9,10 @@ pub(crate) struct DurableArgs {
     /// What has to be on the device, and when
     #[arg(long, value_enum, value_name = "WHEN", default_value_t, require_equals = true)]
     fsync: Fsync,
+    /// Go on inside large files that an earlier run with --resume left unfinished, and leave them so that a
+    /// later one can
+    #[arg(long)]
+    resume: bool,
 }
 
 /// `--fsync`.
@@ -27,7 +31,7 @@ enum Fsync {
 
 impl DurableArgs {
     pub(crate) fn apply(&self, job: CopyJob) -> CopyJob {
-        job.fsync(match self.fsync {
+        job.resume(self.resume).fsync(match self.fsync {
             Fsync::None => orbit::Fsync::None,
             Fsync::Auto => orbit::Fsync::Auto,
             Fsync::File => orbit::Fsync::File,
