@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Batch, Context, LateNames, Outcomes, Unit, waits::Again};
+use super::{Batch, Context, CostSoFar, LateNames, Outcomes, Unit, waits::Again};
 use crate::{
     backend::Ring,
     digest::Digest,
@@ -52,6 +52,7 @@ pub(crate) struct Worker {
     pub(crate) digest: Option<Digest>,
     /// What the copy that was there had otherwise than the source, of the entry that is recorded next.
     pub(crate) differs: Differs,
+    pub(super) cost: CostSoFar,
     /// How many times the entry that is being worked on was tried again.
     pub(crate) tried: u32,
     /// How long it waited for its turns within the limits since it last told.
@@ -93,6 +94,7 @@ impl Worker {
             passing: None,
             digest: None,
             differs: Differs::empty(),
+            cost: CostSoFar::default(),
             tried: 0,
             waited: Duration::ZERO,
         };

@@ -264,6 +264,7 @@ impl Worker {
             Ok((has_changed, id)) => {
                 self.count_file(&moved, filling.declined);
                 let bytes = moved.iter().sum();
+                self.note_methods(&moved);
                 self.record(&node.place, name, Kind::File, filling.done, bytes);
                 if has_changed {
                     self.outcomes.totals.changed_while_copied += 1;

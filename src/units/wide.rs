@@ -51,6 +51,8 @@ pub(crate) struct Wide {
     pub(super) behind: Option<Behind>,
     /// How many times it was tried again.
     tried: u32,
+    /// Since when its cost counts, where that is wanted.
+    measured_since: Option<Instant>,
     pub(super) filling: Filling,
 }
 
@@ -160,6 +162,7 @@ impl Worker {
             ranges: AtomicUsize::new(if behind.is_some() { 3 } else { 1 }),
             behind,
             tried: self.tried,
+            measured_since: self.entry_began(),
             end: AtomicU64::new(size),
             moved: Default::default(),
             has_failed: AtomicBool::new(false),
@@ -240,7 +243,9 @@ impl Worker {
         }
         let node = file.node.clone();
         let name = file.name.clone();
-        self.guarded(&node, &name, |worker| worker.finish_wide(&file));
+        self.guarded(&node, &name, |worker| {
+            worker.measured_since(file.measured_since, |worker| worker.finish_wide(&file));
+        });
         drop(file);
         self.release(node);
     }
