@@ -84,7 +84,8 @@ impl Log {
 
     /// Note an event.
     pub(crate) fn hear(&mut self, event: &Event) {
-        let is_told_later = self.is_deleting && !is_about_deleting(event);
+        let is_told_later =
+            self.is_deleting && matches!(event, Event::Entry { done, .. } if *done != Done::Deleted);
         if self.failure.is_some() || is_told_later {
             return;
         }
@@ -148,17 +149,6 @@ impl Log {
             // Where that fails too, the line is one that readers see is torn.
             let _ = self.file.set_len(size + whole as u64);
         }
-    }
-}
-
-/// Whether an event would not come again when the same entries are copied.
-fn is_about_deleting(event: &Event) -> bool {
-    match event {
-        Event::Entry { done, .. } => *done == Done::Deleted,
-        Event::Failed(failure) | Event::Retrying(orbit::Retrying { failure, .. }) => {
-            failure.op() == orbit::Op::Remove
-        }
-        _ => false,
     }
 }
 
