@@ -6,6 +6,7 @@ use crate::{
     digest::Digest,
     entry::Kind,
     error::Failure,
+    method::Method,
     report::{Totals, Warning},
 };
 
@@ -46,6 +47,17 @@ bitflags::bitflags! {
     }
 }
 
+/// What an entry took.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Cost {
+    /// Wall-clock time from when it was first looked at until it was done; where it was tried again, of the
+    /// try that did it.
+    pub elapsed: Duration,
+    /// The methods that moved its content, with the bytes of each.
+    pub methods: Vec<(Method, u64)>,
+}
+
 /// Something that failed and will be tried again.
 #[derive(Debug)]
 #[non_exhaustive]
@@ -77,6 +89,10 @@ pub enum Event {
         digest: Option<Digest>,
         /// What a file that was there had otherwise, where that decided.
         differs: Differs,
+        /// What it took, where that is wanted (see
+        /// [`CopyJob::entry_costs`](crate::CopyJob::entry_costs)); never of a directory, which is done when
+        /// everything in it is, nor of what was deleted.
+        cost: Option<Cost>,
     },
     /// An entry failed; the rest goes on. A directory may fail twice: in its listing and in the end.
     Failed(Failure),

@@ -52,6 +52,7 @@ pub struct CopyJob {
     pub(crate) digest_all: bool,
     pub(crate) jobs: Option<usize>,
     pub(crate) entry_events: bool,
+    pub(crate) entry_costs: bool,
 }
 
 impl CopyJob {
@@ -90,7 +91,14 @@ impl CopyJob {
             digest_all: false,
             jobs: None,
             entry_events: true,
+            entry_costs: false,
         }
+    }
+
+    /// What is copied.
+    #[must_use]
+    pub fn sources(&self) -> &[PathBuf] {
+        &self.sources
     }
 
     /// Where the copies go.
@@ -199,5 +207,13 @@ impl CopyJob {
     #[must_use]
     pub fn entry_events(self, entry_events: bool) -> Self {
         CopyJob { entry_events, ..self }
+    }
+
+    /// Whether the event of an entry tells what it took: for how long, and by which methods; not by default.
+    ///
+    /// That is two looks at the clock for each entry.
+    #[must_use]
+    pub fn entry_costs(self, entry_costs: bool) -> Self {
+        CopyJob { entry_costs, ..self }
     }
 }

@@ -56,7 +56,7 @@ pub use digest::{Digest, DigestKind, NoDigest};
 pub use engine::{Aborted, Canceller, Engine, EngineBuilder, LimitsHandle, Run};
 pub use entry::Kind;
 pub use error::{Failure, Op};
-pub use event::{Differs, Done, Event, Progress, Retrying};
+pub use event::{Cost, Differs, Done, Event, Progress, Retrying};
 pub use job::{CopyJob, Target};
 pub use manifest::{BadLine, ManifestLine, manifest_kind, read_manifest};
 pub use method::Method;

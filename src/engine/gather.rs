@@ -116,7 +116,7 @@ impl Gather {
             }
         }
         for record in records {
-            self.keep(entry_event(&record));
+            self.keep(entry_event(record));
         }
         for warning in warnings {
             if self.report.record_warning(&warning) {
@@ -204,8 +204,8 @@ impl Gather {
     }
 }
 
-fn entry_event(record: &Record) -> Event {
-    let Record { place, name, kind, done, bytes, digest, differs } = record;
-    let path = place.target_path(name);
-    Event::Entry { path, kind: *kind, done: *done, bytes: *bytes, digest: *digest, differs: *differs }
+fn entry_event(record: Record) -> Event {
+    let Record { place, name, kind, done, bytes, digest, differs, cost } = record;
+    let path = place.target_path(&name);
+    Event::Entry { path, kind, done, bytes, digest, differs, cost }
 }

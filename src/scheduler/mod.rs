@@ -1,6 +1,7 @@
 //! Who works on what: worker loops, the queue they share, and the news they send.
 
 mod context;
+mod cost;
 mod limiter;
 mod outcome;
 mod queue;
@@ -10,6 +11,7 @@ mod waits;
 mod worker;
 
 pub(crate) use context::{Cancel, Context, JobsLimit, Shares};
+pub(crate) use cost::CostSoFar;
 pub(crate) use limiter::Limiter;
 pub(crate) use outcome::{Effort, Outcomes, Record};
 pub(crate) use queue::Queue;

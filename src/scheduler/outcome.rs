@@ -11,7 +11,7 @@ use crate::{
     digest::Digest,
     entry::Kind,
     error::Failure,
-    event::{Differs, Done, Retrying},
+    event::{Cost, Differs, Done, Retrying},
     method::Method,
     plan::Declined,
     report::{Moved, Totals, Warning},
@@ -59,6 +59,7 @@ pub(crate) struct Record {
     pub(crate) bytes: u64,
     pub(crate) digest: Option<Digest>,
     pub(crate) differs: Differs,
+    pub(crate) cost: Option<Cost>,
 }
 
 impl Current {

@@ -141,9 +141,13 @@ impl Worker {
         }
         let digest = self.digest.take();
         let differs = std::mem::take(&mut self.differs);
+        let cost = match (kind, done) {
+            (Kind::Directory, _) | (_, Done::Deleted) => None,
+            _ => self.take_cost(),
+        };
         if self.context.records_wanted.load(Ordering::Relaxed) {
             let record =
-                Record { place: place.clone(), name: name.into(), kind, done, bytes, digest, differs };
+                Record { place: place.clone(), name: name.into(), kind, done, bytes, digest, differs, cost };
             self.outcomes.records.push(record);
         }
     }

@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Batch, Context, LateNames, Outcomes, Unit, waits::Again};
+use super::{Batch, Context, CostSoFar, LateNames, Outcomes, Unit, waits::Again};
 use crate::{
     backend::Ring,
     digest::Digest,
@@ -52,6 +52,7 @@ pub(crate) struct Worker {
     pub(crate) digest: Option<Digest>,
     /// What the copy that was there had otherwise than the source, of the entry that is recorded next.
     pub(crate) differs: Differs,
+    pub(super) cost: CostSoFar,
     /// How many times the entry that is being worked on was tried again.
     pub(crate) tried: u32,
     /// What of the bytes that it may move within the limits it has not moved.
@@ -95,6 +96,7 @@ impl Worker {
             passing: None,
             digest: None,
             differs: Differs::empty(),
+            cost: CostSoFar::default(),
             tried: 0,
             allowed: 0,
             waited: Duration::ZERO,

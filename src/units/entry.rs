@@ -90,7 +90,7 @@ impl Worker {
     pub(crate) fn attempt(&mut self, node: &Arc<Node>, name: &CStr, listed: Option<Kind>, tried: u32) {
         self.await_turn(0);
         self.tried = tried;
-        let mut done = caught(|| self.try_entry(node, name, listed, &mut None));
+        let mut done = self.measured(|worker| caught(|| worker.try_entry(node, name, listed, &mut None)));
         // Other workers may fill it again meanwhile.
         for _ in 0..LOOKS_FOR_ROOM {
             match &done {
@@ -108,13 +108,14 @@ impl Worker {
     /// Deal with a name that takes over the link group of the source inode `group`.
     pub(crate) fn heir(&mut self, node: &Arc<Node>, name: &CStr, group: FileId) {
         let mut owed = Some(group);
-        let tried = caught(|| {
+        let mut work = |worker: &mut Worker| {
             #[cfg(test)]
-            if self.context.links.waiting(group) == 2 {
+            if worker.context.links.waiting(group) == 2 {
                 crate::scheduler::break_down(c"breaks-down-as-heir", node.place.name());
             }
-            self.try_entry(node, name, None, &mut owed)
-        });
+            worker.try_entry(node, name, None, &mut owed)
+        };
+        let tried = self.measured(|worker| caught(|| work(worker)));
         if owed.is_some() {
             // It did not come to the group: it failed before, or is another inode by now.
             self.pass_on(group);
@@ -245,7 +246,8 @@ impl Worker {
     pub(crate) fn late_name(&mut self, parked: Parked, group: FileId) {
         let Parked { node, name } = parked;
         self.guarded(&node.clone(), &name.clone(), |worker| {
-            let linked = node.dirs().during(Op::Open).and_then(|dirs| {
+            let link = |worker: &mut Worker| {
+                let dirs = node.dirs().during(Op::Open)?;
                 let meta = dirs.source.stat(&name).during(Op::Stat)?;
                 if meta.id != group {
                     worker.context.links.finished(group);
@@ -254,7 +256,8 @@ impl Worker {
                 // Asked again: the copy that it waited for may be full by now, and another begun.
                 let claim = worker.context.links.claim(group, meta.nlink, &node, &name);
                 worker.link_up(Item { node: &node, dirs: &dirs, name: &name }, &meta, claim)
-            });
+            };
+            let linked = worker.measured(link);
             match linked {
                 Ok(true) => {}
                 // Not here: where every name needs a copy of its own, that would nest without end.

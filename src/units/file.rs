@@ -341,6 +341,7 @@ impl Worker {
     ) {
         let Item { node, name, .. } = at;
         self.count_file(moved, filling.declined);
+        self.note_methods(moved);
         self.record(&node.place, name, Kind::File, filling.done, moved.iter().sum());
         if has_changed {
             self.outcomes.totals.changed_while_copied += 1;

@@ -60,6 +60,7 @@ struct Replacement {
     digest: Option<Digest>,
     differs: Differs,
     tried: u32,
+    measured_since: Option<Instant>,
     _place: PlaceToWait,
 }
 
@@ -118,6 +119,7 @@ impl Worker {
             digest: self.digest.take(),
             differs: mem::take(&mut self.differs),
             tried: self.tried,
+            measured_since: self.entry_began(),
             filling,
             _place: place,
         };
@@ -174,13 +176,17 @@ impl Worker {
         for file in files {
             let node = file.node.clone();
             let name = file.name.clone();
-            self.guarded(&node, &name, |worker| worker.replace_one(file, are_durable));
+            self.guarded(&node, &name, |worker| {
+                let since = file.measured_since;
+                worker.measured_since(since, |worker| worker.replace_one(file, are_durable));
+            });
             self.release(node);
         }
     }
 
     fn replace_one(&mut self, file: Replacement, is_durable: bool) {
-        let Replacement { node, name, filling, moved, has_changed, digest, differs, tried, _place } = file;
+        let Replacement { node, name, filling, moved, has_changed, digest, differs, tried, _place, .. } =
+            file;
         let dirs = match node.dirs() {
             Ok(dirs) => dirs,
             Err(error) => return self.fail(&node, &name, Fault::new(Op::Open, error)),

@@ -55,6 +55,8 @@ pub(crate) struct Wide {
     tried: u32,
     /// Where it is written down what is in place.
     pub(super) entered: Option<Entered>,
+    /// Since when its cost counts, where that is wanted.
+    measured_since: Option<Instant>,
     pub(super) filling: Filling,
 }
 
@@ -179,6 +181,7 @@ impl Worker {
             ranges: AtomicUsize::new(pieces.len() + if behind.is_some() { 2 } else { 0 }),
             behind,
             tried: self.tried,
+            measured_since: self.entry_began(),
             end: AtomicU64::new(size),
             moved: Default::default(),
             has_failed: AtomicBool::new(false),
@@ -274,7 +277,9 @@ impl Worker {
         }
         let node = file.node.clone();
         let name = file.name.clone();
-        self.guarded(&node, &name, |worker| worker.finish_wide(&file));
+        self.guarded(&node, &name, |worker| {
+            worker.measured_since(file.measured_since, |worker| worker.finish_wide(&file));
+        });
         drop(file);
         self.release(node);
     }

@@ -4,6 +4,7 @@
 #![cfg(target_os = "linux")]
 #![allow(unreachable_pub, reason = "nothing of a test program is reached from outside")]
 
+mod audit;
 mod capabilities;
 mod cli;
 mod collisions;

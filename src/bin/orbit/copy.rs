@@ -25,9 +25,10 @@ pub(crate) async fn run(args: &CopyArgs, job: CopyJob, lines: Lines) -> anyhow::
         Some(jobs) => Engine::builder().jobs(jobs.into()).build()?,
         None => Engine::new()?,
     };
-    let mut listeners = Listeners::new(args, job.target().path())?;
+    let mut listeners = Listeners::new(args, &job)?;
     let before = match args.mirror.deletes_before(&job) {
         Some(deletes) => {
+            listeners.set_deleting(true);
             Some(listen(args, engine.start(deletes), &mut listeners, &mut interrupts, &lines).await?)
         }
         None => None,
@@ -35,6 +36,7 @@ pub(crate) async fn run(args: &CopyArgs, job: CopyJob, lines: Lines) -> anyhow::
     let report = match before {
         Some(report) if report.cancelled => report,
         before => {
+            listeners.set_deleting(false);
             let mut report = listen(args, engine.start(job), &mut listeners, &mut interrupts, &lines).await?;
             if let Some(before) = before {
                 report.totals.deleted += before.totals.deleted;
@@ -45,13 +47,15 @@ pub(crate) async fn run(args: &CopyArgs, job: CopyJob, lines: Lines) -> anyhow::
             report
         }
     };
-    listeners.finish(&report)?;
-    account(args, &report, &lines)?;
-    Ok(match &report {
+    let status = match &report {
         report if report.cancelled => INTERRUPTED,
         report if !report.is_complete() => FAILED,
         _ => COMPLETE,
-    })
+    };
+    let finished = listeners.finish(&report, status);
+    account(args, &report, &lines)?;
+    finished?;
+    Ok(status)
 }
 
 /// Listen to a run until it is over, and cancel it when a signal comes.
@@ -83,7 +87,8 @@ async fn listen(
                     lines.print("orbit: interrupted, removing what is unfinished");
                 }
             }
-            _ = ticks.tick(), if display.is_some() => {
+            _ = ticks.tick(), if display.is_some() || listeners.are_logging() => {
+                listeners.flush();
                 if let Some(display) = &mut display {
                     display.show(&progress.borrow());
                 }

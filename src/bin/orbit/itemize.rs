@@ -38,7 +38,7 @@ pub(crate) fn line(event: &Event, is_dry: bool) -> Option<String> {
 
 /// The line about an entry for programs.
 pub(crate) fn object(event: &Event) -> Option<Value> {
-    let Event::Entry { path, kind, done, bytes, digest, differs, .. } = event else { return None };
+    let Event::Entry { path, kind, done, bytes, digest, differs, cost, .. } = event else { return None };
     Some(json::entry(Entry {
         path,
         kind: *kind,
@@ -46,6 +46,7 @@ pub(crate) fn object(event: &Event) -> Option<Value> {
         bytes: *bytes,
         digest: digest.map(|digest| digest.to_string()),
         differs: names(*differs).collect(),
+        cost: cost.as_ref(),
     }))
 }
 

@@ -9,7 +9,10 @@ use clap::{CommandFactory, error::ErrorKind};
 use orbit::{CopyJob, DataOptions, Preserve, ZeroCopy};
 use os_display::Quotable;
 
-use super::args::{Backend, Cli, CopyArgs, Existing, Kept, Reflink, Sparse};
+use super::{
+    args::{Backend, Cli, CopyArgs, Existing, Kept, Reflink, Sparse},
+    log,
+};
 
 /// The sources, and where their copies go as far as the arguments alone say.
 #[derive(Debug, PartialEq, Eq)]
@@ -41,7 +44,12 @@ pub(crate) fn job_of(args: &CopyArgs) -> Result<CopyJob, clap::Error> {
     let places = places(args)?;
     // Through symbolic links, as for every command.
     let is_directory = fs::metadata(places.destination.path()).is_ok_and(|found| found.is_dir());
-    job(args, places, is_directory)
+    let job = job(args, places, is_directory)?;
+    if let Some(log) = &args.log {
+        log::check_place(log, args.checks.manifest.as_deref(), &job)
+            .map_err(|why| refusal(ErrorKind::ValueValidation, why))?;
+    }
+    Ok(job)
 }
 
 fn refusal(kind: ErrorKind, why: impl std::fmt::Display) -> clap::Error {
@@ -93,7 +101,8 @@ fn job(args: &CopyArgs, places: Places, is_directory: bool) -> Result<CopyJob, c
     let job = args
         .limits
         .apply(args.mirror.apply(args.checks.apply(args.durable.apply(job))))
-        .entry_events(args.wants_entries());
+        .entry_events(args.wants_entries())
+        .entry_costs(args.log.is_some());
     let unusable = |error: anyhow::Error| refusal(ErrorKind::ValueValidation, format!("{error:#}"));
     let job = args.select.apply(job).map_err(unusable)?;
     Ok(match args.jobs {

@@ -4,7 +4,8 @@ use std::{path::Path, time::Duration};
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use orbit::{
-    Ability, Between, Capabilities, Done, Failure, Filesystem, JobsStep, KernelCopies, Kind, Report, Warning,
+    Ability, Between, Capabilities, Cost, Done, Failure, Filesystem, JobsStep, KernelCopies, Kind, Method,
+    Report, Warning,
 };
 use serde_json::{Map, Value, json};
 
@@ -111,6 +112,7 @@ pub(crate) struct Entry<'a> {
     pub(crate) bytes: u64,
     pub(crate) digest: Option<String>,
     pub(crate) differs: Vec<&'static str>,
+    pub(crate) cost: Option<&'a Cost>,
 }
 
 /// An entry, as one object.
@@ -124,6 +126,11 @@ pub(crate) fn entry(entry: Entry<'_>) -> Value {
     }
     if !entry.differs.is_empty() {
         object.insert("differs".into(), entry.differs.into());
+    }
+    if let Some(cost) = entry.cost {
+        let method = |(method, bytes): &(Method, u64)| json!({ "method": method.name(), "bytes": bytes });
+        object.insert("seconds".into(), cost.elapsed.as_secs_f64().into());
+        object.insert("methods".into(), cost.methods.iter().map(method).collect());
     }
     object.into()
 }
@@ -157,6 +164,7 @@ pub(crate) fn kind(kind: Kind) -> &'static str {
     }
 }
 
+/// A failure, as one object.
 pub(crate) fn failure(failure: &Failure) -> Value {
     let mut object = with_path(failure.path());
     object.insert("op".into(), failure.op().verb().into());
@@ -165,7 +173,8 @@ pub(crate) fn failure(failure: &Failure) -> Value {
     object.into()
 }
 
-fn warning(warning: &Warning) -> Value {
+/// One kind of loss, as one object.
+pub(crate) fn warning(warning: &Warning) -> Value {
     let mut object = with_path(&warning.path);
     object.insert("loss".into(), warning.loss.name().into());
     object.insert("cause".into(), cause_text(&warning.cause).into());
@@ -174,7 +183,7 @@ fn warning(warning: &Warning) -> Value {
 }
 
 /// An object with a path: as text, and with its very bytes where text cannot hold it.
-fn with_path(path: &Path) -> Map<String, Value> {
+pub(crate) fn with_path(path: &Path) -> Map<String, Value> {
     let mut object = Map::new();
     object.insert("path".into(), path.to_string_lossy().into());
     if path.to_str().is_none() {

@@ -1,18 +1,16 @@
 //! Who is told what becomes of each entry, beside the terminal.
 
-use std::{
-    io::{self, BufWriter, Stdout, Write},
-    path::Path,
-};
+use std::io::{self, BufWriter, Stdout, Write};
 
-use anyhow::Context;
-use orbit::{Event, Report};
+use anyhow::{Context, bail};
+use orbit::{CopyJob, Event, Report};
 
-use super::{args::CopyArgs, itemize, manifest::Manifest};
+use super::{FAILED, args::CopyArgs, itemize, log::Log, manifest::Manifest};
 
 /// Who is told what becomes of each entry.
 pub(crate) struct Listeners {
     manifest: Option<Manifest>,
+    log: Option<Log>,
     items: Option<Items>,
 }
 
@@ -26,15 +24,33 @@ struct Items {
 }
 
 impl Listeners {
-    pub(crate) fn new(args: &CopyArgs, root: &Path) -> anyhow::Result<Listeners> {
+    pub(crate) fn new(args: &CopyArgs, job: &CopyJob) -> anyhow::Result<Listeners> {
+        let root = job.target().path();
         let manifest = args.checks.manifest.as_ref().map(|path| Manifest::begin(path, root)).transpose()?;
+        let begin_log = |path| Log::begin(path, job, args.mirror.dry_run);
+        let log = args.log.as_deref().map(begin_log).transpose()?;
         let items = args.mirror.tells_entries().then(|| Items {
             output: BufWriter::new(io::stdout()),
             is_json: args.json,
             is_dry: args.mirror.dry_run,
             is_closed: false,
         });
-        Ok(Listeners { manifest, items })
+        Ok(Listeners { manifest, log, items })
+    }
+
+    /// Whether what is heard from now on is of a run that deletes before the copy.
+    pub(crate) fn set_deleting(&mut self, is_deleting: bool) {
+        self.log.iter_mut().for_each(|log| log.set_deleting(is_deleting));
+    }
+
+    /// Whether there is something to [`flush`](Self::flush) now and then.
+    pub(crate) fn are_logging(&self) -> bool {
+        self.log.is_some()
+    }
+
+    /// Write what waits to be logged.
+    pub(crate) fn flush(&mut self) {
+        self.log.iter_mut().for_each(Log::flush);
     }
 
     pub(crate) fn hear(&mut self, event: &Event) -> anyhow::Result<()> {
@@ -42,19 +58,23 @@ impl Listeners {
         {
             manifest.add(path, *digest)?;
         }
+        self.log.iter_mut().for_each(|log| log.hear(event));
         match &mut self.items {
             Some(items) => items.tell(event),
             None => Ok(()),
         }
     }
 
-    pub(crate) fn finish(self, report: &Report) -> anyhow::Result<()> {
-        if let Some(mut items) = self.items {
-            items.wrote(|output| output.flush())?;
-        }
-        match self.manifest.filter(|_| !report.cancelled) {
-            Some(manifest) => manifest.finish(),
-            None => Ok(()),
+    /// Finish what was begun for a run that ends with `exit_status`, if this goes well.
+    pub(crate) fn finish(self, report: &Report, exit_status: u8) -> anyhow::Result<()> {
+        let items = self.items.map_or(Ok(()), |mut items| items.wrote(|output| output.flush()));
+        let manifest = self.manifest.filter(|_| !report.cancelled).map_or(Ok(()), Manifest::finish);
+        let told = items.and(manifest);
+        let exit_status = if told.is_err() { FAILED } else { exit_status };
+        let logged = self.log.map_or(Ok(()), |log| log.finish(report, exit_status));
+        match (told, logged) {
+            (Err(told), Err(logged)) => bail!("{told:#}; and {logged:#}"),
+            (told, logged) => told.and(logged),
         }
     }
 }

@@ -8,9 +8,11 @@ mod itemize;
 mod job;
 mod json;
 mod listeners;
+mod log;
 mod manifest;
 mod output;
 mod progress;
+mod report;
 mod system;
 
 use std::{env, process::ExitCode};
@@ -50,12 +52,13 @@ fn run(cli: Cli) -> anyhow::Result<u8> {
     let lines = Lines::default();
     match cli.command {
         Some(Command::Capabilities(args)) => {
-            log(LevelFilter::ERROR, &lines)?;
+            trace(LevelFilter::ERROR, &lines)?;
             runtime.block_on(capabilities::show(&args))
         }
+        Some(Command::Report(args)) => report::show(&args),
         None => {
             let job = job::job_of(&cli.copy).unwrap_or_else(|refusal| refusal.exit());
-            log(cli.copy.log_level(), &lines)?;
+            trace(cli.copy.log_level(), &lines)?;
             system::prepare();
             runtime.block_on(copy::run(&cli.copy, job, lines))
         }
@@ -63,7 +66,7 @@ fn run(cli: Cli) -> anyhow::Result<u8> {
 }
 
 /// Show the library's tracing as far as `level` says, or as `ORBIT_LOG` says.
-fn log(level: LevelFilter, lines: &Lines) -> anyhow::Result<()> {
+fn trace(level: LevelFilter, lines: &Lines) -> anyhow::Result<()> {
     let filter = match env::var("ORBIT_LOG") {
         Ok(asked) => {
             FilterExt::boxed(EnvFilter::builder().parse(asked).context("cannot understand ORBIT_LOG")?)

@@ -1,11 +1,11 @@
 //! Limits and signals of the process, which only the command may change.
 
-pub(crate) use imp::{Interrupts, for_everybody, prepare};
+pub(crate) use imp::{Interrupts, claim, for_everybody, prepare};
 
 #[cfg(unix)]
 mod imp {
     use std::{
-        fs::Permissions,
+        fs::{File, Permissions, TryLockError},
         io,
         os::unix::fs::PermissionsExt,
         sync::{Arc, atomic::AtomicBool},
@@ -38,6 +38,20 @@ mod imp {
     /// Let files that `builder` makes be as open to others as the umask says.
     pub(crate) fn for_everybody<'a, 'b>(builder: &'a mut Builder<'b, 'b>) -> &'a mut Builder<'b, 'b> {
         builder.permissions(Permissions::from_mode(0o666))
+    }
+
+    /// Be the only run that writes to a file until it is closed; whether that is so.
+    ///
+    /// Where the filesystem knows no locks, nobody is kept out.
+    pub(crate) fn claim(file: &File) -> io::Result<bool> {
+        match file.try_lock() {
+            Ok(()) => Ok(true),
+            Err(TryLockError::WouldBlock) => Ok(false),
+            Err(TryLockError::Error(error)) => match error.raw_os_error() {
+                Some(libc::ENOLCK | libc::ENOSYS | libc::EOPNOTSUPP | libc::EINVAL) => Ok(true),
+                _ => Err(error),
+            },
+        }
     }
 
     /// Signals that ask the process to end.
@@ -88,7 +102,7 @@ mod imp {
 
 #[cfg(not(unix))]
 mod imp {
-    use std::{io, process};
+    use std::{fs::File, io, process};
 
     use tempfile::Builder;
 
@@ -98,6 +112,11 @@ mod imp {
     /// Who may read a file is the directory's to say here.
     pub(crate) fn for_everybody<'a, 'b>(builder: &'a mut Builder<'b, 'b>) -> &'a mut Builder<'b, 'b> {
         builder
+    }
+
+    /// A lock would keep readers away here, so nobody is kept out.
+    pub(crate) fn claim(_file: &File) -> io::Result<bool> {
+        Ok(true)
     }
 
     /// Ctrl-C.

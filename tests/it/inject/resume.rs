@@ -247,7 +247,8 @@ fn what_others_may_have_written_is_not_gone_on_with() {
     if !is_root() {
         return;
     }
-    let tamper: [(&str, fn(&Path, &Path)); 5] = [
+    type Tamper = fn(&Path, &Path);
+    let tamper: [(&str, Tamper); 5] = [
         ("the journal's owner", |journal, _| chown(journal, Some(1234), None).unwrap()),
         ("the journal's mode", |journal, _| {
             fs::set_permissions(journal, fs::Permissions::from_mode(0o622)).unwrap();

@@ -3,6 +3,7 @@
 mod durable;
 mod limits;
 mod mirror;
+mod report;
 mod select;
 mod verify;
 
@@ -15,13 +16,15 @@ use tracing_subscriber::filter::LevelFilter;
 pub(crate) use durable::DurableArgs;
 pub(crate) use limits::LimitArgs;
 pub(crate) use mirror::MirrorArgs;
+pub(crate) use report::ReportArgs;
 pub(crate) use select::SelectArgs;
 pub(crate) use verify::VerifyArgs;
 
 const USAGE: &str = "orbit [OPTIONS] SRC... DST
        orbit [OPTIONS] -t DIR SRC...
        orbit [OPTIONS] -s SRC -d DST
-       orbit capabilities [--json] [PATH | SRC DST]";
+       orbit capabilities [--json] [PATH | SRC DST]
+       orbit report [--json] [--all] FILE";
 
 const AFTER_HELP: &str = "\
 Where DST is an existing directory, sources are copied into it; otherwise the copy becomes DST.
@@ -29,8 +32,8 @@ Where DST is an existing directory, sources are copied into it; otherwise the co
 Exit status: 0 when everything was copied, 1 when something failed (the rest was still copied), \
 2 for wrong usage, 130 when interrupted.
 
-`capabilities` is a command only as the first word: `orbit ./capabilities DST` copies a source of \
-that name. ORBIT_LOG=debug (or trace, or module=level,...) shows what the program does inside.";
+`capabilities` and `report` are commands only as the first word: `orbit ./report DST` copies a source \
+of that name. ORBIT_LOG=debug (or trace, or module=level,...) shows what the program does inside.";
 
 /// Copies files and directory trees, faithfully and fast.
 #[derive(Debug, Parser)]
@@ -54,6 +57,8 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Try what this kernel and a pair of filesystems can do
     Capabilities(CapabilitiesArgs),
+    /// Sum up a log that `orbit --log` wrote
+    Report(ReportArgs),
 }
 
 /// The arguments of `orbit capabilities`.
@@ -151,6 +156,10 @@ pub(crate) struct CopyArgs {
     /// Print the final report as one JSON object
     #[arg(long)]
     pub(crate) json: bool,
+    /// Append to FILE what becomes of each entry, a line of JSON for each, for `orbit report`; it lies
+    /// neither in a source nor in the copy
+    #[arg(long, value_name = "FILE")]
+    pub(crate) log: Option<PathBuf>,
     /// Whether to show progress on standard error: `auto` does where that is a terminal
     #[arg(long, value_enum, value_name = "WHEN", default_value_t)]
     pub(crate) progress: ShowProgress,
@@ -275,7 +284,7 @@ impl CopyArgs {
 
     /// Whether what becomes of every entry is of interest, and not only failures.
     pub(crate) fn wants_entries(&self) -> bool {
-        self.checks.manifest.is_some() || self.mirror.tells_entries()
+        self.log.is_some() || self.checks.manifest.is_some() || self.mirror.tells_entries()
     }
 
     /// Whether to show progress.
