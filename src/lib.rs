@@ -29,6 +29,7 @@
 mod backend;
 mod between;
 mod capabilities;
+mod compare;
 mod digest;
 mod engine;
 mod entry;
@@ -52,8 +53,9 @@ pub use capabilities::{
     Ability, Capabilities, Conveniences, DirectIo, Filesystem, Keeps, KernelCopies, LadderOfSize,
     ZeroCopyCapabilities,
 };
+pub use compare::{Comparison, ComparisonReport, Difference, Finding, What};
 pub use digest::{Digest, DigestKind, NoDigest};
-pub use engine::{Aborted, Canceller, Engine, EngineBuilder, LimitsHandle, Run};
+pub use engine::{Aborted, Canceller, Comparing, Engine, EngineBuilder, LimitsHandle, Run};
 pub use entry::Kind;
 pub use error::{Failure, Op};
 pub use event::{Cost, Differs, Done, Event, Progress, Retrying};

@@ -1,6 +1,7 @@
 //! Engines and the runs they drive: the asynchronous side, which does no I/O itself.
 
 mod adapt;
+mod compare;
 mod gather;
 mod run;
 mod supervisor;
@@ -12,6 +13,7 @@ use std::{
 
 use tokio::sync::{Semaphore, mpsc, watch};
 
+pub use compare::Comparing;
 pub use run::{Aborted, Canceller, LimitsHandle, Run};
 
 use crate::{

@@ -65,7 +65,7 @@ impl LimitsHandle {
 /// The Tokio runtime was shut down before the run ended.
 #[derive(Debug, thiserror::Error)]
 #[error("the copy was abandoned because its Tokio runtime was shut down")]
-pub struct Aborted(#[source] tokio::task::JoinError);
+pub struct Aborted(#[source] pub(super) tokio::task::JoinError);
 
 impl Canceller {
     /// Stop the copy: calls under way end, no new ones begin, unfinished files are removed.

@@ -54,6 +54,20 @@ pub(crate) fn copy_buffered(
     Ok(())
 }
 
+/// Read until the buffer is full or the file ends.
+pub(crate) fn read_full(file: &File, buffer: &mut [u8], at: u64) -> io::Result<usize> {
+    let mut filled = 0;
+    while filled < buffer.len() {
+        match platform::read_at(file, &mut buffer[filled..], at + filled as u64) {
+            Ok(0) => break,
+            Ok(bytes) => filled += bytes,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(filled)
+}
+
 /// Write a chunk; how much of it was not left out.
 fn write(destination: &File, chunk: &[u8], at: u64, zeros: Zeros) -> io::Result<u64> {
     match zeros {

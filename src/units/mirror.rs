@@ -342,7 +342,7 @@ fn look(dir: &Dir, level: &Level, name: &CStr, buffer: &mut [MaybeUninit<u8>]) -
 }
 
 /// Whether a name is one that only Orbit's own files have.
-pub(super) fn is_internal(name: &CStr) -> bool {
+pub(crate) fn is_internal(name: &CStr) -> bool {
     is_temporary(name) || is_mark(name) || is_journal(name)
 }
 

@@ -40,7 +40,7 @@ pub(crate) use hashing::{HashOf, Hashed};
 pub(crate) use links::{LinkCache, LinkGroups, Parked};
 pub(crate) use made::MadeWithin;
 pub(crate) use marks::Marks;
-pub(crate) use mirror::{Extraneous, ExtraneousIn};
+pub(crate) use mirror::{Extraneous, ExtraneousIn, is_internal};
 pub(crate) use node::Node;
 pub(crate) use place::Place;
 pub(crate) use replacements::Replacements;

@@ -1,7 +1,5 @@
 //! Whether a file that is there has its source's content, byte by byte.
 
-use std::io;
-
 use super::entry::Item;
 use crate::{
     entry::{Granularity, Kind, Meta},
@@ -10,7 +8,7 @@ use crate::{
     plan::Action,
     platform,
     scheduler::Worker,
-    transfer::{Watch, cancelled},
+    transfer::{Watch, cancelled, read_full},
 };
 
 impl Differs {
@@ -81,18 +79,4 @@ impl Worker {
         }
         Ok(true)
     }
-}
-
-/// Read until the buffer is full or the file ends.
-fn read_full(file: &std::fs::File, buffer: &mut [u8], at: u64) -> io::Result<usize> {
-    let mut filled = 0;
-    while filled < buffer.len() {
-        match platform::read_at(file, &mut buffer[filled..], at + filled as u64) {
-            Ok(0) => break,
-            Ok(bytes) => filled += bytes,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(filled)
 }

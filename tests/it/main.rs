@@ -8,6 +8,7 @@ mod audit;
 mod capabilities;
 mod cli;
 mod collisions;
+mod compare;
 mod existing;
 mod explain;
 mod fidelity;

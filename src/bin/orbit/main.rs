@@ -2,6 +2,7 @@
 
 mod args;
 mod capabilities;
+mod compare;
 mod copy;
 mod explain;
 mod itemize;
@@ -54,6 +55,10 @@ fn run(cli: Cli) -> anyhow::Result<u8> {
         Some(Command::Capabilities(args)) => {
             trace(LevelFilter::ERROR, &lines)?;
             runtime.block_on(capabilities::show(&args))
+        }
+        Some(Command::Verify(args)) => {
+            trace(LevelFilter::ERROR, &lines)?;
+            runtime.block_on(compare::show(&args))
         }
         Some(Command::Report(args)) => report::show(&args),
         None => {

@@ -1,5 +1,6 @@
 //! What can be said on the command line.
 
+mod compare;
 mod durable;
 mod limits;
 mod mirror;
@@ -13,6 +14,7 @@ use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use orbit::Attributes;
 use tracing_subscriber::filter::LevelFilter;
 
+pub(crate) use compare::CompareArgs;
 pub(crate) use durable::DurableArgs;
 pub(crate) use limits::LimitArgs;
 pub(crate) use mirror::MirrorArgs;
@@ -24,6 +26,8 @@ const USAGE: &str = "orbit [OPTIONS] SRC... DST
        orbit [OPTIONS] -t DIR SRC...
        orbit [OPTIONS] -s SRC -d DST
        orbit capabilities [--json] [PATH | SRC DST]
+       orbit verify [OPTIONS] SRC DST
+       orbit verify [OPTIONS] --manifest FILE DST
        orbit report [--json] [--all] FILE";
 
 const AFTER_HELP: &str = "\
@@ -32,7 +36,7 @@ Where DST is an existing directory, sources are copied into it; otherwise the co
 Exit status: 0 when everything was copied, 1 when something failed (the rest was still copied), \
 2 for wrong usage, 130 when interrupted.
 
-`capabilities` and `report` are commands only as the first word: `orbit ./report DST` copies a source \
+`capabilities`, `verify` and `report` are commands only as the first word: `orbit ./report DST` copies a source \
 of that name. ORBIT_LOG=debug (or trace, or module=level,...) shows what the program does inside.";
 
 /// Copies files and directory trees, faithfully and fast.
@@ -57,6 +61,8 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Try what this kernel and a pair of filesystems can do
     Capabilities(CapabilitiesArgs),
+    /// Compare a copy with its source, or with a manifest: every byte is read, nothing is changed
+    Verify(CompareArgs),
     /// Sum up a log that `orbit --log` wrote
     Report(ReportArgs),
 }

@@ -52,7 +52,7 @@ pub(crate) struct SelectArgs {
 
 /// Rules, in the order in which they were given, of whatever option.
 #[derive(Debug)]
-struct RuleArgs(Vec<Given>);
+pub(crate) struct RuleArgs(Vec<Given>);
 
 #[derive(Debug)]
 enum Given {
@@ -110,7 +110,7 @@ impl FromArgMatches for RuleArgs {
 }
 
 impl RuleArgs {
-    fn read(&self) -> anyhow::Result<Vec<Rule>> {
+    pub(crate) fn read(&self) -> anyhow::Result<Vec<Rule>> {
         let mut rules = Vec::new();
         for given in &self.0 {
             match given {

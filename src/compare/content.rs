@@ -1,0 +1,191 @@
+//! What files hold, byte by byte.
+
+use std::{
+    ffi::{CStr, CString},
+    fs::File,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, AtomicUsize, Ordering},
+    },
+};
+
+use super::{Reader, What, reader::Task, trail::Trail};
+use crate::{
+    entry::Meta,
+    error::{During, Fault, Op},
+    platform::{self, Dir},
+    transfer::read_full,
+};
+
+/// A part of two large files.
+#[derive(Debug)]
+pub(super) struct Part {
+    files: Arc<Large>,
+    from: u64,
+    to: u64,
+}
+
+/// Two large files of one size, open.
+#[derive(Debug)]
+struct Large {
+    trail: Trail,
+    name: CString,
+    source: File,
+    copy: File,
+    meta: Meta,
+    /// Where they differ, as far as that is known.
+    differ_at: AtomicU64,
+    parts: AtomicUsize,
+}
+
+impl Reader {
+    /// Files from this size on are compared in parts of it.
+    const PART: u64 = 32 << 20;
+
+    pub(super) fn files(
+        &mut self,
+        trail: &Trail,
+        (source, name, from): (&Dir, &CStr, &Meta),
+        (copy, copy_name, to): (&Dir, &CStr, &Meta),
+    ) {
+        // Files that say they are empty may hold something (procfs).
+        if from.size != to.size && from.size != 0 {
+            return self.differs(trail, name, What::Size { source: from.size, copy: to.size });
+        }
+        let opened = source.open_source(name).during(Op::Open).map_err(|fault| (fault, true));
+        let opened = opened.and_then(|source| {
+            let copy = copy.open_source(copy_name).during(Op::Open).map_err(|fault| (fault, false))?;
+            Ok((source, copy))
+        });
+        let (source, copy) = match opened {
+            Ok(opened) => opened,
+            Err((fault, of_source)) => {
+                let path =
+                    if of_source { self.source_path(trail, name) } else { self.copy_path(trail, name) };
+                return self.failed(fault.at(path));
+            }
+        };
+        if from.size < Self::PART * 2 {
+            let end = if from.size == 0 { u64::MAX } else { from.size };
+            let differ_at = self.compare(&source, &copy, 0, end);
+            return self.concluded(trail, name, &source, from, differ_at);
+        }
+        let begins: Vec<u64> = (0..from.size).step_by(Self::PART as usize).collect();
+        let files = Arc::new(Large {
+            trail: trail.clone(),
+            name: name.to_owned(),
+            source,
+            copy,
+            meta: *from,
+            differ_at: AtomicU64::new(u64::MAX),
+            parts: AtomicUsize::new(begins.len()),
+        });
+        let part = |from: u64| {
+            Task::Part(Part { files: files.clone(), from, to: files.meta.size.min(from + Self::PART) })
+        };
+        // The last that is added comes first.
+        self.shared.pile.add(begins.into_iter().rev().map(part));
+    }
+
+    pub(super) fn part(&mut self, part: Part) {
+        let Part { files, from, to } = part;
+        let mut fault = None;
+        if files.differ_at.load(Ordering::Relaxed) > from {
+            match self.compare(&files.source, &files.copy, from, to) {
+                Ok(Some(at)) => {
+                    files.differ_at.fetch_min(at, Ordering::Relaxed);
+                }
+                Ok(None) => {}
+                Err(failed) => fault = Some(failed),
+            }
+        }
+        let is_last = files.parts.fetch_sub(1, Ordering::AcqRel) == 1;
+        let at = files.differ_at.load(Ordering::Relaxed);
+        match fault {
+            Some(fault) => self.concluded(&files.trail, &files.name, &files.source, &files.meta, Err(fault)),
+            None if is_last => {
+                let differ_at = (at < u64::MAX).then_some(at);
+                self.concluded(&files.trail, &files.name, &files.source, &files.meta, Ok(differ_at));
+            }
+            None => {}
+        }
+    }
+
+    fn concluded(
+        &mut self,
+        trail: &Trail,
+        name: &CStr,
+        source: &File,
+        meta: &Meta,
+        differ_at: Result<Option<u64>, (Fault, bool)>,
+    ) {
+        match differ_at {
+            Ok(None) => {}
+            Ok(Some(offset)) => {
+                let has_changed = platform::meta(source).is_ok_and(|now| meta.content_differs(&now));
+                if has_changed {
+                    let why = Fault::refused(Op::Verify, "it changed while it was compared");
+                    let path = self.source_path(trail, name);
+                    return self.failed(why.at(path));
+                }
+                self.differs(trail, name, What::Content { offset });
+            }
+            Err((fault, of_source)) => {
+                let path =
+                    if of_source { self.source_path(trail, name) } else { self.copy_path(trail, name) };
+                self.failed(fault.at(path));
+            }
+        }
+    }
+
+    /// Where two files begin to differ between `at` and `end`; of a failure, whether it was the source's.
+    fn compare(
+        &mut self,
+        source: &File,
+        copy: &File,
+        mut at: u64,
+        end: u64,
+    ) -> Result<Option<u64>, (Fault, bool)> {
+        while at < end && !self.shared.cancel.is_cancelled() {
+            // What is a hole on both sides reads the same.
+            if let Ok(next) = next_data(source, copy, at, end) {
+                self.report.bytes += next - at;
+                at = next;
+                if at == end {
+                    break;
+                }
+            }
+            let [one, other] = &mut self.buffers;
+            let most = one.len().min(usize::try_from(end - at).unwrap_or(usize::MAX));
+            let read =
+                read_full(source, &mut one[..most], at).during(Op::Read).map_err(|fault| (fault, true))?;
+            let there =
+                read_full(copy, &mut other[..most], at).during(Op::Read).map_err(|fault| (fault, false))?;
+            let same = one[..read].iter().zip(&other[..there]);
+            if one[..read] != other[..there] {
+                let equal = same.take_while(|(one, other)| one == other).count();
+                return Ok(Some(at + equal as u64));
+            }
+            self.report.bytes += read as u64;
+            at += read as u64;
+            if read < most {
+                break; // both end here
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// Where either of two files has data next, or `end`.
+fn next_data(source: &File, copy: &File, at: u64, end: u64) -> std::io::Result<u64> {
+    /// Asked only where an answer may save more than it takes.
+    const STEP: u64 = 1 << 20;
+    if end == u64::MAX || !at.is_multiple_of(STEP) || end - at < STEP {
+        return Ok(at);
+    }
+    let from = platform::next_data(source, at, end)?.map_or(end, |(data, _)| data);
+    if from == at {
+        return Ok(at);
+    }
+    Ok(from.min(platform::next_data(copy, at, end)?.map_or(end, |(data, _)| data)))
+}

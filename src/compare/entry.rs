@@ -1,0 +1,179 @@
+//! Directories and what they hold.
+
+use std::{collections::HashSet, ffi::CStr, io, sync::Arc};
+
+use super::{Reader, What, reader::Task, trail::Trail};
+use crate::{
+    entry::{Kind, Meta},
+    error::{During, Fault, Op},
+    platform::{Dir, ListCursor, Names},
+    units::is_internal,
+};
+
+impl Reader {
+    /// Names that one worker compares without giving others a part.
+    const BATCH: usize = 256;
+
+    pub(super) fn directory(&mut self, trail: &Trail) {
+        let listed = self.open(trail).and_then(|(source, copy)| {
+            let names = self.list(&source).map_err(|fault| fault.at(self.source_path(trail, c"")))?;
+            let there = self.list(&copy).map_err(|fault| fault.at(self.copy_path(trail, c"")))?;
+            Ok((source, copy, names, there))
+        });
+        let (source, copy, names, there) = match listed {
+            Ok(listed) => listed,
+            Err(failure) => return self.failed(failure),
+        };
+        let known: HashSet<&CStr> = (0..names.len()).map(|index| names.get(index).0).collect();
+        for (name, kind) in (0..there.len()).map(|index| there.get(index)) {
+            if !known.contains(name) && self.wants(trail, name, kind.unwrap_or(Kind::File)) {
+                self.differs(trail, name, What::Extra);
+            }
+        }
+        drop(known);
+        if names.len() > Self::BATCH {
+            let names = Arc::new(names);
+            let begins = (0..names.len()).step_by(Self::BATCH);
+            self.shared.pile.add(begins.map(|from| Task::Batch {
+                trail: trail.clone(),
+                names: names.clone(),
+                from,
+                to: (from + Self::BATCH).min(names.len()),
+            }));
+        } else {
+            self.entries(trail, &source, &copy, &names, 0, names.len());
+        }
+    }
+
+    pub(super) fn batch(&mut self, trail: &Trail, names: &Names, from: usize, to: usize) {
+        // Opened anew: batches that wait keep nothing open, however deep the tree is.
+        match self.open(trail) {
+            Ok((source, copy)) => self.entries(trail, &source, &copy, names, from, to),
+            Err(failure) => self.failed(failure),
+        }
+    }
+
+    fn open(&self, trail: &Trail) -> Result<(Dir, Dir), crate::error::Failure> {
+        let names = trail.names();
+        let open = |root: &Dir| root.open_beneath(&names).and_then(|dir| dir.open_dir(c"."));
+        let roots = self.shared.roots();
+        let source = open(&roots.source).during(Op::Open);
+        let copy = open(&roots.copy).during(Op::Open);
+        Ok((
+            source.map_err(|fault| fault.at(self.source_path(trail, c"")))?,
+            copy.map_err(|fault| fault.at(self.copy_path(trail, c"")))?,
+        ))
+    }
+
+    pub(super) fn list(&mut self, dir: &Dir) -> Result<Names, Fault> {
+        let mut names = Names::default();
+        let mut cursor = ListCursor::default();
+        while dir.list(&mut self.listing, &mut cursor, &mut names).during(Op::List)? {}
+        let mut kept = Names::default();
+        for (name, kind) in (0..names.len()).map(|index| names.get(index)) {
+            if !is_internal(name) {
+                kept.push(name, kind);
+            }
+        }
+        Ok(kept)
+    }
+
+    fn wants(&self, trail: &Trail, name: &CStr, kind: Kind) -> bool {
+        let rules = &self.shared.job.rules;
+        rules.are_none() || rules.want(&trail.path(name), kind == Kind::Directory)
+    }
+
+    fn entries(&mut self, trail: &Trail, source: &Dir, copy: &Dir, names: &Names, from: usize, to: usize) {
+        for index in from..to {
+            if self.shared.cancel.is_cancelled() {
+                return;
+            }
+            let (name, _) = names.get(index);
+            self.entry(trail, source, copy, name, name);
+        }
+    }
+
+    /// Compare an entry of two directories.
+    pub(super) fn entry(&mut self, trail: &Trail, source: &Dir, copy: &Dir, name: &CStr, copy_name: &CStr) {
+        let metas = self.metas(trail, source, copy, name, copy_name);
+        let Some((from, to)) = metas else { return };
+        self.report.entries += 1;
+        let Some(to) = to else { return self.differs(trail, name, What::Missing) };
+        if from.kind != to.kind {
+            return self.differs(trail, name, What::Kind { source: from.kind, copy: to.kind });
+        }
+        match from.kind {
+            Kind::File => self.files(trail, (source, name, &from), (copy, copy_name, &to)),
+            Kind::Directory => self.shared.pile.add([Task::Directory(trail.down(name))]),
+            Kind::Symlink => {
+                let targets = source.read_link(name).and_then(|from| Ok((from, copy.read_link(copy_name)?)));
+                match targets {
+                    Ok((from, to)) if from != to => self.differs(trail, name, What::Target),
+                    Ok(_) => {}
+                    Err(error) => {
+                        let path = self.source_path(trail, name);
+                        self.failed(Fault::new(Op::ReadSymlink, error).at(path));
+                    }
+                }
+            }
+            Kind::CharDevice | Kind::BlockDevice if from.rdev != to.rdev => {
+                self.differs(trail, name, What::Device);
+            }
+            _ => {}
+        }
+        if self.shared.job.metadata {
+            self.metadata(trail, (source, name, &from), (copy, copy_name, &to));
+        }
+    }
+
+    /// What both sides say of an entry; nothing where the source's is gone or not wanted.
+    fn metas(
+        &mut self,
+        trail: &Trail,
+        source: &Dir,
+        copy: &Dir,
+        name: &CStr,
+        copy_name: &CStr,
+    ) -> Option<(Meta, Option<Meta>)> {
+        let from = match source.stat(name) {
+            Ok(meta) => meta,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
+            Err(error) => {
+                let path = self.source_path(trail, name);
+                self.failed(Fault::new(Op::Stat, error).at(path));
+                return None;
+            }
+        };
+        if !self.wants(trail, name, from.kind) {
+            return None;
+        }
+        match copy.stat(copy_name) {
+            Ok(to) => Some((from, Some(to))),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Some((from, None)),
+            Err(error) => {
+                let path = self.copy_path(trail, name);
+                self.failed(Fault::new(Op::Stat, error).at(path));
+                None
+            }
+        }
+    }
+
+    /// Compare what the directories themselves have that everything else lies in.
+    pub(super) fn top(&mut self) {
+        if !self.shared.job.metadata {
+            return;
+        }
+        let shared = self.shared.clone();
+        let roots = shared.roots();
+        match (roots.source.meta(), roots.copy.meta()) {
+            (Ok(from), Ok(to)) => {
+                let trail = Trail::default();
+                self.metadata(&trail, (&roots.source, c".", &from), (&roots.copy, c".", &to));
+            }
+            (Err(error), _) | (_, Err(error)) => {
+                let path = self.source_path(&Trail::default(), c"");
+                self.failed(Fault::new(Op::Stat, error).at(path));
+            }
+        }
+    }
+}

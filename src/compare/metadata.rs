@@ -1,0 +1,95 @@
+//! What entries have beside their content.
+
+use std::{
+    collections::BTreeSet,
+    ffi::{CStr, CString},
+    io,
+    sync::PoisonError,
+};
+
+use super::{Reader, What, trail::Trail};
+use crate::{
+    entry::{Kind, Meta},
+    error::{Fault, Op},
+    platform::{ACL_ALIASES, Dir, Handle},
+};
+
+impl Reader {
+    pub(super) fn metadata(
+        &mut self,
+        trail: &Trail,
+        (source, name, from): (&Dir, &CStr, &Meta),
+        (copy, copy_name, to): (&Dir, &CStr, &Meta),
+    ) {
+        if from.mode != to.mode && from.kind != Kind::Symlink {
+            self.differs(trail, name, What::Mode { source: from.mode, copy: to.mode });
+        }
+        if (from.uid, from.gid) != (to.uid, to.gid) {
+            self.differs(trail, name, What::Owner { source: (from.uid, from.gid), copy: (to.uid, to.gid) });
+        }
+        if !is_same_time(from, to) {
+            self.differs(trail, name, What::Time);
+        }
+        if from.kind != Kind::Directory && !self.is_linked_alike(from, to) {
+            self.differs(trail, name, What::Links);
+        }
+        match differing_xattr(Handle::Entry(source, name), Handle::Entry(copy, copy_name)) {
+            Ok(None) => {}
+            Ok(Some(xattr)) => {
+                self.differs(trail, name, What::Xattr(xattr.to_string_lossy().into_owned()));
+            }
+            Err(error) => {
+                let path = self.source_path(trail, name);
+                self.failed(Fault::new(Op::ReadXattrs, error).at(path));
+            }
+        }
+    }
+
+    /// Whether names that are one file in the source are one in the copy, and no others.
+    fn is_linked_alike(&self, from: &Meta, to: &Meta) -> bool {
+        if from.nlink == 1 && to.nlink == 1 {
+            return true;
+        }
+        let mut links = self.shared.links.lock().unwrap_or_else(PoisonError::into_inner);
+        let [there, back] = &mut *links;
+        *there.entry(from.id).or_insert(to.id) == to.id && *back.entry(to.id).or_insert(from.id) == from.id
+    }
+}
+
+/// Whether the copy has the source's time, as closely as its clock tells it.
+fn is_same_time(from: &Meta, to: &Meta) -> bool {
+    use crate::entry::Granularity::{Nanos, Seconds};
+    let steps = [Nanos(1), Nanos(100), Nanos(1_000), Nanos(1_000_000), Seconds(1), Seconds(2)];
+    steps.into_iter().any(|step| {
+        // Only a step that the copy's own time keeps can be that of its clock.
+        to.modified.truncated_to(step) == to.modified && from.modified.truncated_to(step) == to.modified
+    })
+}
+
+fn differing_xattr(from: Handle<'_>, to: Handle<'_>) -> io::Result<Option<CString>> {
+    let (here, there) = (names(from)?, names(to)?);
+    if let Some(name) = here.symmetric_difference(&there).next() {
+        return Ok(Some(name.clone()));
+    }
+    let (mut one, mut other) = (Vec::new(), Vec::new());
+    for name in here {
+        let lengths = (from.xattr(&name, &mut one)?, to.xattr(&name, &mut other)?);
+        if one[..lengths.0] != other[..lengths.1] {
+            return Ok(Some(name));
+        }
+    }
+    Ok(None)
+}
+
+fn names(of: Handle<'_>) -> io::Result<BTreeSet<CString>> {
+    let mut list = Vec::new();
+    let length = match of.list_xattrs(&mut list) {
+        Err(error) if error.kind() == io::ErrorKind::Unsupported => 0,
+        listed => listed?,
+    };
+    let names = list[..length].split_inclusive(|byte| *byte == 0);
+    let names = names.filter_map(|name| CStr::from_bytes_with_nul(name).ok());
+    // Each file has its own of these, which is none of a copy's.
+    let is_kept = |name: &&CStr| !ACL_ALIASES.contains(name) && *name != c"security.selinux";
+    Ok(names.filter(is_kept).map(CStr::to_owned).collect())
+}

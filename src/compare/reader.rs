@@ -1,0 +1,219 @@
+//! The worker of a comparison, and what all workers share.
+
+use std::{
+    collections::HashMap,
+    ffi::{CStr, CString},
+    io,
+    mem::MaybeUninit,
+    panic::{AssertUnwindSafe, catch_unwind},
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use tokio::sync::mpsc;
+
+use super::{
+    Comparison, ComparisonReport, Difference, Finding, What, comparison::With, content::Part, listed::Listed,
+    pile::Pile, trail::Trail,
+};
+use crate::{
+    entry::FileId,
+    error::{Failure, Fault, Op},
+    platform::{self, Dir, Names},
+    scheduler::Cancel,
+};
+
+/// What all workers of a comparison share.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(super) job: Comparison,
+    pub(crate) cancel: Cancel,
+    pub(super) pile: Pile<Task>,
+    findings: mpsc::Sender<Finding>,
+    report: Mutex<ComparisonReport>,
+    /// Which file of the copy stands for one of the source that has several names, and the other way.
+    pub(super) links: Mutex<[HashMap<FileId, FileId>; 2]>,
+    /// The directories that hold what is compared, once they are open.
+    pub(super) roots: std::sync::OnceLock<Roots>,
+}
+
+/// Where both sides begin.
+#[derive(Debug)]
+pub(super) struct Roots {
+    pub(super) source: Dir,
+    pub(super) copy: Dir,
+}
+
+#[derive(Debug)]
+pub(super) enum Task {
+    /// Open both sides.
+    Begin,
+    /// Compare this directory.
+    Directory(Trail),
+    /// Compare these entries of a directory.
+    Batch { trail: Trail, names: Arc<Names>, from: usize, to: usize },
+    /// Compare a part of two large files.
+    Part(Part),
+    /// Compare a file with a line of the manifest.
+    Listed(Listed),
+    /// Look for files that the manifest does not name.
+    Unlisted(Trail),
+}
+
+/// A worker.
+pub(crate) struct Reader {
+    pub(super) shared: Arc<Shared>,
+    /// One for each side.
+    pub(super) buffers: [Vec<u8>; 2],
+    pub(super) listing: Box<[MaybeUninit<u8>]>,
+    pub(super) report: ComparisonReport,
+}
+
+impl Shared {
+    pub(crate) fn new(job: Comparison, findings: mpsc::Sender<Finding>, cancel: Cancel) -> Shared {
+        Shared {
+            job,
+            cancel,
+            pile: Pile::new(vec![Task::Begin]),
+            findings,
+            report: Mutex::default(),
+            links: Mutex::default(),
+            roots: std::sync::OnceLock::new(),
+        }
+    }
+
+    pub(crate) fn report(&self) -> ComparisonReport {
+        *self.report.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn roots(&self) -> &Roots {
+        self.roots.get().expect("they are open before anything below them is compared")
+    }
+}
+
+impl Reader {
+    const BUFFER: usize = 256 * 1024;
+    const LISTING: usize = 64 * 1024;
+
+    /// Compare until nothing is left.
+    pub(crate) fn run(shared: Arc<Shared>) {
+        let mut reader = Reader {
+            buffers: [vec![0; Self::BUFFER], vec![0; Self::BUFFER]],
+            listing: vec![MaybeUninit::uninit(); Self::LISTING].into_boxed_slice(),
+            report: ComparisonReport::default(),
+            shared: shared.clone(),
+        };
+        while let Some(task) = shared.pile.take() {
+            if !shared.cancel.is_cancelled() {
+                let done = catch_unwind(AssertUnwindSafe(|| reader.perform(task)));
+                if done.is_err() {
+                    let fault = Fault::refused(Op::Verify, "internal error: a worker panicked");
+                    reader.failed(fault.at(shared.job.copy.clone()));
+                }
+            }
+            shared.pile.done();
+        }
+        let mut report = shared.report.lock().unwrap_or_else(PoisonError::into_inner);
+        report.entries += reader.report.entries;
+        report.bytes += reader.report.bytes;
+        report.differences += reader.report.differences;
+        report.extra += reader.report.extra;
+        report.failed += reader.report.failed;
+    }
+
+    fn perform(&mut self, task: Task) {
+        match task {
+            Task::Begin => {
+                if let Err(failure) = self.begin() {
+                    self.failed(failure);
+                }
+            }
+            Task::Directory(trail) => self.directory(&trail),
+            Task::Batch { trail, names, from, to } => self.batch(&trail, &names, from, to),
+            Task::Part(part) => self.part(part),
+            Task::Listed(listed) => self.listed(&listed),
+            Task::Unlisted(trail) => self.unlisted(&trail),
+        }
+    }
+
+    fn begin(&mut self) -> Result<(), Failure> {
+        let shared = self.shared.clone();
+        let (copy, copy_name) = root(&shared.job.copy)?;
+        match &shared.job.with {
+            With::Manifest(kind, lines) => {
+                if copy_name.as_c_str() != c"." {
+                    let why = io::ErrorKind::NotADirectory;
+                    return Err(Failure::new(Op::Open, &shared.job.copy, why));
+                }
+                let source =
+                    copy.duplicate().map_err(|error| Failure::new(Op::Open, &shared.job.copy, error))?;
+                let _ = shared.roots.set(Roots { source, copy });
+                shared.pile.add([Task::Unlisted(Trail::default())]);
+                shared.pile.add(Listed::of(*kind, lines).into_iter().map(Task::Listed));
+            }
+            With::Source(path) => {
+                let (source, source_name) = root(path)?;
+                let are_directories = [&source_name, &copy_name].map(|name| name.as_c_str() == c".");
+                let _ = shared.roots.set(Roots { source, copy });
+                if are_directories == [true, true] {
+                    self.report.entries += 1;
+                    self.top();
+                    shared.pile.add([Task::Directory(Trail::default())]);
+                } else {
+                    self.entry(
+                        &Trail::default(),
+                        &shared.roots().source,
+                        &shared.roots().copy,
+                        &source_name,
+                        &copy_name,
+                    );
+                }
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn found(&mut self, finding: Finding) {
+        self.report.count(&finding);
+        // Where nobody listens, it is counted all the same.
+        let _ = self.shared.findings.blocking_send(finding);
+    }
+
+    pub(super) fn failed(&mut self, failure: Failure) {
+        self.found(Finding::Failed(failure));
+    }
+
+    pub(super) fn differs(&mut self, trail: &Trail, name: &CStr, what: What) {
+        self.found(Finding::Differs(Difference { path: trail.path(name), what }));
+    }
+
+    /// The path of an entry of the source, for people; of a manifest's, that of the copy.
+    pub(super) fn source_path(&self, trail: &Trail, name: &CStr) -> PathBuf {
+        match &self.shared.job.with {
+            With::Source(path) => joined(path, &trail.path(name)),
+            With::Manifest(..) => self.copy_path(trail, name),
+        }
+    }
+
+    pub(super) fn copy_path(&self, trail: &Trail, name: &CStr) -> PathBuf {
+        joined(&self.shared.job.copy, &trail.path(name))
+    }
+}
+
+fn joined(base: &Path, below: &Path) -> PathBuf {
+    if below.as_os_str().is_empty() { base.to_owned() } else { base.join(below) }
+}
+
+/// A directory and `.`, or the directory that holds anything else, and its name there.
+fn root(path: &Path) -> Result<(Dir, CString), Failure> {
+    let failed = |error| Failure::new(Op::Open, path, error);
+    if std::fs::metadata(path).is_ok_and(|meta| meta.is_dir()) {
+        return Ok((Dir::open(path).map_err(failed)?, c".".to_owned()));
+    }
+    let name = path.file_name().ok_or(io::ErrorKind::NotFound.into()).map_err(failed)?;
+    let above = path.parent().filter(|above| !above.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let dir = Dir::open(above).map_err(failed)?;
+    let name = platform::to_name(name).map_err(failed)?;
+    dir.stat(&name).map_err(failed)?;
+    Ok((dir, name))
+}
