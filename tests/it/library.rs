@@ -174,7 +174,8 @@ fn the_reports_sums_add_up_and_agree_with_the_events() {
     let mut told: HashMap<Done, u64> = HashMap::new();
     let (mut bytes, mut paths) = (0, Vec::<PathBuf>::new());
     for event in events {
-        let Event::Entry { path, done, bytes: of_entry, .. } = event else { panic!("{event:?}") };
+        let Event::Entry { path, done, bytes: of_entry, cost, .. } = event else { panic!("{event:?}") };
+        assert_eq!(cost, None, "nobody asked what it costs");
         *told.entry(done).or_default() += 1;
         bytes += of_entry;
         paths.push(path);
@@ -188,6 +189,29 @@ fn the_reports_sums_add_up_and_agree_with_the_events() {
     paths.dedup();
     assert_eq!(paths.len() as u64, totals.entries_found, "each entry has its own path");
     assert!(paths.iter().all(|path| path.symlink_metadata().is_ok()));
+}
+
+#[test]
+fn what_an_entry_takes_is_told_to_who_asks_for_it() {
+    let sandbox = Sandbox::new();
+    awkward::plant(&sandbox.path("src"));
+    let (costs, report) = current_thread().block_on(async {
+        let job = CopyJob::new(sandbox.path("src"), sandbox.path("dst")).jobs(3).entry_costs(true);
+        let mut run = Engine::new().unwrap().start(job);
+        let mut costs = Vec::new();
+        while let Some(event) = run.next().await {
+            let Event::Entry { kind, cost, .. } = event else { panic!("{event:?}") };
+            assert_eq!(cost.is_none(), kind == orbit::Kind::Directory, "{kind:?}");
+            costs.extend(cost);
+        }
+        (costs, run.finish().await.unwrap())
+    });
+    assert_complete(&report);
+    assert!(costs.iter().all(|cost| !cost.elapsed.is_zero() && cost.elapsed <= report.elapsed));
+    for (method, moved) in report.methods() {
+        let each = costs.iter().flat_map(|cost| &cost.methods).filter(|(used, _)| *used == method);
+        assert_eq!(each.map(|(_, bytes)| bytes).sum::<u64>(), moved.bytes, "{method:?}");
+    }
 }
 
 fn moved_bytes(report: &Report) -> u64 {

@@ -19,9 +19,10 @@ use super::{output::quoted, system};
 
 /// The log of one run, in the making.
 ///
-/// Every write ends where a line ends, so that whatever ends the process leaves whole lines. (Only a
-/// process that is killed during a write may leave a part of one, since Linux asks for a fatal signal
-/// between two pages of it; the next run ends such a line before it begins its own.)
+/// Every write ends where a line ends, so that whatever ends the process leaves whole lines. Only a
+/// process that is killed during a write may leave a part of one, since Linux minds a fatal signal
+/// between two pages (`generic_perform_write` in mm/filemap.c); the next run ends such a line before it
+/// begins its own.
 pub(crate) struct Log {
     path: PathBuf,
     file: File,
