@@ -19,6 +19,7 @@ mod interrupted;
 mod killed;
 mod matrix;
 mod metadata;
+mod moments;
 mod mounts;
 mod platform_probes;
 mod power;
