@@ -48,6 +48,10 @@ mod select;
 mod transfer;
 mod units;
 
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub use units::fuzz_journal;
+
 pub use between::{Between, Refusal, RingTrial, ThresholdStep};
 pub use capabilities::{
     Ability, Capabilities, Conveniences, DirectIo, Filesystem, Keeps, KernelCopies, LadderOfSize,

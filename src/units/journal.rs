@@ -170,7 +170,8 @@ enum Said {
 
 fn said(line: &str) -> Option<Said> {
     let (text, sum) = line.rsplit_once(" #")?;
-    if check(text) != sum {
+    // Whoever tries all texts would never come to one with the right check.
+    if check(text) != sum && !cfg!(fuzzing) {
         return None;
     }
     let mut words = text.split(' ');
@@ -247,6 +248,23 @@ pub(super) fn pieces(mut ranges: Vec<InPlace>, size: u64) -> Vec<(u64, u64, Opti
         pieces.push((at, size, None));
     }
     pieces
+}
+
+/// What must hold of a journal of any bytes.
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub fn fuzz(bytes: &[u8]) {
+    let Ok((files, _)) = read(bytes) else { return };
+    for (path, file) in files {
+        assert!(names(&path).iter().all(|name| ![c"", c".", c".."].contains(name)));
+        assert!(is_temporary(&file.temporary));
+        let mut at = 0;
+        for (from, to, _) in pieces(file.ranges, file.source.size) {
+            assert!(from == at && to > from);
+            at = to;
+        }
+        assert_eq!(at, file.source.size);
+    }
 }
 
 #[cfg(test)]

@@ -36,6 +36,8 @@ mod wide;
 mod xattrs;
 
 pub(crate) use descriptors::Descriptors;
+#[cfg(fuzzing)]
+pub use journal::fuzz as fuzz_journal;
 pub(crate) use hashing::{HashOf, Hashed};
 pub(crate) use links::{LinkCache, LinkGroups, Parked};
 pub(crate) use made::MadeWithin;
