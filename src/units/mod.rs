@@ -36,9 +36,9 @@ mod wide;
 mod xattrs;
 
 pub(crate) use descriptors::Descriptors;
+pub(crate) use hashing::{HashOf, Hashed};
 #[cfg(fuzzing)]
 pub use journal::fuzz as fuzz_journal;
-pub(crate) use hashing::{HashOf, Hashed};
 pub(crate) use links::{LinkCache, LinkGroups, Parked};
 pub(crate) use made::MadeWithin;
 pub(crate) use marks::Marks;

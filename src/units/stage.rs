@@ -117,7 +117,8 @@ impl Staged {
         let opened = Handle::Entry(dir, made)
             .set_mode(0o600)
             .and_then(|()| Handle::Entry(dir, made).set_times(Stamp::now(), Stamp::now()))
-            .and_then(|()| dir.open_existing(made));
+            // For writing: nothing else may be made durable on Windows (FlushFileBuffers).
+            .and_then(|()| dir.open_writable(made));
         match opened {
             Ok(file) => {
                 if let Stage::Temporary(_) = stage {

@@ -17,6 +17,7 @@ mod events;
 mod failures;
 mod interrupted;
 mod killed;
+mod liars;
 mod matrix;
 mod metadata;
 mod moments;

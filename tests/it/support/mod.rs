@@ -5,6 +5,7 @@
 
 pub mod awkward;
 pub mod driver;
+pub mod liar;
 mod mount;
 pub mod tree;
 
