@@ -106,19 +106,22 @@ impl Worker {
         loop {
             match work(self) {
                 Err(fault) if self.may_retry(&fault, tried) => {
-                    let chance =
-                        self.context.chance.fetch_add(0x9e37_79b9_7f4a_7c15, Ordering::Relaxed) >> 20;
-                    let wait = self.context.job.retry.wait_before(tried, chance);
+                    self.rest(fault.at(node.place.target_path(c"")), tried);
                     tried += 1;
-                    let failure = fault.at(node.place.target_path(c""));
-                    self.outcomes.retrying.push(Retrying { failure, tried, wait });
-                    self.tell();
-                    self.sleep_until(Instant::now() + wait);
-                    self.wake();
                 }
                 done => return done,
             }
         }
+    }
+
+    /// Wait here before something is tried again that nothing else can be done without.
+    pub(crate) fn rest(&mut self, failure: Failure, tried: u32) {
+        let chance = self.context.chance.fetch_add(0x9e37_79b9_7f4a_7c15, Ordering::Relaxed) >> 20;
+        let wait = self.context.job.retry.wait_before(tried, chance);
+        self.outcomes.retrying.push(Retrying { failure, tried: tried + 1, wait });
+        self.tell();
+        self.sleep_until(Instant::now() + wait);
+        self.wake();
     }
 
     /// Stop the run where going on makes no sense: the destination is full or read-only, or too much failed.

@@ -1,31 +1,23 @@
-//! Regular files: decide, create, fill, finish.
+//! Regular files: decide, create, fill.
 
-use std::{ffi::CStr, fs::File, time::UNIX_EPOCH};
+use std::{fs::File, time::UNIX_EPOCH};
 
 use super::{
     Node,
-    attributes::{LEAST, UNFINISHED_BEFORE},
-    content::{ASK_MIN, Filled, Filling, RESERVE_MIN},
+    attributes::LEAST,
+    content::{ASK_MIN, Filled, Filling},
     entry::{First, Handled, Item},
-    node::Dirs,
     stage::{Appearance, Staged},
-    subject::Subject,
-    verify::Digests,
 };
 use crate::{
     entry::{FileId, Kind, Meta},
     error::{During, Fault, Op},
     event::{Differs, Done},
-    method::Method,
-    options::{Attributes, Compare, Fsync, Sparse, Verify},
+    options::{Compare, Sparse},
     plan::{self, Action, decide, looks_same},
-    platform::{self, Handle},
+    platform,
     scheduler::{Worker, caught},
 };
-
-/// What is said of a file whose source did not stand still.
-const CHANGED: &str =
-    "it changed while it was copied; the copy lacks its time, so that the next run copies it again";
 
 impl Worker {
     pub(super) fn regular(&mut self, at: Item<'_>, owed: &mut Option<FileId>) -> Result<Handled, Fault> {
@@ -273,155 +265,6 @@ impl Worker {
         is_coarse && is_sized_first && {
             let now = UNIX_EPOCH.elapsed().map_or(0, |since| since.as_secs());
             meta.modified.secs >= now.cast_signed() - RECENT
-        }
-    }
-
-    /// The content is in place: see whether it is right and the source stood still, and give the copy the
-    /// rest.
-    pub(super) fn finish(
-        &mut self,
-        at: Item<'_>,
-        filling: &Filling,
-        filled: Filled,
-        moved: [u64; Method::ALL.len()],
-        digests: Option<Digests>,
-    ) -> Result<First, Fault> {
-        let Item { node, dirs, name } = at;
-        let target_name = node.place.target_name(name);
-        let finished = caught(|| {
-            let finished = self.finish_attributes(at, filling, filled, digests)?;
-            if filling.appearance == Appearance::Instead && self.context.job.fsync != Fsync::None {
-                filling.staged.file.sync_data().during(Op::Sync)?;
-            }
-            self.give_name(at, filling)?;
-            Ok(finished)
-        });
-        match finished {
-            Ok((has_changed, id)) => {
-                self.tell_finished(at, filling, &moved, has_changed);
-                Ok(id.map_or(First::LeftOut, First::Copied))
-            }
-            Err(fault) => Err(self.discard(dirs, target_name, filling, fault)),
-        }
-    }
-
-    /// Give a file that is finished its name, where it does not have it yet.
-    pub(super) fn give_name(&self, at: Item<'_>, filling: &Filling) -> Result<(), Fault> {
-        let Item { node, dirs, name } = at;
-        let Filling { staged, appearance, .. } = filling;
-        if *appearance != Appearance::AtOnce {
-            let commit = || staged.commit(&dirs.target, node.place.target_name(name), *appearance);
-            let replaces = *appearance == Appearance::Instead;
-            self.name_once(at, Op::Rename, replaces, commit, |()| staged.id())?;
-        }
-        if self.syncs_each() {
-            // The file's own metadata, and then what names it (fsync(2)).
-            staged.file.sync_all().during(Op::Sync)?;
-            dirs.target.sync().during(Op::Sync)?;
-        }
-        Ok(())
-    }
-
-    /// Whether each file is made durable by itself.
-    pub(super) fn syncs_each(&self) -> bool {
-        match self.context.job.fsync {
-            Fsync::None | Fsync::Auto => false,
-            Fsync::File => true,
-            Fsync::End => !platform::SYNCS_FILESYSTEMS,
-        }
-    }
-
-    /// Tell of a file that has its name.
-    pub(super) fn tell_finished(
-        &mut self,
-        at: Item<'_>,
-        filling: &Filling,
-        moved: &[u64; Method::ALL.len()],
-        has_changed: bool,
-    ) {
-        let Item { node, name, .. } = at;
-        self.count_file(moved, filling.declined);
-        self.note_methods(moved);
-        self.record(&node.place, name, Kind::File, filling.done, moved.iter().sum());
-        if has_changed {
-            self.outcomes.totals.changed_while_copied += 1;
-            self.outcomes.totals.files_copied -= 1;
-            self.fail(node, name, Fault::refused(Op::Copy, CHANGED));
-        }
-    }
-
-    /// See whether the content is right and the source stood still, and set the attributes; whether it did
-    /// not stand still, and which inode the copy is where that matters.
-    pub(super) fn finish_attributes(
-        &mut self,
-        at: Item<'_>,
-        filling: &Filling,
-        filled: Filled,
-        digests: Option<Digests>,
-    ) -> Result<(bool, Option<FileId>), Fault> {
-        let Item { node, name, .. } = at;
-        let Filling { source, staged, meta, mode, .. } = filling;
-        // Before the source is looked at again: what changes until then is a change, and no mismatch.
-        let digests = if digests.is_some() { digests } else { self.digests(at, filling)? };
-        // Files of sysfs say 4096 bytes whatever they hold, and have no blocks; where there are
-        // blocks, an early end is a change even if a server has not told of it yet.
-        let ended_early = filled == Filled::Short && meta.allocated > 0;
-        let has_changed = ended_early || meta.content_differs(&platform::meta(source).during(Op::Stat)?);
-        match digests {
-            _ if has_changed => {}
-            Some(digests) => self.compare_digests(digests, meta.size)?,
-            None if self.context.job.verify == Verify::Size && meta.size >= RESERVE_MIN => {
-                self.compare_sizes(&staged.file, meta.size)?;
-            }
-            None => {}
-        }
-        if node.pair.storage == plan::Storage::Remote {
-            // Some servers report a full disk only now (close(2)), and the times say that all is well.
-            // A second descriptor's close flushes as well, and leaves the first for what follows.
-            let closed = staged.file.try_clone().and_then(platform::close);
-            closed.during(Op::Close)?;
-        }
-        if self.syncs_each() {
-            // Before the times, which say that it is all there.
-            staged.file.sync_data().during(Op::Sync)?;
-        }
-        self.attributes(&Subject {
-            node,
-            name,
-            from: Handle::Open(source),
-            to: Handle::Open(&staged.file),
-            meta,
-            found: None,
-            created: Some(*mode),
-            times: !has_changed,
-        })?;
-        if has_changed && self.keeps(Attributes::TIMESTAMPS) {
-            // Its own time could be the source's: both were written within a tick of one clock.
-            let modified = meta.modified.seconds_before(UNFINISHED_BEFORE);
-            Handle::Open(&staged.file).set_times(meta.accessed, modified).during(Op::SetTimes)?;
-        }
-        let id = match filling.group {
-            Some(_) => Some(staged.id().during(Op::Stat)?),
-            None => None,
-        };
-        Ok((has_changed, id))
-    }
-
-    /// Remove what is there of a copy that failed.
-    pub(super) fn discard(
-        &mut self,
-        dirs: &Dirs,
-        target_name: &CStr,
-        filling: &Filling,
-        fault: Fault,
-    ) -> Fault {
-        match filling.staged.discard(&dirs.target, target_name) {
-            Ok(()) => fault,
-            Err(error) => {
-                let both =
-                    format!("{}; and what was copied of it could not be removed: {error}", fault.cause);
-                Fault::refused(fault.op, both)
-            }
         }
     }
 }

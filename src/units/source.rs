@@ -132,7 +132,18 @@ impl Worker {
     /// Begin the source of number `index`.
     pub(crate) fn source(&mut self, index: usize) {
         let path = self.context.job.sources[index].clone();
-        if let Err(failure) = self.begin(index, &path) {
+        let mut tried = 0;
+        let begun = loop {
+            let may_retry = tried < self.context.job.retry.times && !self.context.cancel.is_cancelled();
+            match self.begin(index, &path) {
+                Err(failure) if may_retry && failure.is_transient() => {
+                    self.rest(failure, tried);
+                    tried += 1;
+                }
+                begun => break begun,
+            }
+        };
+        if let Err(failure) = begun {
             self.outcomes.listings_open -= 1;
             self.outcomes.totals.entries_found += 1;
             self.fail_at(failure);

@@ -16,8 +16,8 @@ use super::{
     content::{Filled, Filling},
     entry::Item,
     journal::pieces,
+    journals::Entered,
     node::Dirs,
-    resume::Entered,
 };
 use crate::{
     backend::BLOCK,

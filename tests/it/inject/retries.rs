@@ -255,3 +255,22 @@ fn a_bandwidth_is_used_whatever_the_calls_move_of_what_they_may() {
         }
     }
 }
+
+#[test]
+fn the_first_look_at_a_source_is_tried_again_too() {
+    if !can_trace() {
+        return;
+    }
+    let sandbox = Sandbox::new().file("src/file", b"content");
+    // One stat of the source, by its name in the directory that holds it.
+    let first = copy_of(&sandbox, "3").recording("newfstatat").run();
+    let number = first.find("newfstatat", &["\"src\""]).number;
+    fs::remove_dir_all(sandbox.path("dst")).unwrap();
+    for (retries, is_copied) in [("0", false), ("3", true)] {
+        let outcome =
+            copy_of(&sandbox, retries).fault("newfstatat", &format!("error=EIO:when={number}")).run();
+        assert_eq!((outcome.injected("newfstatat"), outcome.status.success()), (1, is_copied));
+        assert_eq!(outcome.summary.total("retries"), u64::from(is_copied));
+        assert_eq!(sandbox.path("dst/file").exists(), is_copied);
+    }
+}
