@@ -12,7 +12,7 @@ use crate::{
     entry::{FileId, Granularity, Kind, Meta},
     error::{During, Fault, Op},
     event::Done,
-    options::Attributes,
+    options::{Attributes, Fsync},
     plan::{Action, decide},
     platform::{self, Dir, Handle},
     report::Loss,
@@ -321,7 +321,13 @@ impl Worker {
             return Err(Fault::new(Op::CreateHardLink, io::Error::from(io::ErrorKind::NotFound)));
         }
         if found.is_some() {
-            let give = || dirs.target.rename(work_name, target_name);
+            let give = || {
+                // What it was copied to may be too new to be on its device.
+                if meta.kind == Kind::File && self.context.job.fsync != Fsync::None {
+                    dirs.target.open_existing(work_name)?.sync_data()?;
+                }
+                dirs.target.rename(work_name, target_name)
+            };
             let named = self.name_once(at, Op::Rename, true, give, |()| Ok(target.id));
             if named.is_err() {
                 let _ = dirs.target.remove(work_name);

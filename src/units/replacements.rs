@@ -89,10 +89,19 @@ impl Worker {
     /// A place where a finished file waits for others before it gets its name, if it is to do that.
     pub(super) fn place_to_wait(&self, filling: &Filling) -> Option<PlaceToWait> {
         let waits = matches!(self.context.job.fsync, Fsync::Auto | Fsync::End)
-            && filling.appearance == Appearance::Instead
+            && self.is_trusted_by_name(filling)
             // Other names of a link group wait for this one.
             && filling.group.is_none();
         if waits { self.context.descriptors.place_to_wait() } else { None }
+    }
+
+    /// Whether a file's name alone says that it is whole: then it is durable before it has it.
+    pub(super) fn is_trusted_by_name(&self, filling: &Filling) -> bool {
+        match filling.appearance {
+            Appearance::AtOnce => false,
+            Appearance::WhenFinished => !self.context.job.existing.trusts_mtime(),
+            Appearance::Instead => true,
+        }
     }
 
     /// Finish a file as far as that goes without its name, and let it wait for others.

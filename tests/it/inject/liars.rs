@@ -36,12 +36,12 @@ fn files() -> Vec<LyingFile> {
     ]
 }
 
-fn mounted(sandbox: &Sandbox) -> Option<Liar> {
+fn mounted(sandbox: &Sandbox, files: Vec<LyingFile>) -> Option<Liar> {
     if !is_root() || !Path::new("/dev/fuse").exists() {
         skip("mounting a FUSE filesystem needs root and /dev/fuse");
         return None;
     }
-    Some(Liar::mount(files(), &sandbox.path("src")).expect("root may mount it"))
+    Some(Liar::mount(files, &sandbox.path("src")).expect("root may mount it"))
 }
 
 fn content(name: &str) -> Vec<u8> {
@@ -51,7 +51,7 @@ fn content(name: &str) -> Vec<u8> {
 #[test]
 fn what_a_filesystem_lies_about_is_right_or_a_failure_and_never_trusted() {
     let sandbox = Sandbox::new().dir("src");
-    let Some(liar) = mounted(&sandbox) else { return };
+    let Some(liar) = mounted(&sandbox, files()) else { return };
     for jobs in [1, 4] {
         let _ = fs::remove_dir_all(sandbox.path("dst"));
         let report = run(CopyJob::new(sandbox.path("src"), sandbox.path("dst")).jobs(jobs));
@@ -83,7 +83,10 @@ fn what_a_filesystem_lies_about_is_right_or_a_failure_and_never_trusted() {
 #[test]
 fn a_read_that_hangs_holds_up_one_worker_and_a_cancelled_run_ends_with_it() {
     let sandbox = Sandbox::new().dir("src");
-    let Some(liar) = mounted(&sandbox) else { return };
+    let mut files = files();
+    // Longer than anybody waits.
+    files.iter_mut().filter(|file| file.name == "hangs").for_each(|file| file.lie = Lie::Hangs(HANG * 100));
+    let Some(liar) = mounted(&sandbox, files) else { return };
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     let report: Report = runtime.block_on(async {
         let run =
@@ -92,12 +95,13 @@ fn a_read_that_hangs_holds_up_one_worker_and_a_cancelled_run_ends_with_it() {
         let copied =
             |name: &str| fs::read(sandbox.path("dst").join(name)).is_ok_and(|copy| copy == content(name));
         let others_are_done = || ["honest", "short", "short-large"].into_iter().all(copied);
-        let patience = Instant::now() + Duration::from_secs(4);
+        let patience = Instant::now() + Duration::from_secs(60);
         while liar.hanging() == 0 || !others_are_done() {
             assert!(Instant::now() < patience, "the others waited for it");
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
         run.cancel();
+        liar.behave();
         run.finish().await.unwrap()
     });
     assert!(report.cancelled && liar.hanging() == 0, "it ends with the call, and no call is left behind");

@@ -141,6 +141,40 @@ fn whenever_the_power_goes_a_replaced_file_is_the_old_one_or_the_new_one() {
 }
 
 #[test]
+fn a_name_that_is_trusted_stands_for_a_whole_file_whenever_the_power_goes() {
+    let source = source();
+    let new = files_of(&source.path("src"));
+    for mount in mounts(400) {
+        let to = mount.path().join("dst");
+        let mut seen = 0;
+        for round in 0..rounds() {
+            let _ = fs::remove_dir_all(&to);
+            nix::unistd::sync();
+            let mut command = Command::new(env!("CARGO_BIN_EXE_orbit"));
+            command.args(["-qT", "--existing=skip"]).args([source.path("src"), to.clone()]);
+            let mut child = command.stderr(Stdio::null()).spawn().unwrap();
+            thread::sleep(Duration::from_millis(u64::from(round) * 60));
+            mount.shut(round % 3 != 2);
+            let _ = child.kill();
+            child.wait().unwrap();
+            mount.mount_again();
+            for (path, content) in files_of(&to) {
+                seen += usize::from(new.contains_key(&path));
+                assert!(
+                    new.get(&path).is_none_or(|new| *new == content),
+                    "round {round}: {}",
+                    path.display()
+                );
+            }
+            let job = CopyJob::new(source.path("src"), &to).existing(orbit::Existing::Skip);
+            assert_complete(&run(job));
+            assert!(files_of(&to) == new);
+        }
+        assert!(seen > 0, "no file got its name before a cut");
+    }
+}
+
+#[test]
 fn what_is_lost_after_the_end_is_seen_though_size_and_time_are_right() {
     let source = source();
     for mount in mounts(400) {

@@ -9,7 +9,7 @@ use std::{
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     thread,
-    time::{Duration, UNIX_EPOCH},
+    time::{Duration, Instant, UNIX_EPOCH},
 };
 
 use fuser::{
@@ -31,7 +31,7 @@ pub enum Lie {
     SaysLess(u64),
     /// Reading fails from this offset on.
     FailsFrom(u64),
-    /// The first read takes so long.
+    /// The first read takes so long, or until the filesystem is told to behave.
     Hangs(Duration),
 }
 
@@ -172,10 +172,13 @@ impl Filesystem for Server {
             Lie::ShortReads(most) => bytes.truncate(most),
             Lie::FailsFrom(from) if offset + bytes.len() as u64 > from => return reply.error(Errno::EIO),
             Lie::Hangs(time) if offset == 0 => {
-                let hanging = self.hanging.clone();
+                let (hanging, behaves) = (self.hanging.clone(), self.behaves.clone());
+                let until = Instant::now() + time;
                 hanging.fetch_add(1, Ordering::Relaxed);
                 thread::spawn(move || {
-                    thread::sleep(time);
+                    while Instant::now() < until && !behaves.load(Ordering::Relaxed) {
+                        thread::sleep(Duration::from_millis(5));
+                    }
                     hanging.fetch_sub(1, Ordering::Relaxed);
                     reply.data(&bytes);
                 });
