@@ -14,8 +14,10 @@ use rustix::fs::{FileType, RenameFlags};
 
 use crate::support::{Filesystem, Mount, Sandbox, awkward::make_node, run};
 
-/// How long each race is run.
+/// How long each race is run at least.
 const RACE: Duration = Duration::from_secs(4);
+/// And how many times names are exchanged under it.
+const EXCHANGES: usize = 10_000;
 
 const SECRET: &[u8] = b"the secret outside";
 
@@ -44,9 +46,11 @@ fn race(
             let report = copy(number);
             assert_eq!(report.totals.entries_found, report.totals.entries_done(), "{:?}", report.totals);
             check(&report);
-            if start.elapsed() > RACE {
+            let enough = exchanges.load(Ordering::Relaxed) >= EXCHANGES;
+            if start.elapsed() > RACE && enough {
                 break;
             }
+            assert!(start.elapsed() < RACE * 20, "names are exchanged too slowly");
         }
         ended.store(true, Ordering::Relaxed);
     });

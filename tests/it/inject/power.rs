@@ -120,7 +120,7 @@ fn cut_at_many_moments(mount: &Mount, source: &Sandbox, replaces: bool, rounds: 
 }
 
 fn rounds() -> u32 {
-    std::env::var("ORBIT_TEST_ROUNDS").map_or(9, |rounds| rounds.parse().unwrap())
+    std::env::var("ORBIT_TEST_CUTS").map_or(9, |rounds| rounds.parse().unwrap())
 }
 
 #[test]

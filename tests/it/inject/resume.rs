@@ -5,6 +5,7 @@ use std::{
     os::unix::fs::{FileExt, MetadataExt, PermissionsExt, chown},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
+    sync::atomic::{AtomicBool, AtomicUsize, Ordering},
     thread,
     time::{Duration, Instant},
 };
@@ -330,4 +331,46 @@ fn whenever_the_power_goes_the_next_run_goes_on_and_makes_it_right() {
             assert_no_temporaries(&to);
         }
     }
+}
+
+#[test]
+fn a_link_put_in_place_of_what_is_gone_on_with_is_not_written_through() {
+    const EXCHANGES: usize = 10_000;
+    let secret = vec![b's'; 1_000];
+    let sandbox = sandbox_in(Sandbox::new()).file("outside", &secret).dir("dst/below");
+    std::os::unix::fs::symlink("../../outside", sandbox.path("dst/below/trap")).unwrap();
+    let below = sandbox.path("dst/below");
+    let (ended, exchanges) = (AtomicBool::new(false), AtomicUsize::new(0));
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            let dir = fs::File::open(&below).unwrap();
+            let mut name = None;
+            while !ended.load(Ordering::Relaxed) {
+                let Some(there) = name.clone().or_else(|| temporary_in(&below)) else { continue };
+                let exchange = rustix::fs::RenameFlags::EXCHANGE;
+                let file_name = there.file_name().unwrap();
+                match rustix::fs::renameat_with(&dir, file_name, &dir, "trap", exchange) {
+                    Ok(()) => {
+                        exchanges.fetch_add(1, Ordering::Relaxed);
+                        name = Some(there);
+                    }
+                    Err(_) => name = None,
+                }
+            }
+        });
+        let patience = Instant::now() + Duration::from_secs(100);
+        while exchanges.load(Ordering::Relaxed) < EXCHANGES {
+            assert!(Instant::now() < patience, "names are exchanged too slowly");
+            let mut child = started(&sandbox, &["-j2", "--bwlimit=40M"]);
+            thread::sleep(Duration::from_millis(300));
+            let _ = child.kill();
+            child.wait().unwrap();
+            assert!(sandbox.read("outside") == secret);
+        }
+        ended.store(true, Ordering::Relaxed);
+    });
+    let _ = fs::remove_file(sandbox.path("dst/below/trap"));
+    assert_complete(&run(job(&sandbox)));
+    assert!(sandbox.read("outside") == secret);
+    assert!(sandbox.read("src/below/large") == sandbox.read("dst/below/large"));
 }
