@@ -1,7 +1,7 @@
 //! What files hold, byte by byte.
 
 use std::{
-    ffi::{CStr, CString},
+    ffi::CStr,
     fs::File,
     sync::{
         Arc,
@@ -9,34 +9,17 @@ use std::{
     },
 };
 
-use super::{Reader, What, reader::Task, trail::Trail};
+use super::{
+    Reader, What,
+    task::{Large, Part, Task},
+    trail::Trail,
+};
 use crate::{
     entry::Meta,
     error::{During, Fault, Op},
     platform::{self, Dir},
     transfer::read_full,
 };
-
-/// A part of two large files.
-#[derive(Debug)]
-pub(super) struct Part {
-    files: Arc<Large>,
-    from: u64,
-    to: u64,
-}
-
-/// Two large files of one size, open.
-#[derive(Debug)]
-struct Large {
-    trail: Trail,
-    name: CString,
-    source: File,
-    copy: File,
-    meta: Meta,
-    /// Where they differ, as far as that is known.
-    differ_at: AtomicU64,
-    parts: AtomicUsize,
-}
 
 impl Reader {
     /// Files from this size on are compared in parts of it.

@@ -2,7 +2,7 @@
 
 use std::{collections::HashSet, ffi::CStr, io, sync::Arc};
 
-use super::{Reader, What, reader::Task, trail::Trail};
+use super::{Reader, What, task::Task, trail::Trail};
 use crate::{
     entry::{Kind, Meta},
     error::{During, Fault, Op},

@@ -1,40 +1,13 @@
 //! Files that a manifest names.
 
-use std::{
-    collections::HashSet,
-    ffi::{CStr, CString},
-    io,
-    path::PathBuf,
-};
+use std::{collections::HashSet, ffi::CStr, io};
 
-use super::{Reader, What, comparison::With, trail::Trail};
+use super::{Reader, What, comparison::With, task::Listed, trail::Trail};
 use crate::{
-    digest::{Digest, DigestKind, Hasher},
+    digest::{Digest, Hasher},
     entry::Kind,
     error::{During, Fault, Op},
-    manifest::ManifestLine,
-    platform,
 };
-
-/// A file that a manifest names.
-#[derive(Debug)]
-pub(super) struct Listed {
-    path: PathBuf,
-    kind: DigestKind,
-    digest: Digest,
-}
-
-impl Listed {
-    pub(super) fn of(kind: DigestKind, lines: &[ManifestLine]) -> Vec<Listed> {
-        // The last that is added comes first.
-        let listed = |line: &ManifestLine| Listed { path: line.path.clone(), kind, digest: line.digest };
-        lines.iter().rev().map(listed).collect()
-    }
-
-    fn names(&self) -> io::Result<Vec<CString>> {
-        self.path.components().map(|part| platform::to_name(part.as_os_str())).collect()
-    }
-}
 
 impl Reader {
     pub(super) fn listed(&mut self, listed: &Listed) {

@@ -9,6 +9,7 @@ mod metadata;
 mod pile;
 mod reader;
 mod report;
+mod task;
 mod trail;
 
 pub use comparison::Comparison;

@@ -13,13 +13,16 @@ use std::{
 use tokio::sync::mpsc;
 
 use super::{
-    Comparison, ComparisonReport, Difference, Finding, What, comparison::With, content::Part, listed::Listed,
-    pile::Pile, trail::Trail,
+    Comparison, ComparisonReport, Difference, Finding, What,
+    comparison::With,
+    pile::Pile,
+    task::{Listed, Task},
+    trail::Trail,
 };
 use crate::{
     entry::FileId,
     error::{Failure, Fault, Op},
-    platform::{self, Dir, Names},
+    platform::{self, Dir},
     scheduler::Cancel,
 };
 
@@ -42,22 +45,6 @@ pub(crate) struct Shared {
 pub(super) struct Roots {
     pub(super) source: Dir,
     pub(super) copy: Dir,
-}
-
-#[derive(Debug)]
-pub(super) enum Task {
-    /// Open both sides.
-    Begin,
-    /// Compare this directory.
-    Directory(Trail),
-    /// Compare these entries of a directory.
-    Batch { trail: Trail, names: Arc<Names>, from: usize, to: usize },
-    /// Compare a part of two large files.
-    Part(Part),
-    /// Compare a file with a line of the manifest.
-    Listed(Listed),
-    /// Look for files that the manifest does not name.
-    Unlisted(Trail),
 }
 
 /// A worker.

@@ -76,7 +76,11 @@ impl Worker {
         if existed && !is_ours {
             if self.is_dry() {
                 let Context { marks, cancel, .. } = &*self.context;
-                marks.look_for(&target, &mut self.listing, cancel).during(Op::List)?;
+                let read = |name: &CStr| {
+                    marks.read(&target, name);
+                    Ok(())
+                };
+                stage::each_name(&target, &mut self.listing, cancel, read).during(Op::List)?;
             } else {
                 if parent.place.is_root() {
                     self.load_journal(&target, found.id)?;

@@ -4,8 +4,8 @@ use std::{ffi::CStr, io, sync::Arc};
 
 use super::{
     Node,
+    internal::is_internal,
     links::{Claim, LinkTarget, Parked},
-    mirror::is_internal,
     node::Dirs,
 };
 use crate::{

@@ -17,7 +17,7 @@ use std::{
     io::{self, BufRead, Read},
 };
 
-use super::stage::is_temporary;
+use super::internal::is_temporary;
 use crate::entry::{Meta, Stamp};
 
 /// What a journal says of an unfinished file.
@@ -58,20 +58,10 @@ impl SourceState {
 }
 
 const HEAD: &str = "orbit journal 1";
-const PREFIX: &[u8] = b".orbit-";
-const SUFFIX: &[u8] = b".journal";
-const DIGITS: usize = 16;
 /// The longest line that is read: four times the longest path, in hexadecimal digits.
 const LINE_MAX: u64 = 64 * 1024;
 /// The longest journal that is read, in bytes: some 30 TB in ranges of 8 MiB.
 const JOURNAL_MAX: u64 = 512 << 20;
-
-/// Whether `name` is one that only a journal has.
-pub(super) fn is_journal(name: &CStr) -> bool {
-    let digits = name.to_bytes().strip_prefix(PREFIX).and_then(|rest| rest.strip_suffix(SUFFIX));
-    let is_hex = |byte: &u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(byte);
-    digits.is_some_and(|digits| digits.len() == DIGITS && digits.iter().all(is_hex))
-}
 
 /// The line that a journal begins with.
 pub(super) fn head() -> String {

@@ -13,7 +13,8 @@ use std::{
 };
 
 use super::{
-    journal::{self, InPlace, Unfinished, is_journal},
+    internal::is_journal,
+    journal::{self, InPlace, Unfinished},
     stage,
 };
 use crate::{

@@ -8,8 +8,7 @@ use std::{
     collections::BTreeMap,
     ffi::{CStr, CString},
     fs::File,
-    io,
-    mem::{self, MaybeUninit},
+    io, mem,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError, Weak,
         atomic::{AtomicBool, AtomicI64, Ordering},
@@ -17,7 +16,7 @@ use std::{
     time::UNIX_EPOCH,
 };
 
-use super::{Node, Place, node::Dirs, stage};
+use super::{Node, Place, node::Dirs};
 use crate::{
     entry::{FileId, Kind, Stamp},
     error::{Fault, Op},
@@ -25,7 +24,7 @@ use crate::{
     plan::Storage,
     platform::{self, Dir},
     report::Loss,
-    scheduler::{Cancel, Worker},
+    scheduler::Worker,
 };
 
 /// Marks of runs that this one has made or found.
@@ -157,24 +156,16 @@ impl Marks {
         Ok(())
     }
 
+    /// Note what the mark `name` says, if it is one, for a run that changes nothing.
+    pub(super) fn read(&self, dir: &Dir, name: &CStr) {
+        Said::in_name(name).into_iter().for_each(|said| self.hear(dir, said));
+    }
+
     fn hear(&self, dir: &Dir, said: Said) {
         // Of this boot and mount, whatever was written is still to be had.
         if sitting(dir) != Some(said.sitting) {
             self.doubtful_since.fetch_min(said.began - SLACK, Ordering::Relaxed);
         }
-    }
-
-    /// Note what all marks in a directory say, for a run that changes nothing.
-    pub(super) fn look_for(
-        &self,
-        dir: &Dir,
-        buffer: &mut [MaybeUninit<u8>],
-        cancel: &Cancel,
-    ) -> io::Result<()> {
-        stage::each_name(dir, buffer, cancel, |name| {
-            Said::in_name(name).into_iter().for_each(|said| self.hear(dir, said));
-            Ok(())
-        })
     }
 }
 

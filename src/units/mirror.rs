@@ -10,7 +10,7 @@ use std::{
     },
 };
 
-use super::{Node, Place, journal::is_journal, marks::is_mark, node::Dirs, stage::is_temporary};
+use super::{Node, Place, internal::is_internal, node::Dirs};
 use crate::{
     entry::{FileId, Kind, Meta},
     error::{During, Failure, Fault, Op},
@@ -339,11 +339,6 @@ fn look(dir: &Dir, level: &Level, name: &CStr, buffer: &mut [MaybeUninit<u8>]) -
     while below.list(buffer, &mut cursor, &mut names).during(Op::List)? {}
     let place = Arc::new(Place::below(&level.place, name));
     Ok(Found::Directory(below, Level::new(place, meta.id, Arc::new(names))))
-}
-
-/// Whether a name is one that only Orbit's own files have.
-pub(crate) fn is_internal(name: &CStr) -> bool {
-    is_temporary(name) || is_mark(name) || is_journal(name)
 }
 
 /// The directory whose entries are to be deleted, if it is still the one that was looked at.

@@ -12,6 +12,7 @@ mod file;
 mod finish;
 mod hashing;
 mod in_place;
+mod internal;
 mod journal;
 mod journals;
 mod links;
@@ -40,13 +41,14 @@ mod xattrs;
 
 pub(crate) use descriptors::Descriptors;
 pub(crate) use hashing::{HashOf, Hashed};
+pub(crate) use internal::is_internal;
 #[cfg(fuzzing)]
 pub use journal::fuzz as fuzz_journal;
 pub(crate) use journals::Journals;
 pub(crate) use links::{LinkCache, LinkGroups, Parked};
 pub(crate) use made::MadeWithin;
 pub(crate) use marks::Marks;
-pub(crate) use mirror::{Extraneous, ExtraneousIn, is_internal};
+pub(crate) use mirror::{Extraneous, ExtraneousIn};
 pub(crate) use node::Node;
 pub(crate) use place::Place;
 pub(crate) use replacements::Replacements;

@@ -8,7 +8,7 @@ use std::{
     sync::atomic::{AtomicU64, Ordering},
 };
 
-use super::journal::is_journal;
+use super::internal::{is_journal, is_temporary};
 use crate::{
     entry::{FileId, Kind, Stamp},
     platform::{self, Dir, Handle, ListCursor, Names},
@@ -44,10 +44,6 @@ enum Stage {
 #[derive(Debug)]
 pub(crate) struct TemporaryNames(AtomicU64);
 
-const PREFIX: &[u8] = b".orbit-";
-const SUFFIX: &[u8] = b".tmp";
-const DIGITS: usize = 16;
-
 impl TemporaryNames {
     pub(crate) fn new() -> TemporaryNames {
         let nanos = std::time::UNIX_EPOCH.elapsed().map_or(0, |since| since.as_nanos());
@@ -64,15 +60,6 @@ impl TemporaryNames {
         let number = self.0.fetch_add(1, Ordering::Relaxed);
         CString::new(format!(".orbit-{number:016x}{suffix}")).expect("digits hold no NUL")
     }
-}
-
-/// Whether `name` is one that only an unfinished copy has.
-pub(crate) fn is_temporary(name: &CStr) -> bool {
-    let name = name.to_bytes();
-    name.len() == PREFIX.len() + DIGITS + SUFFIX.len()
-        && name.strip_prefix(PREFIX).and_then(|rest| rest.strip_suffix(SUFFIX)).is_some_and(|digits| {
-            digits.iter().all(|digit| digit.is_ascii_digit() || (b'a'..=b'f').contains(digit))
-        })
 }
 
 impl Staged {
@@ -239,23 +226,5 @@ fn is_abandoned(dir: &Dir, name: &CStr) -> io::Result<bool> {
         Kind::Directory => Ok(false), // never one of ours
         // Links and special files must not be opened and hold no lock; they last for a few calls.
         _ => Ok(true),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn temporaries_are_told_by_their_whole_name() {
-        let names = TemporaryNames::new();
-        let (first, second) = (names.next(), names.next());
-        assert_ne!(first, second);
-        assert!(is_temporary(&first));
-        for other in
-            [c".orbit-.tmp", c".orbit-0123456789abcdeg.tmp", c"orbit-0123456789abcdef.tmp", c".orbit-1"]
-        {
-            assert!(!is_temporary(other), "{other:?}");
-        }
     }
 }

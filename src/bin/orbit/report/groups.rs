@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::tally::{Named, text};
+use super::named::{Named, text};
 
 /// Failures, or what was tried again, by operation and cause.
 #[derive(Debug, Default)]

@@ -2,6 +2,7 @@
 
 mod groups;
 mod lines;
+mod named;
 mod object;
 mod slowest;
 mod tally;

@@ -4,8 +4,9 @@ use serde_json::{Map, Value, json};
 
 use super::{
     groups::Groups,
+    named::Named,
     slowest::{Slow, rate},
-    tally::{Amount, Named, Tally, Unreadable},
+    tally::{Amount, Tally, Unreadable},
 };
 
 /// A run as one object.

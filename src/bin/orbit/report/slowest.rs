@@ -5,7 +5,7 @@ use std::{
     collections::BinaryHeap,
 };
 
-use super::tally::Named;
+use super::named::Named;
 
 /// The files that took longest: a few, however many there are.
 #[derive(Debug, Default)]

@@ -2,7 +2,12 @@
 
 use serde_json::Value;
 
-use super::{groups::Groups, lines::Line, slowest::Slowest};
+use super::{
+    groups::Groups,
+    lines::Line,
+    named::{Named, text},
+    slowest::Slowest,
+};
 use crate::log;
 
 /// What the lines of one run come to; of a bounded size, whatever they say.
@@ -52,14 +57,6 @@ pub(super) struct Unreadable {
     pub(super) torn: u64,
     /// Lines of a type that a newer Orbit may have, which are no fault.
     pub(super) unknown: u64,
-}
-
-/// A path as a log has it.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Named {
-    pub(super) path: String,
-    /// In Base64, where it is not UTF-8.
-    pub(super) bytes: Option<String>,
 }
 
 /// What may be done with an entry; the last is for what this reader does not know.
@@ -220,24 +217,6 @@ impl End {
             is_cancelled: report.get("cancelled") == Some(&Value::Bool(true)),
         }
     }
-}
-
-impl Named {
-    pub(super) fn of(line: &Value) -> Named {
-        /// More than any path that a call of Linux takes (PATH_MAX), in bytes.
-        const LONGEST: usize = 16 * 1024;
-        let kept = |text: &&str| text.len() <= LONGEST;
-        let path = text(line, "path");
-        Named {
-            path: if kept(&path) { path } else { "(a very long path)" }.to_owned(),
-            bytes: line.get("path_bytes").and_then(Value::as_str).filter(kept).map(str::to_owned),
-        }
-    }
-}
-
-/// A text of a line, as far as it has it.
-pub(super) fn text<'a>(line: &'a Value, key: &str) -> &'a str {
-    line.get(key).and_then(Value::as_str).unwrap_or_default()
 }
 
 /// A count, or 0 where that is none.

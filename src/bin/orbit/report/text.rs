@@ -8,8 +8,9 @@ use serde_json::Value;
 use super::{
     super::output::{cause_text, counted, quoted},
     groups::Groups,
+    named::{Named, text},
     slowest::rate,
-    tally::{End, Named, Tally, Unreadable, number, text},
+    tally::{End, Tally, Unreadable, number},
 };
 
 /// A run in a few lines; `is_last` where no others are told of.

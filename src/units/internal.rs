@@ -1,0 +1,53 @@
+//! Names that only Orbit's own files have: they are never copied, deleted as extraneous, or compared.
+
+use std::ffi::CStr;
+
+use super::marks::is_mark;
+
+const PREFIX: &[u8] = b".orbit-";
+const DIGITS: usize = 16;
+
+/// Whether `name` is one that only an unfinished copy has.
+pub(super) fn is_temporary(name: &CStr) -> bool {
+    is_numbered(name, b".tmp")
+}
+
+/// Whether `name` is one that only a journal has.
+pub(super) fn is_journal(name: &CStr) -> bool {
+    is_numbered(name, b".journal")
+}
+
+/// Whether a name is one that only Orbit's own files have.
+pub(crate) fn is_internal(name: &CStr) -> bool {
+    is_temporary(name) || is_mark(name) || is_journal(name)
+}
+
+fn is_numbered(name: &CStr, suffix: &[u8]) -> bool {
+    let digits = name.to_bytes().strip_prefix(PREFIX).and_then(|rest| rest.strip_suffix(suffix));
+    let is_hex = |byte: &u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(byte);
+    digits.is_some_and(|digits| digits.len() == DIGITS && digits.iter().all(is_hex))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::units::TemporaryNames;
+
+    #[test]
+    fn what_is_ours_is_told_by_the_whole_name() {
+        let names = TemporaryNames::new();
+        let (first, second) = (names.next(), names.next());
+        assert_ne!(first, second);
+        assert!(is_temporary(&first) && is_journal(c".orbit-0123456789abcdef.journal"));
+        for other in [
+            c".orbit-.tmp",
+            c".orbit-0123456789abcdeg.tmp",
+            c"orbit-0123456789abcdef.tmp",
+            c".orbit-1",
+            c".orbit-0123456789abcdef",
+            c".orbit-0123456789abcdef.journal.tmp",
+        ] {
+            assert!(!is_internal(other), "{other:?}");
+        }
+    }
+}
