@@ -12,7 +12,8 @@ use futures::StreamExt;
 use orbit::{Comparison, ComparisonReport, CopyJob, Difference, Engine, Finding, What};
 
 use crate::support::{
-    Filesystem, Mount, Sandbox, assert_complete, awkward, has_program, is_root, orbit, run, skip,
+    Filesystem, Mount, Sandbox, assert_complete, awkward, copy_program, has_program, is_root, orbit, run,
+    skip,
 };
 
 /// Compare, and what was found, in order of paths.
@@ -199,9 +200,8 @@ fn what_cannot_be_read_is_no_difference_and_no_success() {
     fs::set_permissions(sandbox.path("dst/closed"), fs::Permissions::from_mode(0o000)).unwrap();
     fs::set_permissions(sandbox.path("dst"), fs::Permissions::from_mode(0o755)).unwrap();
     fs::set_permissions(mount.path(), fs::Permissions::from_mode(0o755)).unwrap();
-    let program = env!("CARGO_BIN_EXE_orbit");
     let public = mount.path().join("orbit");
-    fs::copy(program, &public).unwrap();
+    copy_program(&public);
     let output = Command::new("setpriv")
         .args(["--reuid=1234", "--regid=1234", "--clear-groups"])
         .arg(public)

@@ -21,7 +21,8 @@ use super::{
     tree::{KIB, MIB, assert_no_temporaries, assert_same_tree, noise, set_mode, sparse_file},
 };
 use crate::support::{
-    Filesystem, Mount, Sandbox, assert_complete, driver::NOBODY, is_root, orbit, run, skip, stderr,
+    Filesystem, Mount, Sandbox, assert_complete, copy_program, driver::NOBODY, is_root, orbit, run, skip,
+    stderr,
 };
 
 const RING: &str = "io_uring";
@@ -158,7 +159,7 @@ fn a_limit_of_locked_memory_means_fewer_buffers_or_no_ring() {
         let sandbox = large_file(Sandbox::new().opened()).dir("out");
         set_mode(&sandbox.path("out"), 0o777);
         // Where it was built may be closed to others.
-        fs::copy(orbit().get_program(), sandbox.path("orbit")).unwrap();
+        copy_program(&sandbox.path("orbit"));
         let output = limited(&sandbox, locked);
         assert!(output.status.success(), "{}", stderr(&output));
         let report: Value = serde_json::from_slice(&output.stdout).unwrap();

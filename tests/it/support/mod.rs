@@ -126,6 +126,12 @@ pub fn causes(report: &Report) -> Vec<String> {
     report.failures.iter().map(|failure| format!("{failure}: {}", failure.cause())).collect()
 }
 
+/// Put the command elsewhere, by another process: what this one has open for writing while it starts a third
+/// cannot be run ("Text file busy").
+pub fn copy_program(to: &Path) {
+    must("cp", &[env!("CARGO_BIN_EXE_orbit"), to.to_str().unwrap()]);
+}
+
 /// The command under test.
 pub fn orbit() -> Command {
     Command::new(env!("CARGO_BIN_EXE_orbit"))
