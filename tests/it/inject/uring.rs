@@ -21,8 +21,7 @@ use super::{
     tree::{KIB, MIB, assert_no_temporaries, assert_same_tree, noise, set_mode, sparse_file},
 };
 use crate::support::{
-    Filesystem, Mount, Sandbox, assert_complete, copy_program, driver::NOBODY, is_root, orbit, run, skip,
-    stderr,
+    Filesystem, Mount, Sandbox, assert_complete, copy_program, driver::NOBODY, is_root, run, skip, stderr,
 };
 
 const RING: &str = "io_uring";
