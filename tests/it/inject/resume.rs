@@ -46,7 +46,7 @@ fn temporary_in(dir: &Path) -> Option<PathBuf> {
 /// Copy until `steps` are written down, and kill it there.
 #[track_caller]
 fn kill_after(steps: usize, sandbox: &Sandbox, options: &[&str]) {
-    let mut child = started(sandbox, &[&["--bwlimit=50M"], options].concat());
+    let mut child = started(sandbox, &[&["--bwlimit=25M"], options].concat());
     let patience = Instant::now() + Duration::from_secs(60);
     let written = || {
         let text = journal_in(&sandbox.path("dst")).and_then(|path| fs::read_to_string(path).ok());
