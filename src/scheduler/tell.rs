@@ -13,7 +13,7 @@ use super::{Record, Worker, outcome::Current};
 use crate::{
     entry::Kind,
     error::{Failure, Fault, Op},
-    event::Done,
+    event::{Differs, Done},
     method::Method,
     options::Delete,
     plan::Declined,
@@ -164,6 +164,7 @@ impl Worker {
     }
 
     pub(crate) fn fail_at(&mut self, failure: Failure) {
+        self.forget_entry();
         if self.is_cancelled() && failure.cause().kind() == std::io::ErrorKind::Interrupted {
             return;
         }
@@ -171,6 +172,11 @@ impl Worker {
         self.outcomes.totals.failed += 1;
         self.stop_if_hopeless(&failure);
         self.outcomes.failures.push(failure);
+    }
+
+    /// What is known of an entry that is given up is not said of the next one.
+    pub(super) fn forget_entry(&mut self) {
+        (self.digest, self.differs) = (None, Differs::empty());
     }
 
     /// Note that something could not be kept.

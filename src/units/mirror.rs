@@ -132,6 +132,13 @@ impl Worker {
                 "the source is empty, so nothing of the copy is deleted (--force-empty does it all the same)";
             return Err(Fault::refused(Op::List, why));
         }
+        // A name may be missing since its directory is on its way out.
+        if source.content_differs(&from.meta().during(Op::Stat)?) {
+            let why = "its source changed while it was copied, so nothing in it is deleted; \
+                       the next run can tell what is gone";
+            self.fail_to_delete(Fault::refused(Op::Remove, why).at(node.place.target_path(c"")));
+            return Ok(());
+        }
         let found = ExtraneousIn {
             place: node.place.clone(),
             id: node.target.id,

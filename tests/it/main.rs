@@ -17,6 +17,7 @@ mod interrupts;
 mod library;
 mod manifest;
 mod mirror;
+mod mirror_race;
 mod property;
 mod race;
 mod select;

@@ -6,12 +6,7 @@ use std::{
     os::unix::fs::{MetadataExt, symlink},
     path::{Path, PathBuf},
     process::{Command, Output},
-    sync::{
-        Mutex,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
-    },
-    thread,
-    time::{Duration, Instant, SystemTime},
+    time::{Duration, SystemTime},
 };
 
 use futures::StreamExt;
@@ -21,8 +16,7 @@ use orbit::{
 use proptest::prelude::*;
 
 use crate::support::{
-    Filesystem, Mount, Sandbox, assert_complete, causes, has_program, is_root, must, orbit, run, skip,
-    stderr,
+    Filesystem, Mount, Sandbox, assert_complete, causes, has_program, is_root, must, orbit, skip, stderr,
     tree::{Aspect, assert_same_but},
 };
 
@@ -423,64 +417,6 @@ fn comparing_by_content_believes_no_time() {
     assert_eq!((again.totals.files_copied, again.totals.unchanged), (0, 3));
     let skips = sandbox.run(job.compare(Compare::Content).existing(Existing::Skip));
     assert_eq!(skips.totals.skipped, 3);
-}
-
-#[test]
-fn directories_that_are_swapped_for_links_while_they_are_deleted_lead_nowhere() {
-    const SWAPS: usize = 10_000;
-    const RUNS: usize = 150;
-    let mount = Mount::new(Filesystem::Tmpfs, 32);
-    let sandbox = mount.as_ref().map_or_else(Sandbox::new, Sandbox::on).file("src/a", b"a").dir("dst");
-    for name in ["outside/canary", "outside/d/canary", "outside/d/e/canary"] {
-        fs::create_dir_all(sandbox.path(name).parent().unwrap()).unwrap();
-        fs::write(sandbox.path(name), b"canary").unwrap();
-    }
-    let (ended, turn, swaps) = (AtomicBool::new(false), Mutex::new(()), AtomicUsize::new(0));
-    let (dst, outside) = (sandbox.path("dst"), sandbox.path("outside"));
-    thread::scope(|scope| {
-        let _ends = Ends(&ended);
-        scope.spawn(|| {
-            // Swaps a directory for a link to the canaries and back, at two depths.
-            while !ended.load(Ordering::Relaxed) {
-                let _turn = turn.lock();
-                for name in ["d", "d/d"] {
-                    let (here, aside) = (dst.join(name), dst.join("a-side"));
-                    if fs::rename(&here, &aside).is_ok() {
-                        let _ = symlink(&outside, &here);
-                        let _ = fs::remove_file(&here);
-                        let _ = fs::rename(&aside, &here);
-                        swaps.fetch_add(1, Ordering::Relaxed);
-                    }
-                }
-            }
-        });
-        let patience = Instant::now() + Duration::from_secs(120);
-        let mut runs = 0;
-        while runs < RUNS || swaps.load(Ordering::Relaxed) < SWAPS {
-            runs += 1;
-            assert!(Instant::now() < patience, "directories are swapped too slowly");
-            let paused = turn.lock(); // what is made here must not go through a link itself
-            for name in ["d/d/e/canary", "d/canary", "d/d/canary"] {
-                let path = dst.join(name);
-                let _ = fs::create_dir_all(path.parent().unwrap());
-                let _ = fs::write(path, b"mine");
-            }
-            drop(paused);
-            run(mirror(&sandbox).jobs(2));
-            for name in ["canary", "d/canary", "d/e/canary"] {
-                assert_eq!(fs::read(outside.join(name)).unwrap(), b"canary");
-            }
-        }
-    });
-}
-
-/// Tells another thread to end, also when an assertion fails.
-struct Ends<'a>(&'a AtomicBool);
-
-impl Drop for Ends<'_> {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::Relaxed);
-    }
 }
 
 #[test]
