@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::options::{
-    Compare, DataOptions, Existing, Fsync, Limits, Mirror, Preserve, Retry, Selection, Verify,
+    Compare, Compression, DataOptions, Existing, Fsync, Limits, Mirror, Preserve, Retry, Selection, Verify,
 };
 
 /// Where the copies go.
@@ -40,6 +40,7 @@ pub struct CopyJob {
     pub(crate) existing: Existing,
     pub(crate) preserve: Preserve,
     pub(crate) data: DataOptions,
+    pub(crate) compression: Compression,
     pub(crate) selection: Selection,
     pub(crate) compare: Compare,
     pub(crate) mirror: Mirror,
@@ -79,6 +80,7 @@ impl CopyJob {
             existing: Existing::default(),
             preserve: Preserve::default(),
             data: DataOptions::default(),
+            compression: Compression::default(),
             selection: Selection::default(),
             compare: Compare::default(),
             mirror: Mirror::default(),
@@ -123,6 +125,17 @@ impl CopyJob {
     #[must_use]
     pub fn data(self, data: DataOptions) -> Self {
         CopyJob { data, ..self }
+    }
+
+    /// Whether regular files are compressed on their way, or brought back; neither by default.
+    ///
+    /// Their names change with that, see [`Compression`]; where the copy of a single file is to become a
+    /// certain path, that path gets the suffix unless it has it. A copy is unchanged where its time is the
+    /// source's, its frames are whole, and they say that they hold as many bytes as they should; where they do
+    /// not say that, what they hold is compared. [`CopyJob::resume`] does not concern such files.
+    #[must_use]
+    pub fn compression(self, compression: Compression) -> Self {
+        CopyJob { compression, ..self }
     }
 
     /// Which entries of the sources are copied; all by default.

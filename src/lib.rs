@@ -35,6 +35,7 @@ mod engine;
 mod entry;
 mod error;
 mod event;
+mod frames;
 mod job;
 mod manifest;
 mod method;
@@ -67,8 +68,8 @@ pub use job::{CopyJob, Target};
 pub use manifest::{BadLine, ManifestLine, manifest_kind, read_manifest};
 pub use method::Method;
 pub use options::{
-    Attributes, Backend, Compare, DataOptions, Delete, Existing, FollowLinks, Fsync, Limits, MaxDelete,
-    Mirror, Preserve, Reflink, Retry, Selection, Sparse, Verify, ZeroCopy,
+    Attributes, Backend, Compare, Compression, DataOptions, Delete, Existing, FollowLinks, Fsync, Limits,
+    MaxDelete, Mirror, Preserve, Reflink, Retry, Selection, Sparse, Verify, ZeroCopy,
 };
 pub use plan::{Declined, Storage, ZeroCopyRequest, should_use_zero_copy};
 pub use report::{Jobs, JobsStep, Loss, Moved, Report, Totals, Warning};

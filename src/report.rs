@@ -57,6 +57,8 @@ pub struct Totals {
     /// Bytes of file content that an earlier run had put in place, see
     /// [`CopyJob::resume`](crate::CopyJob::resume).
     pub bytes_resumed: u64,
+    /// Bytes of compressed files that were written, or brought back; what these hold is in `bytes_copied`.
+    pub bytes_in_frames: u64,
     /// Bytes of holes that were passed over, which are holes in the copy too.
     pub bytes_in_holes: u64,
     /// Bytes of file content in files that were begun, holes included.
@@ -112,6 +114,7 @@ impl Totals {
             mismatches,
             bytes_copied,
             bytes_resumed,
+            bytes_in_frames,
             bytes_in_holes,
             bytes_found,
         } = other;
@@ -136,6 +139,7 @@ impl Totals {
         self.mismatches += mismatches;
         self.bytes_copied += bytes_copied;
         self.bytes_resumed += bytes_resumed;
+        self.bytes_in_frames += bytes_in_frames;
         self.bytes_in_holes += bytes_in_holes;
         self.bytes_found += bytes_found;
     }

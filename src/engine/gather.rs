@@ -14,7 +14,7 @@ use tokio::sync::{mpsc, watch};
 use super::adapt::Adapt;
 use crate::{
     between::Between,
-    event::{Event, Progress},
+    event::{Done, Event, Progress},
     plan::Pair,
     report::{Jobs, Report},
     scheduler::{Context, Outcomes, Record},
@@ -206,6 +206,9 @@ impl Gather {
 
 fn entry_event(record: Record) -> Event {
     let Record { place, name, kind, done, bytes, digest, differs, cost } = record;
-    let path = place.target_path(&name);
+    let path = match done {
+        Done::Deleted => place.path_in_copy(&name),
+        _ => place.target_path(&name, kind),
+    };
     Event::Entry { path, kind, done, bytes, digest, differs, cost }
 }

@@ -1,5 +1,6 @@
 //! What a caller may ask of a copy, in small groups.
 
+mod compression;
 mod data;
 mod existing;
 mod fsync;
@@ -10,6 +11,7 @@ mod retry;
 mod selection;
 mod verify;
 
+pub use compression::Compression;
 pub use data::{Backend, DataOptions, Reflink, Sparse, ZeroCopy};
 pub use existing::Existing;
 pub use fsync::Fsync;

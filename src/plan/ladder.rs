@@ -99,6 +99,27 @@ pub(crate) fn ladder_in_turn(
     }
 }
 
+/// The same for a file that is compressed on its way, or brought back: it goes through a buffer.
+pub(crate) fn ladder_of_coded(
+    data: &DataOptions,
+    capabilities: &ZeroCopyCapabilities,
+    pair: &Pair,
+) -> Ladder {
+    let request = ZeroCopyRequest {
+        size: 0,
+        threshold: 0,
+        same_filesystem: pair.same_filesystem,
+        zero_copy: data.zero_copy,
+        resume: false,
+        compression: true,
+        throttled: false,
+    };
+    let mut ladder =
+        Ladder { declined: should_use_zero_copy(capabilities, &request).err(), ..Ladder::default() };
+    ladder.push(Method::Buffered);
+    ladder
+}
+
 fn ladder_from(
     threshold: u64,
     data: &DataOptions,

@@ -64,7 +64,7 @@ pub(crate) struct Record {
 
 impl Current {
     pub(crate) fn path(&self) -> PathBuf {
-        self.place.target_path(&self.name)
+        self.place.path_in_copy(&self.name)
     }
 }
 

@@ -153,12 +153,14 @@ impl Worker {
     }
 
     /// Note that an entry failed; a run that was cancelled does not fail what it leaves undone.
-    pub(crate) fn fail(&mut self, node: &Node, name: &CStr, fault: Fault) {
+    ///
+    /// What `kind` it is need not be known; it is taken for a file then.
+    pub(crate) fn fail(&mut self, node: &Node, name: &CStr, kind: Option<Kind>, fault: Fault) {
         let path = match fault.op {
             Op::Open | Op::Stat | Op::List | Op::Read | Op::ReadSymlink | Op::ReadXattrs | Op::Copy => {
                 node.place.source_path(name)
             }
-            _ => node.place.target_path(name),
+            _ => node.place.target_path(name, kind.unwrap_or(Kind::File)),
         };
         node.span.in_scope(|| self.fail_at(fault.at(path)));
     }
@@ -180,8 +182,8 @@ impl Worker {
     }
 
     /// Note that something could not be kept.
-    pub(crate) fn warn(&mut self, loss: Loss, node: &Node, name: &CStr, cause: &str) {
-        self.warn_of(loss, || node.place.target_path(name), cause);
+    pub(crate) fn warn(&mut self, loss: Loss, node: &Node, name: &CStr, kind: Kind, cause: &str) {
+        self.warn_of(loss, || node.place.target_path(name, kind), cause);
     }
 
     /// The same of a path that belongs to no entry.

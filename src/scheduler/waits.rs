@@ -67,7 +67,7 @@ impl Worker {
         fault: Fault,
     ) {
         if !self.may_retry(&fault, tried) {
-            return self.fail(node, name, fault);
+            return self.fail(node, name, listed, fault);
         }
         let again = Again { node: node.hold(), name: name.into(), listed, tried: tried + 1 };
         let path = node.place.source_path(name);
@@ -107,7 +107,7 @@ impl Worker {
         loop {
             match work(self) {
                 Err(fault) if self.may_retry(&fault, tried) => {
-                    self.rest(fault.at(node.place.target_path(c"")), tried);
+                    self.rest(fault.at(node.place.path_in_copy(c"")), tried);
                     tried += 1;
                 }
                 done => return done,

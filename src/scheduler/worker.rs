@@ -15,6 +15,7 @@ use crate::{
     digest::Digest,
     error::{Fault, Op},
     event::Differs,
+    frames::Encoders,
     method::Method,
     platform,
     transfer::{Scratch, Watch},
@@ -30,6 +31,8 @@ pub(crate) struct Worker {
     pub(crate) attribute_names: Vec<u8>,
     pub(crate) attribute_value: Vec<u8>,
     pub(crate) link_cache: LinkCache,
+    /// What compresses.
+    pub(crate) encoders: Encoders,
     /// The engine's ring, once this worker has used it.
     pub(crate) ring: Option<Arc<Ring>>,
     pub(crate) outcomes: Outcomes,
@@ -81,6 +84,7 @@ impl Worker {
             attribute_names: Vec::new(),
             attribute_value: Vec::new(),
             link_cache: LinkCache::default(),
+            encoders: Encoders::default(),
             ring: None,
             outcomes: Outcomes::default(),
             stack: Vec::new(),
@@ -254,7 +258,7 @@ impl Worker {
             Ok(())
         });
         if let Err(fault) = worked {
-            self.fail(node, name, fault);
+            self.fail(node, name, None, fault);
         }
     }
 

@@ -46,7 +46,7 @@ pub(crate) fn copy_buffered(
         };
         let length = chunk.len() as u64;
         watch.saw(*at, chunk);
-        let written = write(files.destination, chunk, *at, zeros).during(Op::Write)?;
+        let written = write_chunk(files.destination, chunk, *at, zeros).during(Op::Write)?;
         *at += length;
         watch.advanced(Method::Buffered, written);
         watch.passed_over(length - written);
@@ -69,7 +69,7 @@ pub(crate) fn read_full(file: &File, buffer: &mut [u8], at: u64) -> io::Result<u
 }
 
 /// Write a chunk; how much of it was not left out.
-fn write(destination: &File, chunk: &[u8], at: u64, zeros: Zeros) -> io::Result<u64> {
+pub(crate) fn write_chunk(destination: &File, chunk: &[u8], at: u64, zeros: Zeros) -> io::Result<u64> {
     match zeros {
         Zeros::Write => platform::write_all_at(destination, chunk, at).map(|()| chunk.len() as u64),
         Zeros::LeaveOut => {

@@ -7,7 +7,7 @@ mod pace;
 
 use std::{fs::File, io};
 
-pub(crate) use buffered::{Zeros, copy_unsized, read_full};
+pub(crate) use buffered::{Zeros, copy_unsized, read_full, write_chunk};
 pub(crate) use clone::try_reflink;
 pub(crate) use direct::{Transfer, copy_direct};
 

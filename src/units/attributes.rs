@@ -146,8 +146,9 @@ impl Worker {
     /// Whether a file that looks the same must be copied all the same, because correcting it in place
     /// would do what no copy may.
     pub(super) fn must_be_new(&mut self, at: Item<'_>, meta: &Meta, found: &Meta) -> bool {
-        let (from, to) = at.handles();
         let Item { node, name, .. } = at;
+        let target_name = node.place.target_name(name, meta.kind);
+        let (from, to) = at.handles(&target_name);
         let subject = Subject { node, name, from, to, meta, found: Some(found), created: None, times: true };
         // It would lend setuid's or a capability's rights to content that a stranger may have written.
         let is_strangers = self.context.is_privileged
@@ -173,7 +174,8 @@ impl Worker {
     /// Leave an entry's content alone, and correct its metadata where that differs.
     pub(super) fn keep(&mut self, at: Item<'_>, meta: &Meta, found: &Meta) -> Result<First, Fault> {
         let Item { node, dirs, name } = at;
-        let (from, to) = at.handles();
+        let target_name = node.place.target_name(name, meta.kind);
+        let (from, to) = at.handles(&target_name);
         let mut subject =
             Subject { node, name, from, to, meta, found: Some(found), created: None, times: true };
         let granularity = self.granularity(node, dirs, meta, found);
@@ -188,7 +190,7 @@ impl Worker {
         if have_xattrs_changed || self.differs(&subject, granularity) {
             // The very file that was looked at, where it may be opened, and none put in its place.
             let file = match meta.kind {
-                Kind::File => dirs.target.open_existing(node.place.target_name(name)).ok(),
+                Kind::File => dirs.target.open_existing(&target_name).ok(),
                 _ => None,
             };
             if let Some(file) = &file {
@@ -205,7 +207,7 @@ impl Worker {
         } else {
             self.owner_not_kept(&subject, found)?;
         }
-        node.vouch(node.place.target_name(name), found)?;
+        node.vouch(&target_name, found)?;
         let done = if is_corrected { Done::Corrected } else { Done::Unchanged };
         self.digest_there(at, meta.kind)?;
         self.record(&node.place, name, meta.kind, done, 0);
@@ -293,7 +295,13 @@ impl Worker {
         self.not_kept(subject, refusal, Op::SetOwner, Attributes::OWNERSHIP, Loss::Owner)?;
         let lends = subject.meta.kind != Kind::Directory && self.keeps(Attributes::MODE);
         if lends && self.mode_for(subject, owner) != subject.meta.mode {
-            self.warn(Loss::SetId, subject.node, subject.name, "the owner could not be kept");
+            self.warn(
+                Loss::SetId,
+                subject.node,
+                subject.name,
+                subject.meta.kind,
+                "the owner could not be kept",
+            );
         }
         Ok(())
     }
@@ -324,7 +332,7 @@ impl Worker {
         if self.context.job.preserve.requires(attribute) {
             return Err(Fault::new(op, error));
         }
-        self.warn(loss, subject.node, subject.name, &error.to_string());
+        self.warn(loss, subject.node, subject.name, subject.meta.kind, &error.to_string());
         Ok(())
     }
 }

@@ -58,6 +58,13 @@ pub(super) enum Filled {
     Short,
     /// It is so large that its ranges become units of their own.
     InRanges,
+    /// All of it is in place, in another form.
+    Coded {
+        /// Bytes that it has outside of frames.
+        content: u64,
+        /// Bytes that the copy has.
+        stored: u64,
+    },
 }
 
 impl Worker {
@@ -69,6 +76,9 @@ impl Worker {
         ladder: &Ladder,
     ) -> Result<Filled, Fault> {
         let Item { node, name, .. } = at;
+        if let Some(coding) = self.coding(name) {
+            return self.fill_coded(filling, coding);
+        }
         let files = Files { source: &filling.source, destination: &filling.staged.file };
         let size = filling.meta.size;
         self.take_moved();

@@ -60,7 +60,7 @@ impl Worker {
             return Err(Fault::refused(Op::Open, "it leads back to a directory that it lies in"));
         }
         let chosen = self.chosen(parent, name, &source, &meta)?;
-        let target_name = parent.place.target_name(name);
+        let target_name = &*parent.place.target_name(name, Kind::Directory);
         let (Reached { target, found, existed, opened_up }, is_ours) =
             parent.merge_once(self.context.made_within.is_some(), target_name, || {
                 if self.is_dry() {
@@ -85,7 +85,7 @@ impl Worker {
                 if parent.place.is_root() {
                     self.load_journal(&target, found.id)?;
                 }
-                self.sweep(&target, found.id, &parent.place.target_path(name));
+                self.sweep(&target, found.id, &parent.place.path_in_copy(target_name));
             }
         }
         let pair = if parent.source_id.dev == meta.id.dev && parent.target.id.dev == found.id.dev {
@@ -315,7 +315,7 @@ impl Worker {
     /// Note that a directory failed: each time a failure, and one entry that failed in all.
     fn fail_directory(&mut self, node: &Node, fault: Fault) {
         let failed_before = self.outcomes.totals.failed;
-        self.fail(node, c"", fault);
+        self.fail(node, c"", Some(Kind::Directory), fault);
         if node.has_failed.swap(true, Ordering::Relaxed) {
             self.outcomes.totals.failed = failed_before;
         }

@@ -28,9 +28,8 @@ pub(super) struct Item<'a> {
 }
 
 impl<'a> Item<'a> {
-    /// The source's entry and the copy's, by name.
-    pub(super) fn handles(self) -> (Handle<'a>, Handle<'a>) {
-        let target_name = self.node.place.target_name(self.name);
+    /// The source's entry and the copy's, which is called `target_name`.
+    pub(super) fn handles(self, target_name: &'a CStr) -> (Handle<'a>, Handle<'a>) {
         (Handle::Entry(&self.dirs.source, self.name), Handle::Entry(&self.dirs.target, target_name))
     }
 }
@@ -79,7 +78,7 @@ impl Worker {
             Err(fault) => Err(fault),
         };
         if let Err(fault) = done {
-            self.fail(node, name, fault);
+            self.fail(node, name, listed, fault);
         }
         if listed == Some(Kind::Directory) {
             self.outcomes.listings_open -= 1; // counted when it was listed, and again when entered
@@ -121,7 +120,7 @@ impl Worker {
             self.pass_on(group);
         }
         if let Err(fault) = tried {
-            self.fail(node, name, fault);
+            self.fail(node, name, None, fault);
         }
     }
 
@@ -228,7 +227,7 @@ impl Worker {
                 Err(fault) if fault.op == Op::CreateHardLink && platform::is_no_more_links(&fault.cause) => {
                     claim = self.context.links.renew(meta.id, target.id, node, name);
                     if let Claim::Copy = claim {
-                        self.warn(Loss::HardLink, node, name, &fault.cause.to_string());
+                        self.warn(Loss::HardLink, node, name, meta.kind, &fault.cause.to_string());
                     }
                 }
                 linked => {
@@ -264,7 +263,7 @@ impl Worker {
                 Ok(false) => {
                     worker.push(Unit::Heir(Parked { node: node.hold(), name: name.clone() }, group));
                 }
-                Err(fault) => worker.fail(&node, &name, fault),
+                Err(fault) => worker.fail(&node, &name, None, fault),
             }
         });
         self.let_go(node);
@@ -273,7 +272,7 @@ impl Worker {
     /// Give the copy `target` the further name `name`.
     fn link(&mut self, at: Item<'_>, meta: &Meta, target: &LinkTarget) -> Result<(), Fault> {
         let Item { node, dirs, name } = at;
-        let target_name = node.place.target_name(name);
+        let target_name = &*node.place.target_name(name, meta.kind);
         let found = if node.existed { self.found(&dirs.target, target_name)? } else { None };
         let mut work_name = None;
         if let Some(found) = &found {
@@ -306,10 +305,10 @@ impl Worker {
         let mut cache = std::mem::take(&mut self.link_cache);
         let mut make = || {
             let from = cache.directory(node, dirs, target)?;
-            dirs.target.link_from(from, target.place.target_name(&target.name), work_name)
+            dirs.target.link_from(from, &target.place.target_name(&target.name, meta.kind), work_name)
         };
         let linked = match found {
-            None => self.name_once(at, Op::CreateHardLink, false, make, |()| Ok(target.id)),
+            None => self.name_once(at, target_name, Op::CreateHardLink, false, make, |()| Ok(target.id)),
             Some(_) => make().during(Op::CreateHardLink),
         };
         self.link_cache = cache;
@@ -328,7 +327,7 @@ impl Worker {
                 }
                 dirs.target.rename(work_name, target_name)
             };
-            let named = self.name_once(at, Op::Rename, true, give, |()| Ok(target.id));
+            let named = self.name_once(at, target_name, Op::Rename, true, give, |()| Ok(target.id));
             if named.is_err() {
                 let _ = dirs.target.remove(work_name);
             }

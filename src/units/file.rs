@@ -31,7 +31,7 @@ impl Worker {
             if self.leaves_out(&meta) {
                 return Ok(Handled::Yes);
             }
-            let found = self.found(&dirs.target, node.place.target_name(name))?;
+            let found = self.found(&dirs.target, &node.place.target_name(name, Kind::File))?;
             self.once(at, &meta, owed, |worker, group| match &found {
                 Some(found) => worker.meet(at, &meta, found, group),
                 None => worker.copy_listed(at, &meta, None, group),
@@ -69,9 +69,13 @@ impl Worker {
         group: Option<FileId>,
     ) -> Result<First, Fault> {
         let Item { node, dirs, name } = at;
-        node.refuse_made(node.place.target_name(name), found)?;
+        node.refuse_made(&node.place.target_name(name, Kind::File), found)?;
         let granularity = self.granularity(node, dirs, meta, found);
-        let as_kept = self.as_kept(dirs, meta, found);
+        let mut as_kept = self.as_kept(dirs, meta, found);
+        let is_coded = found.kind == Kind::File && self.coding(name).is_some();
+        if is_coded {
+            as_kept.size = found.size; // what the sizes say is asked below
+        }
         let mut action = decide(&as_kept, found, self.context.job.existing, granularity);
         if self.context.job.compare == Compare::Content {
             action = self.by_content(at, meta, found, action)?;
@@ -79,7 +83,7 @@ impl Worker {
         if action == Action::Unchanged && self.is_cut_off(at, meta, found)? {
             action = Action::Replace;
         }
-        self.differs = Differs::between(meta, found, action, granularity);
+        self.differs = Differs::between(&as_kept, found, action, granularity);
         match action {
             Action::Unchanged if self.must_be_new(at, meta, found) => {
                 self.copy_listed(at, meta, Some(found), group)
@@ -88,7 +92,8 @@ impl Worker {
             Action::Skip => {
                 self.record(&node.place, name, meta.kind, Done::Skipped, 0);
                 // Names that are missing may be linked to it where it is the same file all the same.
-                let is_same = looks_same(&as_kept, found, granularity);
+                let is_same = looks_same(&as_kept, found, granularity)
+                    && !(is_coded && self.is_cut_off(at, meta, found)?);
                 Ok(if is_same { First::Copied(found.id) } else { First::LeftOut })
             }
             Action::Refuse(why) => Err(Fault::refused(Op::Replace, why)),
@@ -126,27 +131,30 @@ impl Worker {
     ) -> Result<First, Fault> {
         let Item { node, dirs, name } = at;
         let (mut appearance, done) = self.appearance(found);
-        let may_resume = self.may_resume(meta);
+        let coding = self.coding(name);
+        let may_resume = coding.is_none() && self.may_resume(meta);
         if appearance == Appearance::AtOnce && (may_resume || self.may_look_finished(node, meta)) {
             appearance = Appearance::WhenFinished;
         }
         if self.is_dry() {
-            return Ok(self.tell_copy(at, meta, done));
+            let bytes = self.bytes_held(&source, meta, coding);
+            return Ok(self.tell_copy(at, meta, bytes, done));
         }
         self.mark();
         let job = &self.context.job;
-        let mut ladder = plan::ladder_in_turn(
-            &job.data,
-            &self.context.capabilities,
-            &node.pair,
-            meta.size,
-            self.context.queue.limit(),
-        );
+        let capabilities = &self.context.capabilities;
+        let mut ladder = match coding {
+            Some(_) => plan::ladder_of_coded(&job.data, capabilities, &node.pair),
+            None => {
+                let jobs = self.context.queue.limit();
+                plan::ladder_in_turn(&job.data, capabilities, &node.pair, meta.size, jobs)
+            }
+        };
         let mode = self.creation_mode(node, meta);
-        let target_name = node.place.target_name(name);
+        let target_name = &*node.place.target_name(name, Kind::File);
         self.outcomes.totals.bytes_found += meta.size;
         let declined = ladder.declined;
-        if let Some(method) = platform::WHOLE_COPY.filter(|_| !may_resume) {
+        if let Some(method) = platform::WHOLE_COPY.filter(|_| !may_resume && coding.is_none()) {
             if let Some(staged) = self.copy_whole(at, &source, meta, appearance, &ladder)? {
                 let filling = Filling {
                     source,
@@ -177,7 +185,9 @@ impl Worker {
             _ if may_resume => {
                 Staged::temporary(&dirs.target, mode, &self.context.temporaries).during(Op::CreateFile)?
             }
-            (_, Appearance::AtOnce) => self.name_once(at, Op::CreateFile, false, create, Staged::id)?,
+            (_, Appearance::AtOnce) => {
+                self.name_once(at, target_name, Op::CreateFile, false, create, Staged::id)?
+            }
             (_, Appearance::WhenFinished | Appearance::Instead) => create().during(Op::CreateFile)?,
         };
         let mut filling = Filling {
@@ -229,12 +239,12 @@ impl Worker {
     }
 
     /// Say what copying a file would do.
-    fn tell_copy(&mut self, at: Item<'_>, meta: &Meta, done: Done) -> First {
+    fn tell_copy(&mut self, at: Item<'_>, meta: &Meta, bytes: u64, done: Done) -> First {
         let Item { node, name, .. } = at;
         let totals = &mut self.outcomes.totals;
-        totals.bytes_found += meta.size;
-        totals.bytes_copied += meta.size;
-        self.record(&node.place, name, Kind::File, done, meta.size);
+        totals.bytes_found += bytes;
+        totals.bytes_copied += bytes;
+        self.record(&node.place, name, Kind::File, done, bytes);
         First::Copied(meta.id)
     }
 

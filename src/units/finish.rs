@@ -37,7 +37,7 @@ impl Worker {
         digests: Option<Digests>,
     ) -> Result<First, Fault> {
         let Item { node, dirs, name } = at;
-        let target_name = node.place.target_name(name);
+        let target_name = &*node.place.target_name(name, Kind::File);
         let finished = caught(|| {
             let finished = self.finish_attributes(at, filling, filled, digests)?;
             if self.is_trusted_by_name(filling) && self.context.job.fsync != Fsync::None {
@@ -60,9 +60,10 @@ impl Worker {
         let Item { node, dirs, name } = at;
         let Filling { staged, appearance, .. } = filling;
         if *appearance != Appearance::AtOnce {
-            let commit = || staged.commit(&dirs.target, node.place.target_name(name), *appearance);
+            let target_name = &*node.place.target_name(name, Kind::File);
+            let commit = || staged.commit(&dirs.target, target_name, *appearance);
             let replaces = *appearance == Appearance::Instead;
-            self.name_once(at, Op::Rename, replaces, commit, |()| staged.id())?;
+            self.name_once(at, target_name, Op::Rename, replaces, commit, |()| staged.id())?;
         }
         if self.syncs_each() {
             // The file's own metadata, and then what names it (fsync(2)).
@@ -96,7 +97,7 @@ impl Worker {
         if has_changed {
             self.outcomes.totals.changed_while_copied += 1;
             self.outcomes.totals.files_copied -= 1;
-            self.fail(node, name, Fault::refused(Op::Copy, CHANGED));
+            self.fail(node, name, Some(Kind::File), Fault::refused(Op::Copy, CHANGED));
         }
     }
 
@@ -112,16 +113,20 @@ impl Worker {
         let Item { node, name, .. } = at;
         let Filling { source, staged, meta, mode, .. } = filling;
         // Before the source is looked at again: what changes until then is a change, and no mismatch.
-        let digests = if digests.is_some() { digests } else { self.digests(at, filling)? };
+        let digests = if digests.is_some() { digests } else { self.digests(at, filling, filled)? };
         // Files of sysfs say 4096 bytes whatever they hold, and have no blocks; where there are
         // blocks, an early end is a change even if a server has not told of it yet.
         let ended_early = filled == Filled::Short && meta.allocated > 0;
         let has_changed = ended_early || meta.content_differs(&platform::meta(source).during(Op::Stat)?);
+        let (content, stored) = match filled {
+            Filled::Coded { content, stored } => (content, stored),
+            _ => (meta.size, meta.size),
+        };
         match digests {
             _ if has_changed => {}
-            Some(digests) => self.compare_digests(digests, meta.size)?,
-            None if self.context.job.verify == Verify::Size && meta.size >= RESERVE_MIN => {
-                self.compare_sizes(&staged.file, meta.size)?;
+            Some(digests) => self.compare_digests(digests, content)?,
+            None if self.context.job.verify == Verify::Size && stored >= RESERVE_MIN => {
+                self.compare_sizes(&staged.file, stored)?;
             }
             None => {}
         }

@@ -8,6 +8,7 @@ use super::{
 };
 use crate::{
     digest::Hasher,
+    entry::Kind,
     error::{During, Fault, Op},
     options::Verify,
     platform,
@@ -68,7 +69,7 @@ impl Worker {
     pub(super) fn hash_the_rest(&mut self, file: &Arc<Wide>) {
         let Some(behind) = &file.behind else { return };
         if self.context.job.verify == Verify::Media && !file.is_failing() {
-            let path = || file.node.place.target_path(&file.name);
+            let path = || file.node.place.target_path(&file.name, Kind::File);
             match self.leave_memory(&file.filling.staged.file, path) {
                 Ok(is_direct) => behind.is_direct.store(is_direct, Ordering::Relaxed),
                 Err(fault) => file.failed(fault),

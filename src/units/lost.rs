@@ -23,6 +23,9 @@ impl Worker {
         if found.kind != Kind::File || self.context.job.compare == Compare::Content {
             return Ok(false);
         }
+        if let Some(coding) = self.coding(at.name) {
+            return self.is_other_content(at, meta, found, coding);
+        }
         if self.context.marks.doubts(found.changed) {
             return Ok(!self.has_same_content(at, meta, found)?);
         }
@@ -35,7 +38,7 @@ impl Worker {
     /// Whether the source has anything but zeros where the copy has holes.
     fn lacks_data(&mut self, at: Item<'_>, meta: &Meta, found: &Meta) -> Result<bool, Fault> {
         let Item { node, dirs, name } = at;
-        let copy = match dirs.target.open_source(node.place.target_name(name)) {
+        let copy = match dirs.target.open_source(&node.place.target_name(name, Kind::File)) {
             // One that may not be read was made by a call that needed no reading, and is left alone.
             Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => return Ok(false),
             opened => opened.during(Op::Replace)?,

@@ -252,7 +252,7 @@ impl Worker {
         drop(lock);
         match durable.and_then(|()| dir.remove(&name)) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                self.warn_of(Loss::Leftover, || place.target_path(&name), &error.to_string());
+                self.warn_of(Loss::Leftover, || place.path_in_copy(&name), &error.to_string());
             }
             _ => {}
         }

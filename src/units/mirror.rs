@@ -15,7 +15,7 @@ use crate::{
     entry::{FileId, Kind, Meta},
     error::{During, Failure, Fault, Op},
     event::Done,
-    options::{Attributes, Delete},
+    options::{Attributes, Compression, Delete},
     platform::{Dir, Handle, ListCursor, Names},
     scheduler::{Unit, Worker, caught},
     transfer::{Watch, cancelled},
@@ -105,16 +105,14 @@ impl Worker {
                 if is_internal(name) {
                     continue;
                 }
-                match from.stat_itself(name) {
-                    Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                    Err(error) => return Err(Fault::new(Op::Stat, error)),
-                    Ok(_) => continue,
+                if self.has_source(&from, name)? {
+                    continue;
                 }
                 let kind = match kind {
                     Some(kind) => kind,
                     None => to.stat(name).during(Op::Stat)?.kind,
                 };
-                if self.wants(node, name, kind) {
+                if self.is_chosen(node, name, kind) {
                     extraneous.push(name, Some(kind));
                 }
             }
@@ -136,7 +134,7 @@ impl Worker {
         if source.content_differs(&from.meta().during(Op::Stat)?) {
             let why = "its source changed while it was copied, so nothing in it is deleted; \
                        the next run can tell what is gone";
-            self.fail_to_delete(Fault::refused(Op::Remove, why).at(node.place.target_path(c"")));
+            self.fail_to_delete(Fault::refused(Op::Remove, why).at(node.place.path_in_copy(c"")));
             return Ok(());
         }
         let found = ExtraneousIn {
@@ -147,6 +145,41 @@ impl Worker {
         };
         self.context.extraneous.found.lock().unwrap_or_else(PoisonError::into_inner).push(found);
         Ok(())
+    }
+
+    /// Whether what is called `name` in the copy may be the copy of something in the source.
+    fn has_source(&self, from: &Dir, name: &CStr) -> Result<bool, Fault> {
+        let kind_of = |name: &CStr| match from.stat_itself(name) {
+            // With a suffix it may be longer than any name.
+            Err(error)
+                if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::InvalidFilename) =>
+            {
+                Ok(None)
+            }
+            there => there.during(Op::Stat).map(|there| Some(there.kind)),
+        };
+        let compression = self.context.job.compression;
+        if compression == Compression::None {
+            return kind_of(name).map(|kind| kind.is_some());
+        }
+        // Files alone have other names, and a link may lead to one.
+        if kind_of(name)?.is_some_and(|kind| kind != Kind::File) {
+            return Ok(true);
+        }
+        for source in compression.source_names(name) {
+            if kind_of(&source)?.is_some_and(|kind| matches!(kind, Kind::File | Kind::Symlink)) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Whether no rule excludes what could have the copy `name`.
+    fn is_chosen(&self, node: &Node, name: &CStr, kind: Kind) -> bool {
+        let compression = self.context.job.compression;
+        self.wants(node, name, kind)
+            && (compression == Compression::None
+                || compression.source_names(name).iter().all(|source| self.wants(node, source, kind)))
     }
 
     fn is_empty(&mut self, dir: &Dir) -> Result<bool, Fault> {
@@ -180,7 +213,7 @@ impl Worker {
             match self.walk_extraneous(within, Does::Count) {
                 Ok(entries) => count += entries,
                 Err(fault) => {
-                    self.fail_to_delete(fault.at(within.place.target_path(c"")));
+                    self.fail_to_delete(fault.at(within.place.path_in_copy(c"")));
                     return true;
                 }
             }
@@ -202,7 +235,7 @@ impl Worker {
     /// Delete the extraneous entries of one directory of the copy, and give it back its times.
     pub(crate) fn delete(&mut self, within: &ExtraneousIn) {
         if let Err(fault) = caught(|| self.try_delete(within)) {
-            self.fail_to_delete(fault.at(within.place.target_path(c"")));
+            self.fail_to_delete(fault.at(within.place.path_in_copy(c"")));
         }
     }
 
@@ -259,7 +292,7 @@ impl Worker {
                     Err(fault) if does == Does::Count => return Err(fault),
                     Err(fault) => {
                         level.is_emptied = false;
-                        let path = level.place.target_path(name);
+                        let path = level.place.path_in_copy(name);
                         self.fail_to_delete(fault.at(path));
                     }
                 }
@@ -292,7 +325,7 @@ impl Worker {
             Ok(()) => self.record(place, name, kind, Done::Deleted, 0),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => {
-                self.fail_to_delete(Fault::new(Op::Remove, error).at(place.target_path(name)));
+                self.fail_to_delete(Fault::new(Op::Remove, error).at(place.path_in_copy(name)));
                 return false;
             }
         }

@@ -4,6 +4,7 @@ mod acl;
 mod attributes;
 mod behind;
 mod clock;
+mod coded;
 mod content;
 mod descriptors;
 mod directory;

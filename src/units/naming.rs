@@ -74,23 +74,23 @@ impl Node {
 }
 
 impl Worker {
-    /// Give an entry of the copy its name by `give`, in place of what is there where it `replaces`.
+    /// Give an entry of the copy its name, `target_name`, by `give`, in place of what is there where it `replaces`.
     ///
     /// Of all entries of this run that want one name, exactly one gets it: where nothing but a look
     /// beforehand would tell, looking and naming are one step for everybody. `id` is asked only then.
     pub(super) fn name_once<T>(
         &self,
         at: Item<'_>,
+        target_name: &CStr,
         op: Op,
         replaces: bool,
         give: impl FnOnce() -> io::Result<T>,
         id: impl FnOnce(&T) -> io::Result<FileId>,
     ) -> Result<T, Fault> {
-        let Item { node, dirs, name } = at;
+        let Item { node, dirs, .. } = at;
         let Some(made) = &node.made else {
             return give().map_err(|error| node.creation_fault(op, error));
         };
-        let target_name = node.place.target_name(name);
         let mut made = made.lock();
         if replaces && dirs.target.stat(target_name).is_ok_and(|there| made.contains(there.id, target_name)) {
             return Err(collision());

@@ -10,7 +10,7 @@ use std::{
 
 use super::{Descriptors, Place, made::Made, selected::Chosen};
 use crate::{
-    entry::{FileId, Meta},
+    entry::{FileId, Kind, Meta},
     plan::Pair,
     platform::{self, Dir, ListCursor},
 };
@@ -262,7 +262,7 @@ impl Node {
             let place = &node.parent.as_ref().expect("only the root has none").place;
             let below = match node.is_absent {
                 true => target.duplicate()?,
-                false => target.open_dir(place.target_name(name))?,
+                false => target.open_dir(&place.target_name(name, Kind::Directory))?,
             };
             held = Some((source.open_dir(name)?, below));
         }

@@ -1,13 +1,18 @@
 //! Where an entry lies, without holding it open.
 
 use std::{
+    borrow::Cow,
     ffi::{CStr, CString},
     io, mem,
     path::{Path, PathBuf},
     sync::Arc,
 };
 
-use crate::platform::{self, Dir};
+use crate::{
+    entry::Kind,
+    options::Compression,
+    platform::{self, Dir},
+};
 
 /// A directory of the tree that is copied: its name and the one above it.
 ///
@@ -16,6 +21,7 @@ use crate::platform::{self, Dir};
 pub(crate) struct Place {
     above: Above,
     name: Box<CStr>,
+    compression: Compression,
 }
 
 #[derive(Debug)]
@@ -33,25 +39,28 @@ pub(crate) struct Root {
     pub(crate) target: Arc<Dir>,
     pub(crate) source_path: PathBuf,
     pub(crate) target_path: PathBuf,
-    /// The copy's name, where it is not the source's.
+    /// The copy's name, where it is not what follows from the source's.
     pub(crate) renamed: Option<CString>,
+    /// What copies of files are called, apart from that.
+    pub(crate) compression: Compression,
     /// The span of the run, for those of its directories.
     pub(crate) run: tracing::Span,
 }
 
 impl Place {
     pub(crate) fn root(root: Root) -> Place {
-        Place { above: Above::Root(Box::new(root)), name: c"".into() }
+        let compression = root.compression;
+        Place { above: Above::Root(Box::new(root)), name: c"".into(), compression }
     }
 
     /// A place that is in no tree.
     #[cfg(test)]
     pub(crate) fn nowhere() -> Place {
-        Place { above: Above::Nothing, name: c"".into() }
+        Place { above: Above::Nothing, name: c"".into(), compression: Compression::None }
     }
 
     pub(crate) fn below(parent: &Arc<Place>, name: &CStr) -> Place {
-        Place { above: Above::Place(parent.clone()), name: name.into() }
+        Place { above: Above::Place(parent.clone()), name: name.into(), compression: parent.compression }
     }
 
     pub(crate) fn name(&self) -> &CStr {
@@ -62,11 +71,14 @@ impl Place {
         matches!(self.above, Above::Root(_))
     }
 
-    /// What the copy of this place's entry `name` is called.
-    pub(crate) fn target_name<'a>(&'a self, name: &'a CStr) -> &'a CStr {
+    /// What the copy of this place's entry `name`, which is a `kind`, is called.
+    pub(crate) fn target_name<'a>(&'a self, name: &'a CStr, kind: Kind) -> Cow<'a, CStr> {
         match &self.above {
-            Above::Root(root) => root.renamed.as_deref().unwrap_or(name),
-            Above::Place(_) | Above::Nothing => name,
+            Above::Root(root) if root.renamed.is_some() => {
+                Cow::Borrowed(root.renamed.as_deref().unwrap_or(name))
+            }
+            _ if kind == Kind::File => self.compression.copy_name(name),
+            _ => Cow::Borrowed(name),
         }
     }
 
@@ -101,8 +113,13 @@ impl Place {
         joined(&root.source_path, &names)
     }
 
-    /// The path of the copy of this place's entry `name`.
-    pub(crate) fn target_path(&self, name: &CStr) -> PathBuf {
+    /// The path of the copy of this place's entry `name`, which is a `kind`.
+    pub(crate) fn target_path(&self, name: &CStr, kind: Kind) -> PathBuf {
+        self.path_in_copy(&self.target_name(name, kind))
+    }
+
+    /// The path of what is called `name` in the copy of this place.
+    pub(crate) fn path_in_copy(&self, name: &CStr) -> PathBuf {
         let (root, mut names) = self.path_down();
         names.push(name);
         if let Some(renamed) = &root.renamed {

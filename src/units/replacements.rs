@@ -117,7 +117,7 @@ impl Worker {
         let has_changed = match caught(|| self.finish_attributes(at, &filling, filled, None)) {
             Ok((has_changed, _)) => has_changed,
             Err(fault) => {
-                return Err(self.discard(dirs, node.place.target_name(name), &filling, fault));
+                return Err(self.discard(dirs, &node.place.target_name(name, Kind::File), &filling, fault));
             }
         };
         let replacement = Replacement {
@@ -198,13 +198,15 @@ impl Worker {
             file;
         let dirs = match node.dirs() {
             Ok(dirs) => dirs,
-            Err(error) => return self.fail(&node, &name, Fault::new(Op::Open, error)),
+            Err(error) => return self.fail(&node, &name, Some(Kind::File), Fault::new(Op::Open, error)),
         };
         let at = Item { node: &node, dirs: &dirs, name: &name };
         if self.is_cancelled() {
             // Nothing is said of it, as of all that a cancelled run did not come to.
-            if let Err(error) = filling.staged.discard(&dirs.target, node.place.target_name(&name)) {
-                self.fail(&node, &name, Fault::new(Op::Remove, error));
+            if let Err(error) =
+                filling.staged.discard(&dirs.target, &node.place.target_name(&name, Kind::File))
+            {
+                self.fail(&node, &name, Some(Kind::File), Fault::new(Op::Remove, error));
             }
             return;
         }
@@ -220,7 +222,7 @@ impl Worker {
                 self.tell_finished(at, &filling, &moved, has_changed);
             }
             Err(fault) => {
-                let fault = self.discard(&dirs, node.place.target_name(&name), &filling, fault);
+                let fault = self.discard(&dirs, &node.place.target_name(&name, Kind::File), &filling, fault);
                 self.fail_or_retry(&node, &name, Some(Kind::File), tried, fault);
             }
         }

@@ -19,7 +19,7 @@ use super::{
     stage::{self, Staged},
 };
 use crate::{
-    entry::{FileId, Meta},
+    entry::{FileId, Kind, Meta},
     error::{During, Fault, Op},
     plan::PARALLEL_MIN,
     platform::{self, Dir},
@@ -44,7 +44,8 @@ fn home(node: &Arc<Node>, name: &CStr) -> (Arc<Node>, Vec<u8>) {
     if !path.is_empty() {
         path.remove(0); // that of the directory itself
     }
-    path.push(node.place.target_name(name));
+    let target_name = node.place.target_name(name, Kind::File);
+    path.push(&target_name);
     let key = journal::key(&path);
     (at, key)
 }
@@ -118,7 +119,7 @@ impl Worker {
     /// All that a directory holds is done, whose journal this is.
     pub(super) fn close_journal(&mut self, node: &Node) {
         let journal = self.context.journals.take((node.target.id.dev, node.target.id.ino));
-        journal.into_iter().for_each(|journal| self.close(journal, node.place.target_path(c"")));
+        journal.into_iter().for_each(|journal| self.close(journal, node.place.path_in_copy(c"")));
     }
 
     /// The run is over: close the journals that are left.

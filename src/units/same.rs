@@ -5,10 +5,11 @@ use crate::{
     entry::{Granularity, Kind, Meta},
     error::{During, Fault, Op},
     event::Differs,
+    frames::{Coding, Content},
     plan::Action,
     platform,
     scheduler::Worker,
-    transfer::{Watch, cancelled, read_full},
+    transfer::{Watch, cancelled},
 };
 
 impl Differs {
@@ -40,11 +41,12 @@ impl Worker {
         if !decides || !self.context.job.existing.goes_by_content() {
             return Ok(action);
         }
-        let is_same = meta.size == found.size && self.has_same_content(at, meta, found)?;
+        let may_be = self.coding(at.name).is_some() || meta.size == found.size;
+        let is_same = may_be && self.has_same_content(at, meta, found)?;
         Ok(if is_same { Action::Unchanged } else { Action::Replace })
     }
 
-    /// Whether the copy `found` has the bytes of its source; both have one size.
+    /// Whether the copy `found` has the bytes of its source; both have one size, or one of them is compressed.
     pub(super) fn has_same_content(
         &mut self,
         at: Item<'_>,
@@ -53,30 +55,48 @@ impl Worker {
     ) -> Result<bool, Fault> {
         let Item { node, dirs, name } = at;
         let source = dirs.source.open_source(name).during(Op::Open)?;
-        let copy = dirs.target.open_source(node.place.target_name(name)).during(Op::Replace)?;
+        let copy = dirs.target.open_source(&node.place.target_name(name, Kind::File)).during(Op::Replace)?;
         let ids = [&source, &copy].map(|file| platform::meta(file).map(|meta| meta.id));
         let [from, to] = ids;
         if from.during(Op::Stat)? != meta.id || to.during(Op::Stat)? != found.id {
             return Err(Fault::refused(Op::Copy, "it was replaced meanwhile"));
         }
-        let mut at = 0;
-        while at < meta.size {
+        let coding = self.coding(name);
+        let mut source = match Content::of(&source, coding.and_then(Coding::source_codec)) {
+            Ok(content) => content,
+            Err(error) => return Err(Fault::new(Op::Read, error)),
+        };
+        let copy = Content::of(&copy, coding.and_then(Coding::copy_codec));
+        let Some(mut copy) = if_whole(copy).during(Op::Read)? else { return Ok(false) };
+        // What is not compressed may grow meanwhile, as a log does.
+        let mut left = if coding.is_some() { u64::MAX } else { meta.size };
+        loop {
             if self.is_cancelled() {
                 return Err(Fault::new(Op::Copy, cancelled()));
             }
             let read = self.with_scratch(|_, scratch| {
                 let middle = scratch.buffer.len() / 2;
                 let (one, other) = scratch.buffer.split_at_mut(middle);
-                let one = &mut one[..middle.min(usize::try_from(meta.size - at).unwrap_or(middle))];
-                let read = read_full(&source, one, at).during(Op::Read)?;
-                let there = read_full(&copy, &mut other[..read], at).during(Op::Read)?;
-                Ok::<_, Fault>((read > 0 && there == read && one[..read] == other[..read]).then_some(read))
+                let most = middle.min(usize::try_from(left).unwrap_or(middle));
+                let read = source.read_full(&mut one[..most]).during(Op::Read)?;
+                let there = if_whole(copy.read_full(&mut other[..most])).during(Op::Read)?;
+                let is_same = there == Some(read) && one[..read] == other[..read];
+                Ok::<_, Fault>(is_same.then_some((read, most)))
             })?;
             match read {
-                Some(bytes) => at += bytes as u64,
+                Some((read, most)) if read == most && most > 0 => left -= read as u64,
+                // Both have ended; a plain source that ended before its size is none of these.
+                Some((_, most)) => return Ok(coding.is_some() || most == 0),
                 None => return Ok(false),
             }
         }
-        Ok(true)
+    }
+}
+
+/// What was read of a copy, unless it is no whole frame.
+fn if_whole<T>(read: std::io::Result<T>) -> std::io::Result<Option<T>> {
+    match read {
+        Err(error) if error.kind() == std::io::ErrorKind::InvalidData => Ok(None),
+        read => read.map(Some),
     }
 }

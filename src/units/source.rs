@@ -21,7 +21,7 @@ use crate::{
     error::{Failure, Op},
     job::Target,
     method::Method,
-    options::{Delete, FollowLinks, ZeroCopy},
+    options::{Compression, Delete, FollowLinks, ZeroCopy},
     plan::{self, Pair, default_jobs, default_jobs_reason},
     platform::{self, Dir, Names},
     scheduler::{Batch, Context, Unit, Worker},
@@ -153,7 +153,7 @@ impl Worker {
 
     fn begin(&mut self, index: usize, path: &Path) -> Result<(), Failure> {
         let from = Named::of(path)?;
-        let to = match &self.context.job.target {
+        let mut to = match &self.context.job.target {
             Target::Exact(path) => Named::of_target(path)?,
             Target::Within(directory) => {
                 let base = from.base.clone();
@@ -173,6 +173,13 @@ impl Worker {
         let target = to.open()?;
         let at = |op| move |error| Failure::new(op, path, error);
         let meta = source.stat(&from.name).map_err(at(Op::Stat))?;
+        let compression = self.context.job.compression;
+        if meta.kind == Kind::File && compression != Compression::None {
+            to.name = match &self.context.job.target {
+                Target::Exact(_) => compression.wanted_name(to.name),
+                Target::Within(_) => compression.copy_name(&to.name).into_owned(),
+            };
+        }
         if let Target::Exact(exact) = &self.context.job.target {
             refuse_directory_name(exact, &target, &to.name, meta.kind)?;
         }
@@ -211,7 +218,8 @@ impl Worker {
             target: self.context.target.get_or_init(|| Arc::new(copies)).clone(),
             source_path: from.directory,
             target_path: to.directory,
-            renamed: (to.name != from.name).then_some(to.name),
+            renamed: (to.name != from.name || compression != Compression::None).then_some(to.name),
+            compression,
             run: tracing::Span::current(),
         };
         let node = Arc::new(Node::new(NodeParts {
@@ -248,7 +256,14 @@ impl Worker {
             _ => job.data.threshold.unwrap_or_else(|| pair.threshold.bytes()).max(1),
         };
         // As for one worker: whether several share a huge file is another question.
-        let ladder = plan::ladder(&job.data, capabilities, pair, threshold, 1);
+        let ladder = match job.compression {
+            Compression::Zstd { .. } | Compression::Lz4 => {
+                plan::ladder_of_coded(&job.data, capabilities, pair)
+            }
+            Compression::None | Compression::Decompress => {
+                plan::ladder(&job.data, capabilities, pair, threshold, 1)
+            }
+        };
         let methods: Vec<_> =
             ladder.methods().filter(|method| *method != Method::Buffered).map(Method::name).collect();
         match ladder.declined {

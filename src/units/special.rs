@@ -28,7 +28,7 @@ impl Worker {
 
     fn copy_special(&mut self, at: Item<'_>, meta: &Meta) -> Result<First, Fault> {
         let Item { node, dirs, name } = at;
-        let target_name = node.place.target_name(name);
+        let target_name = &*node.place.target_name(name, meta.kind);
         let found = if node.existed { self.found(&dirs.target, target_name)? } else { None };
         let mode = self.creation_mode(node, meta);
         let placed = self.place_node(at, meta, found.as_ref(), Op::CreateSpecial, mode, |name| {
@@ -39,7 +39,7 @@ impl Worker {
                 if platform::is_not_kept(&cause)
                     && !self.context.job.preserve.requires(Attributes::SPECIAL) =>
             {
-                self.warn(Loss::Special, node, name, &cause.to_string());
+                self.warn(Loss::Special, node, name, meta.kind, &cause.to_string());
                 self.record(&node.place, name, meta.kind, Done::Skipped, 0);
                 Ok(First::LeftOut)
             }

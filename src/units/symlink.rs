@@ -32,7 +32,7 @@ impl Worker {
     fn copy_symlink(&mut self, at: Item<'_>, meta: &Meta) -> Result<First, Fault> {
         let Item { node, dirs, name } = at;
         let points_to = dirs.source.read_link(name).during(Op::ReadSymlink)?;
-        let target_name = node.place.target_name(name);
+        let target_name = &*node.place.target_name(name, meta.kind);
         let found = if node.existed { self.found(&dirs.target, target_name)? } else { None };
         if let Some(found) = &found {
             node.refuse_made(target_name, found)?;
@@ -61,7 +61,7 @@ impl Worker {
         make: impl Fn(&CStr) -> std::io::Result<()>,
     ) -> Result<First, Fault> {
         let Item { node, dirs, name } = at;
-        let target_name = node.place.target_name(name);
+        let target_name = &*node.place.target_name(name, meta.kind);
         if let Some(found) = found {
             node.refuse_made(target_name, found)?;
         }
@@ -89,7 +89,9 @@ impl Worker {
         let work_name = temporary.as_deref().unwrap_or(target_name);
         let made = || make(work_name);
         match temporary {
-            None => self.name_once(at, op, false, made, |()| Ok(dirs.target.stat(work_name)?.id))?,
+            None => {
+                self.name_once(at, target_name, op, false, made, |()| Ok(dirs.target.stat(work_name)?.id))?
+            }
             Some(_) => made().during(op)?,
         }
         let finished = self
@@ -112,7 +114,7 @@ impl Worker {
                 };
                 if appearance != Appearance::AtOnce {
                     let replaces = appearance == Appearance::Instead;
-                    self.name_once(at, Op::Rename, replaces, give, |()| Ok(there.id))?;
+                    self.name_once(at, target_name, Op::Rename, replaces, give, |()| Ok(there.id))?;
                 }
                 Ok(there)
             });

@@ -2,11 +2,15 @@
 
 use std::{fs::File, io, path::PathBuf};
 
-use super::{content::Filling, entry::Item};
+use super::{
+    content::{Filled, Filling},
+    entry::Item,
+};
 use crate::{
     digest::{Digest, DigestKind, Hasher},
     entry::Kind,
     error::{During, Fault, Op},
+    frames::{Codec, Coding},
     options::Verify,
     platform,
     report::Loss,
@@ -65,20 +69,32 @@ impl Worker {
     }
 
     /// The digests of a file that is in place as a whole, where they are wanted.
-    pub(super) fn digests(&mut self, at: Item<'_>, filling: &Filling) -> Result<Option<Digests>, Fault> {
+    pub(super) fn digests(
+        &mut self,
+        at: Item<'_>,
+        filling: &Filling,
+        filled: Filled,
+    ) -> Result<Option<Digests>, Fault> {
         let Item { node, name, .. } = at;
         let passing = self.passing.take();
         let Some(kind) = self.context.job.verify.digest() else { return Ok(None) };
         let Filling { source, staged, .. } = filling;
-        let end = platform::meta(&staged.file).during(Op::Stat)?.size;
+        let coding = self.coding(name);
+        let end = match filled {
+            Filled::Coded { content, .. } => content,
+            _ => platform::meta(&staged.file).during(Op::Stat)?.size,
+        };
         let source = match passing.and_then(|passing| passing.finish(end)) {
             Some(digest) => digest,
-            None => self.digest_of(source, kind, end)?,
+            None => self.digest_in(source, coding.and_then(Coding::source_codec), kind, end)?,
         };
-        let is_direct = self.leave_memory(&staged.file, || node.place.target_path(name))?;
-        let copy = self.digest_of(&staged.file, kind, end);
+        let is_direct = self.leave_memory(&staged.file, || node.place.target_path(name, Kind::File))?;
+        let copy = self.digest_in(&staged.file, coding.and_then(Coding::copy_codec), kind, end);
         if is_direct {
             platform::set_direct(&staged.file, false).during(Op::Verify)?;
+        }
+        if copy.as_ref().is_err_and(|fault| fault.cause.kind() == io::ErrorKind::InvalidData) {
+            self.outcomes.totals.mismatches += 1; // it is no frame any more
         }
         Ok(Some(Digests { source, copy: copy? }))
     }
@@ -126,6 +142,20 @@ impl Worker {
         Ok(left.is_ok())
     }
 
+    /// The digest of what a file holds, in frames of `codec` or as it is; then of its first `end` bytes.
+    fn digest_in(
+        &mut self,
+        file: &File,
+        codec: Option<Codec>,
+        kind: DigestKind,
+        end: u64,
+    ) -> Result<Digest, Fault> {
+        match codec {
+            Some(codec) => self.digest_of_frames(file, codec, kind),
+            None => self.digest_of(file, kind, end),
+        }
+    }
+
     /// The digest of the first `end` bytes of a file, or of fewer where it ends before.
     pub(super) fn digest_of(&mut self, file: &File, kind: DigestKind, end: u64) -> Result<Digest, Fault> {
         let mut hasher = Hasher::new(kind);
@@ -166,10 +196,12 @@ impl Worker {
     pub(super) fn digest_there(&mut self, at: Item<'_>, kind: Kind) -> Result<(), Fault> {
         let wanted = self.context.job.digest_all && kind == Kind::File;
         let Some(digest) = self.context.job.verify.digest().filter(|_| wanted) else { return Ok(()) };
-        let file = at.dirs.target.open_source(at.node.place.target_name(at.name)).during(Op::Verify)?;
+        let file =
+            at.dirs.target.open_source(&at.node.place.target_name(at.name, Kind::File)).during(Op::Verify)?;
         let meta = platform::meta(&file).during(Op::Stat)?;
         if meta.kind == Kind::File {
-            self.digest = Some(self.digest_of(&file, digest, meta.size)?);
+            let codec = self.coding(at.name).and_then(Coding::copy_codec);
+            self.digest = Some(self.digest_in(&file, codec, digest, meta.size)?);
         }
         Ok(())
     }

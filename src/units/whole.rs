@@ -7,7 +7,7 @@ use super::{
     stage::{Appearance, Staged},
 };
 use crate::{
-    entry::Meta,
+    entry::{Kind, Meta},
     error::{Fault, Op},
     method::Method,
     options::Attributes,
@@ -46,7 +46,7 @@ impl Worker {
             told = told.max(bytes);
             !self.is_cancelled()
         };
-        let target_name = node.place.target_name(name);
+        let target_name = &*node.place.target_name(name, Kind::File);
         let made = Staged::adopt(&dirs.target, target_name, appearance, &context.temporaries, |name| {
             dirs.target.create_copy(name, source, &mut moved)
         });

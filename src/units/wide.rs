@@ -135,7 +135,7 @@ impl Worker {
     /// Make a large file's content units of their own.
     pub(super) fn widen(&mut self, at: Item<'_>, mut filling: Filling, ladder: Ladder) -> Result<(), Fault> {
         let Item { node, name, .. } = at;
-        let target_name = node.place.target_name(name);
+        let target_name = &*node.place.target_name(name, Kind::File);
         let dirs = match node.dirs().during(Op::Open) {
             Ok(dirs) => dirs,
             Err(fault) => return Err(self.discard(at.dirs, target_name, &filling, fault)),
@@ -305,7 +305,7 @@ impl Worker {
                     self.context.journals.leave(entered);
                     fault
                 }
-                None => self.discard(dirs, node.place.target_name(name), filling, fault),
+                None => self.discard(dirs, &node.place.target_name(name, Kind::File), filling, fault),
             }),
             None => {
                 let digests = file.behind.as_ref().and_then(Behind::digests);

@@ -81,6 +81,17 @@ fn job(args: &CopyArgs, places: Places, is_directory: bool) -> Result<CopyJob, c
         let why = "--reflink=always shares blocks as they are, which --sparse=always or never would change";
         return Err(refusal(ErrorKind::ArgumentConflict, why));
     }
+    if let Some(option) = args.compress.given() {
+        let moved_as_it_is = match args {
+            CopyArgs { reflink: Reflink::Always, .. } => Some("--reflink=always"),
+            CopyArgs { backend: Backend::Uring, .. } => Some("--backend=uring"),
+            _ => None,
+        };
+        if let Some(other) = moved_as_it_is {
+            let why = format!("{option} changes what {other} would move as it is");
+            return Err(refusal(ErrorKind::ArgumentConflict, why));
+        }
+    }
     let Places { sources, destination } = places;
     let job = match destination {
         Destination::Within(path) if is_directory => CopyJob::into_directory(sources, path),
@@ -98,6 +109,7 @@ fn job(args: &CopyArgs, places: Places, is_directory: bool) -> Result<CopyJob, c
         }
     };
     let job = job.existing(existing(args.existing)).preserve(preserve(args)).data(data(args));
+    let job = args.compress.apply(job);
     let job = args
         .limits
         .apply(args.mirror.apply(args.checks.apply(args.durable.apply(job))))

@@ -26,7 +26,8 @@ struct Items {
 impl Listeners {
     pub(crate) fn new(args: &CopyArgs, job: &CopyJob) -> anyhow::Result<Listeners> {
         let root = job.target().path();
-        let manifest = args.checks.manifest.as_ref().map(|path| Manifest::begin(path, root)).transpose()?;
+        let begin_manifest = |path| Manifest::begin(path, root, args.compress.extension());
+        let manifest = args.checks.manifest.as_deref().map(begin_manifest).transpose()?;
         let begin_log = |path| Log::begin(path, job, args.mirror.dry_run);
         let log = args.log.as_deref().map(begin_log).transpose()?;
         let items = args.mirror.tells_entries().then(|| Items {

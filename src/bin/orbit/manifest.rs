@@ -15,6 +15,8 @@ use super::{output::quoted, system};
 pub(crate) struct Manifest {
     path: PathBuf,
     root: PathBuf,
+    /// The extension of files that are compressed, which what is digested does not have.
+    extension: &'static str,
     lines: BufWriter<File>,
     /// Whether a copied file has the manifest's own path.
     is_taken: bool,
@@ -22,10 +24,10 @@ pub(crate) struct Manifest {
 
 impl Manifest {
     /// Begin the manifest `path` of the copy at, or in, `root`.
-    pub(crate) fn begin(path: &Path, root: &Path) -> anyhow::Result<Manifest> {
+    pub(crate) fn begin(path: &Path, root: &Path, extension: &'static str) -> anyhow::Result<Manifest> {
         let lines = tempfile::tempfile().context("cannot make room for the manifest")?;
         let (path, root) = (path.to_owned(), root.to_owned());
-        Ok(Manifest { path, root, lines: BufWriter::new(lines), is_taken: false })
+        Ok(Manifest { path, root, extension, lines: BufWriter::new(lines), is_taken: false })
     }
 
     /// Note a file of the copy.
@@ -36,8 +38,16 @@ impl Manifest {
             Some(name) if below.as_os_str().is_empty() => Path::new(name), // a file that was copied alone
             _ => below,
         };
-        let line = ManifestLine { digest, path: below.to_owned() };
+        let line = ManifestLine { digest, path: self.uncompressed(below) };
         line.write(&mut self.lines).context("cannot note a digest for the manifest")
+    }
+
+    /// A path of the copy with the source's name.
+    fn uncompressed(&self, path: &Path) -> PathBuf {
+        match path.extension() {
+            Some(extension) if extension == self.extension => path.with_extension(""),
+            _ => path.to_owned(),
+        }
     }
 
     /// Put it in its place, in one step.

@@ -64,6 +64,9 @@ pub(crate) fn summary(report: &Report, details: bool) -> String {
     if totals.bytes_copied > 0 && rate.is_finite() {
         text += &format!(" ({}/s)", BinaryBytes(rate as u64));
     }
+    if totals.bytes_in_frames > 0 {
+        text += &format!(", {} compressed", BinaryBytes(totals.bytes_in_frames));
+    }
     for (count, what) in [
         (totals.files_verified, "verified"),
         (totals.unchanged, "unchanged"),

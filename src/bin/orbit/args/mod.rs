@@ -1,6 +1,7 @@
 //! What can be said on the command line.
 
 mod compare;
+mod compress;
 mod durable;
 mod limits;
 mod mirror;
@@ -15,6 +16,7 @@ use orbit::Attributes;
 use tracing_subscriber::filter::LevelFilter;
 
 pub(crate) use compare::CompareArgs;
+pub(crate) use compress::CompressArgs;
 pub(crate) use durable::DurableArgs;
 pub(crate) use limits::LimitArgs;
 pub(crate) use mirror::MirrorArgs;
@@ -134,6 +136,9 @@ pub(crate) struct CopyArgs {
     /// Holes: those of the source, every run of zeros, or none
     #[arg(long, value_enum, value_name = "WHEN", default_value_t)]
     pub(crate) sparse: Sparse,
+
+    #[command(flatten)]
+    pub(crate) compress: CompressArgs,
 
     #[command(flatten)]
     pub(crate) select: SelectArgs,
