@@ -35,10 +35,13 @@ type Output<'a> = BufWriter<Appended<'a>>;
 pub(crate) struct Appended<'a> {
     file: &'a File,
     at: u64,
+    /// What it has to hold for the write that was tried last.
+    needs: u64,
 }
 
 impl Write for Appended<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.needs = self.at + bytes.len() as u64;
         platform::write_all_at(self.file, bytes, self.at)?;
         self.at += bytes.len() as u64;
         Ok(bytes.len())
@@ -63,7 +66,7 @@ impl<'a> Encoder<'a> {
         encoders: &'a mut Encoders,
     ) -> io::Result<Encoder<'a>> {
         let buffer = size.map_or(Self::BUFFER, |size| size.clamp(512, Self::BUFFER as u64) as usize);
-        let output = BufWriter::with_capacity(buffer, Appended { file, at: 0 });
+        let output = BufWriter::with_capacity(buffer, Appended { file, at: 0, needs: 0 });
         match codec {
             Codec::Zstd => {
                 let context = encoders.zstd.get_or_insert_with(CCtx::create);
@@ -91,6 +94,14 @@ impl<'a> Encoder<'a> {
         match self {
             Encoder::Zstd(encoder) => encoder.write_all(bytes),
             Encoder::Lz4(encoder) => encoder.write_all(bytes),
+        }
+    }
+
+    /// How many bytes the file needs room for, as far as it was written.
+    pub(crate) fn needs(&self) -> u64 {
+        match self {
+            Encoder::Zstd(encoder) => encoder.get_ref().get_ref().needs,
+            Encoder::Lz4(encoder) => encoder.get_ref().get_ref().needs,
         }
     }
 

@@ -1,6 +1,6 @@
 //! Files that are compressed on their way, or brought back.
 
-use std::{ffi::CStr, fs::File, io::ErrorKind};
+use std::{ffi::CStr, fs::File, io::ErrorKind, sync::atomic::Ordering};
 
 use super::{
     content::{Filled, Filling, RESERVE_MIN},
@@ -77,7 +77,11 @@ impl Worker {
                     return Err(Fault::refused(Op::Read, why));
                 }
                 let chunk = &scratch.buffer[..read];
-                encoder.as_mut().expect("it was begun above").write(chunk).during(Op::Write)?;
+                let encoder = encoder.as_mut().expect("it was begun above");
+                if let Err(error) = encoder.write(chunk) {
+                    worker.context.needed.store(encoder.needs(), Ordering::Relaxed);
+                    return Err(Fault::new(Op::Write, error));
+                }
                 worker.saw(at, chunk);
                 at += read as u64;
                 worker.advanced(Method::Buffered, read as u64);

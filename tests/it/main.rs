@@ -9,6 +9,7 @@ mod capabilities;
 mod cli;
 mod collisions;
 mod compare;
+mod compress;
 mod existing;
 mod explain;
 mod fidelity;
