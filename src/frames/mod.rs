@@ -36,3 +36,26 @@ impl Codec {
         }
     }
 }
+
+/// Read a file of any bytes as both formats; what headers say of a whole one is what comes out of it.
+#[cfg(fuzzing)]
+pub fn fuzz(file: &std::fs::File) {
+    for codec in Codec::ALL {
+        let size = content_size(file, codec);
+        let Ok(mut content) = Content::of(file, Some(codec)) else { continue };
+        let mut buffer = vec![0; 1 << 16];
+        let mut sum = 0;
+        // A few bytes may stand for very many.
+        while sum < 1 << 24 {
+            match content.read_full(&mut buffer) {
+                Err(_) => break,
+                Ok(0) => {
+                    let size = size.expect("what is read to its end is whole");
+                    assert!(size.is_none_or(|size| size == sum), "{size:?} bytes, and {sum} were read");
+                    break;
+                }
+                Ok(read) => sum += read as u64,
+            }
+        }
+    }
+}
