@@ -11,6 +11,7 @@ use crate::{
     entry::Kind,
     error::{Failure, Fault, Op},
     event::Retrying,
+    platform::{self, Room},
     transfer::Watch,
     units::Node,
 };
@@ -142,18 +143,30 @@ impl Worker {
         }
     }
 
+    /// What room there is at the destination, if that can be told.
+    pub(crate) fn room(&self) -> Option<Room> {
+        platform::room(&self.directory_of_copies()?).ok()
+    }
+
+    /// Whether nothing can be created at the destination because it is read-only: ext4 that has met with an
+    /// error is, and does not say so (`EXT4_FLAGS_EMERGENCY_RO` of the kernel's fs/ext4/ext4.h).
+    fn refuses_files(&self) -> bool {
+        let refusal = self.directory_of_copies().and_then(|dir| dir.create_unnamed(0o600).err());
+        refusal.is_some_and(|error| error.kind() == std::io::ErrorKind::ReadOnlyFilesystem)
+    }
+
     /// Why nothing more can be written, if that is so.
     fn is_hopeless(&self, failure: &Failure) -> Option<String> {
         /// With less than this, a filesystem is as good as full, in bytes.
         const ROOM: u64 = 1 << 20;
-        let room = || self.context.target.get().and_then(|target| crate::platform::room(target).ok());
         match failure.cause().kind() {
             std::io::ErrorKind::QuotaExceeded => Some("the quota at the destination is used up".into()),
             std::io::ErrorKind::ReadOnlyFilesystem => {
-                room().is_none_or(|room| room.is_read_only).then(|| "the destination is read-only".into())
+                let is_read_only = self.room().is_none_or(|room| room.is_read_only) || self.refuses_files();
+                is_read_only.then(|| "the destination is read-only".into())
             }
             std::io::ErrorKind::StorageFull => {
-                let room = room()?;
+                let room = self.room()?;
                 let needed = self.context.needed.load(Ordering::Relaxed);
                 match room.inodes {
                     Some(0) => Some("the destination has no free inodes".into()),

@@ -387,7 +387,9 @@ impl Worker {
 fn reach_as_is(parent: &Node, dirs: &Dirs, name: &CStr, meta: &Meta) -> Result<Reached, Fault> {
     let absent = || {
         let target = dirs.target.duplicate().during(Op::Open)?;
-        Ok(Reached { target, found: *meta, existed: false, opened_up: None })
+        // On the filesystem of its parent, with a number that no directory there is likely to have.
+        let id = FileId { dev: parent.target.id.dev, ino: meta.id.ino | 1 << 63 };
+        Ok(Reached { target, found: Meta { id, ..*meta }, existed: false, opened_up: None })
     };
     if parent.is_absent {
         return absent();

@@ -248,6 +248,20 @@ impl Worker {
         Ok(())
     }
 
+    /// The one copy, as far as it is a directory that is there, or else the directory that holds all copies:
+    /// where something is mounted on the copy itself, room is to be looked for there.
+    pub(crate) fn directory_of_copies(&self) -> Option<Dir> {
+        let holder = self.context.target.get()?;
+        let job = &self.context.job;
+        let name = match (&job.target, &job.sources[..]) {
+            (Target::Exact(path), _) => Named::of_target(path).ok().map(|to| to.name),
+            (Target::Within(_), [source]) => Named::of(source).ok().map(|from| from.base),
+            (Target::Within(_), _) => None,
+        };
+        let copy = name.and_then(|name| holder.open_dir(&name).ok());
+        copy.or_else(|| holder.duplicate().ok())
+    }
+
     /// Say whether the kernel will move the bytes of files that are large enough for it.
     fn tell_zero_copy(&self, pair: &Pair) {
         let Context { job, capabilities, .. } = &*self.context;

@@ -21,6 +21,7 @@ mod mirror;
 mod mirror_race;
 mod property;
 mod race;
+mod room;
 mod select;
 mod shapes;
 mod support;
