@@ -168,7 +168,7 @@ impl Worker {
                     group,
                     taken_up: None,
                 };
-                return self.finish_alone_or_not(at, filling, Filled::Whole);
+                return self.finish_or_wait(at, filling, Filled::Whole);
             }
             ladder = ladder.without(method);
         }
@@ -222,15 +222,10 @@ impl Worker {
             self.widen(at, filling, ladder)?;
             return Ok(First::Underway);
         }
-        self.finish_alone_or_not(at, filling, filled)
+        self.finish_or_wait(at, filling, filled)
     }
 
-    fn finish_alone_or_not(
-        &mut self,
-        at: Item<'_>,
-        filling: Filling,
-        filled: Filled,
-    ) -> Result<First, Fault> {
+    fn finish_or_wait(&mut self, at: Item<'_>, filling: Filling, filled: Filled) -> Result<First, Fault> {
         let moved = self.take_moved();
         if let Some(place) = self.place_to_wait(&filling) {
             return self.finish_together(at, filling, filled, moved, place);

@@ -40,7 +40,8 @@ impl Worker {
         let target_name = &*node.place.target_name(name, Kind::File);
         let finished = caught(|| {
             let finished = self.finish_attributes(at, filling, filled, digests)?;
-            if self.is_trusted_by_name(filling) && self.context.job.fsync != Fsync::None {
+            if self.is_trusted_by_name(filling) && self.context.job.fsync != Fsync::None && !self.syncs_each()
+            {
                 filling.staged.file.sync_data().during(Op::Sync)?;
             }
             self.give_name(at, filling)?;

@@ -1,6 +1,6 @@
 //! Symbolic links, copied as links.
 
-use std::ffi::CStr;
+use std::{cell::Cell, ffi::CStr, io};
 
 use super::{
     attributes::LEAST,
@@ -44,10 +44,25 @@ impl Worker {
                 return self.keep(at, meta, found);
             }
         }
+        let reads_back = self.context.job.verify.digest().is_some();
+        let is_other = Cell::new(false);
         let created = self.place_node(at, meta, found.as_ref(), Op::CreateSymlink, LEAST, |name| {
-            dirs.target.make_symlink(&points_to, name)
-        })?;
-        Ok(created)
+            dirs.target.make_symlink(&points_to, name)?;
+            if !reads_back || dirs.target.read_link(name).is_ok_and(|there| there == points_to) {
+                return Ok(());
+            }
+            is_other.set(true);
+            dirs.target.remove(name)?;
+            let why = "it does not lead to where the source does, read back";
+            Err(io::Error::new(io::ErrorKind::InvalidData, why))
+        });
+        created.map_err(|fault| match is_other.get() {
+            true => {
+                self.outcomes.totals.mismatches += 1;
+                Fault { op: Op::Verify, ..fault }
+            }
+            false => fault,
+        })
     }
 
     /// Create something that needs no content, under its own name or in place of what is there.
@@ -58,7 +73,7 @@ impl Worker {
         found: Option<&Meta>,
         op: Op,
         mode: u32,
-        make: impl Fn(&CStr) -> std::io::Result<()>,
+        make: impl Fn(&CStr) -> io::Result<()>,
     ) -> Result<First, Fault> {
         let Item { node, dirs, name } = at;
         let target_name = &*node.place.target_name(name, meta.kind);

@@ -107,6 +107,32 @@ fn a_write_that_was_lost_is_seen_and_the_bad_copy_removed() {
 }
 
 #[test]
+fn a_link_that_reads_back_otherwise_is_removed_and_one_that_it_was_to_replace_stays() {
+    if !can_trace() {
+        return;
+    }
+    for old in [None, Some("old")] {
+        let sandbox = Sandbox::new().dir("src").dir("dst").symlink("target", "src/l");
+        let sandbox = old.into_iter().fold(sandbox, |sandbox, old| sandbox.symlink(old, "dst/l"));
+        // The last is what was made, after the source and what is there.
+        let last = if old.is_some() { 3 } else { 2 };
+        let copy = Traced::copy(sandbox.path("src"), sandbox.path("dst")).told("verify", "blake3");
+        let outcome = copy.fault("readlinkat", &format!("retval=3:when={last}")).run();
+        assert_eq!(outcome.injected("readlinkat"), 1);
+        assert_eq!(outcome.status.code(), Some(1), "{:?}", outcome.summary);
+        assert_eq!(outcome.summary.total("mismatches"), 1);
+        let failure = &outcome.summary.failures[0];
+        assert!(failure.starts_with("Verify") && failure.contains("dst/l"), "{failure}");
+        let there = fs::read_dir(sandbox.path("dst")).unwrap().count();
+        assert_eq!(there, usize::from(old.is_some()));
+        if let Some(old) = old {
+            assert_eq!(fs::read_link(sandbox.path("dst/l")).unwrap(), Path::new(old));
+        }
+        assert_complete(&sandbox.copy());
+    }
+}
+
+#[test]
 fn a_replacement_that_is_not_what_was_copied_leaves_the_old_file() {
     if !can_trace() {
         return;
