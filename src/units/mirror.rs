@@ -4,6 +4,7 @@ use std::{
     ffi::CStr,
     io,
     mem::MaybeUninit,
+    path::Path,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
@@ -42,6 +43,24 @@ pub(crate) struct ExtraneousIn {
     names: Arc<Names>,
     /// What the directory is to have when they are gone.
     source: Meta,
+}
+
+impl ExtraneousIn {
+    /// Whether the source's directory is not what it was, as far as its path leads there.
+    fn is_source_gone(&self) -> bool {
+        let path = self.place.source_path(c"");
+        let path = if path.as_os_str().is_empty() { Path::new(".") } else { &path };
+        match Dir::open(path).and_then(|dir| dir.meta()) {
+            Ok(now) => now.id != self.source.id || self.source.content_differs(&now),
+            Err(error) => matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory),
+        }
+    }
+}
+
+fn has_changed() -> Fault {
+    let why = "its source changed while it was copied, so nothing in it is deleted; \
+               the next run can tell what is gone";
+    Fault::refused(Op::Remove, why)
 }
 
 /// A directory that is being deleted, and those above it.
@@ -132,9 +151,7 @@ impl Worker {
         }
         // A name may be missing since its directory is on its way out.
         if source.content_differs(&from.meta().during(Op::Stat)?) {
-            let why = "its source changed while it was copied, so nothing in it is deleted; \
-                       the next run can tell what is gone";
-            self.fail_to_delete(Fault::refused(Op::Remove, why).at(node.place.path_in_copy(c"")));
+            self.fail_to_delete(has_changed().at(node.place.path_in_copy(c"")));
             return Ok(());
         }
         let found = ExtraneousIn {
@@ -240,6 +257,10 @@ impl Worker {
     }
 
     fn try_delete(&mut self, within: &ExtraneousIn) -> Result<(), Fault> {
+        // It may have been empty already, and about to be removed, when it was looked at.
+        if within.is_source_gone() {
+            return Err(has_changed());
+        }
         if self.context.job.dry_run {
             return self.walk_extraneous(within, Does::Tell).map(drop);
         }
