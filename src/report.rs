@@ -178,6 +178,8 @@ pub enum Loss {
     Leftover,
     /// Reading the copy from its device: it was read from memory instead.
     Media,
+    /// The certainty that it fits: the destination has less room than all of it seems to need.
+    Room,
 }
 
 impl Loss {
@@ -195,6 +197,7 @@ impl Loss {
             Loss::HardLink => "hard_link",
             Loss::Leftover => "leftover",
             Loss::Media => "media",
+            Loss::Room => "room",
         }
     }
 
@@ -212,6 +215,7 @@ impl Loss {
             Loss::HardLink => "second copy made instead of a hard link",
             Loss::Leftover => "leftovers of a run that was cut off could not be removed",
             Loss::Media => "verified from memory, as this filesystem cannot be read past it",
+            Loss::Room => "not enough room",
         }
     }
 }

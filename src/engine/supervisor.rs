@@ -14,9 +14,10 @@ use tokio::{
     task::JoinSet,
 };
 
-use super::{Shared, gather::Gather};
+use super::{Engine, Shared, gather::Gather};
 use crate::{
-    report::Report,
+    options::{Compare, Delete, Limits, Mirror},
+    report::{Loss, Report},
     scheduler::{Context, Outcomes, Worker},
 };
 
@@ -76,9 +77,43 @@ pub(super) fn supervise(
     async move {
         let _active = active;
         let _stop = StopWorkers(context.clone());
+        let only_tells = context.job.dry_run || context.job.mirror.delete == Delete::Only;
+        if context.job.limits.preflight && !only_tells {
+            preflight(&context, &shared).await;
+        }
         let _seat = take_seat(&context, &shared).await;
         drive(&context, &mut gathered, &mut gather, &shared).await;
         gather.finish().await
+    }
+}
+
+/// Count first what there is to be copied, and stop the run if it does not fit.
+async fn preflight(context: &Context, shared: &Arc<Shared>) {
+    let job = context.job.clone();
+    let limits = Limits { preflight: false, max_errors: None, ..job.limits };
+    // What files hold does not matter, and who deletes has his own run.
+    let counting = job.dry_run(true).entry_events(false).limits(limits).compare(Compare::Times);
+    let counting = Engine { shared: shared.clone() }.start(counting.mirror(Mirror::default()));
+    let canceller = counting.canceller();
+    let finished = counting.finish();
+    tokio::pin!(finished);
+    let report = loop {
+        tokio::select! {
+            biased;
+            finished = &mut finished => break finished,
+            () = context.queue.news.notified() => {
+                if context.cancel.is_cancelled() {
+                    canceller.cancel();
+                }
+            }
+        }
+    };
+    // What failed will fail again, and be told then.
+    let Ok(report) = report else { return };
+    if let Some(warning) = report.warnings.iter().find(|warning| warning.loss == Loss::Room) {
+        let why = format!("{}: {}", warning.loss.described(), warning.cause);
+        let _ = context.stopped.set(why); // nobody else has a reason yet
+        context.cancel.cancel();
     }
 }
 

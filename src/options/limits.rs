@@ -9,6 +9,7 @@ pub struct Limits {
     pub(crate) operations: Option<NonZeroU64>,
     pub(crate) max_errors: Option<NonZeroU64>,
     pub(crate) idle_io: bool,
+    pub(crate) preflight: bool,
 }
 
 impl Limits {
@@ -31,6 +32,16 @@ impl Limits {
     #[must_use]
     pub fn max_errors(self, failures: NonZeroU64) -> Self {
         Limits { max_errors: Some(failures), ..self }
+    }
+
+    /// Whether to count first what the copies would take, and to write nothing where that is more than the
+    /// destination has room for; not by default.
+    ///
+    /// That takes as long as a dry run. Files that may come to share their blocks, or are compressed, are not
+    /// counted; nor is what an earlier run with [`CopyJob::resume`](crate::CopyJob::resume) has put in place.
+    #[must_use]
+    pub fn preflight(self, preflight: bool) -> Self {
+        Limits { preflight, ..self }
     }
 
     /// Whether workers only use a disk that nobody else wants (`IOPRIO_CLASS_IDLE`, ioprio_set(2)), where

@@ -97,6 +97,11 @@ impl Selection {
         Selection { files: Some(files), ..self }
     }
 
+    /// Whether nothing is left out but what is on other filesystems.
+    pub(crate) fn wants_all(&self) -> bool {
+        !self.has_rules() && self.sizes == (0..=u64::MAX) && self.newer_than.is_none() && self.files.is_none()
+    }
+
     /// Whether any rule concerns paths.
     pub(crate) fn has_rules(&self) -> bool {
         !self.rules.are_none() || self.gitignore

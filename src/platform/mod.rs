@@ -22,12 +22,14 @@ mod windows;
 #[cfg(windows)]
 use windows as imp;
 
+mod mount;
 mod names;
 mod room;
 #[cfg(not(target_os = "linux"))]
 mod unprobed;
 
 pub(crate) use imp::*;
+pub(crate) use mount::Mount;
 pub(crate) use names::Names;
 pub(crate) use room::Room;
 #[cfg(not(target_os = "linux"))]

@@ -5,6 +5,10 @@
 pub(crate) struct Room {
     /// Bytes that this process may still use.
     pub(crate) bytes: u64,
+    /// Bytes that are in use.
+    pub(crate) used: u64,
+    /// The unit in which it counts them.
+    pub(crate) block: u64,
     /// Inodes that it may still use, where the filesystem has a fixed number of them.
     pub(crate) inodes: Option<u64>,
     pub(crate) is_read_only: bool,

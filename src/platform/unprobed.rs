@@ -2,14 +2,14 @@
 
 use std::{fs::File, io};
 
-use super::Dir;
+use super::{Dir, Mount};
 use crate::capabilities::DirectIo;
 
 fn unknown<T>() -> io::Result<T> {
     Err(io::Error::new(io::ErrorKind::Unsupported, "not probed on this system"))
 }
 
-pub(crate) fn filesystem_name(_: &Dir) -> Option<String> {
+pub(crate) fn mount_of(_: &Dir) -> Option<Mount> {
     None
 }
 

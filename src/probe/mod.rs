@@ -94,7 +94,7 @@ impl Place {
     fn filesystem(&self) -> Filesystem {
         Filesystem {
             path: self.path.clone(),
-            name: platform::filesystem_name(&self.dir),
+            name: platform::mount_of(&self.dir).map(|mount| mount.filesystem),
             storage: platform::storage(&self.dir, self.device()),
         }
     }

@@ -19,7 +19,7 @@ use crate::{
     plan::Pair,
     platform::{self, Dir},
     units::{
-        Descriptors, Extraneous, Journals, LinkGroups, MadeWithin, Marks, Namesakes, Replacements,
+        Descriptors, Expected, Extraneous, Journals, LinkGroups, MadeWithin, Marks, Namesakes, Replacements,
         SharedFiles, TemporaryNames,
     },
 };
@@ -57,7 +57,10 @@ pub(crate) struct Context {
     /// Runs of the same engine that wait for a worker.
     pub(crate) waiting_runs: Arc<AtomicUsize>,
     pub(crate) ring: Arc<RingSlot>,
+    /// Sources that are not done with.
+    pub(crate) sources_left: AtomicUsize,
     pub(crate) extraneous: Extraneous,
+    pub(crate) expected: Expected,
     pub(crate) replacements: Replacements,
     pub(crate) marks: Marks,
     pub(crate) journals: Journals,
@@ -150,7 +153,9 @@ impl Context {
             jobs_reason: OnceLock::new(),
             waiting_runs: shares.waiting_runs,
             ring: shares.ring,
-            extraneous: Extraneous::new(count),
+            sources_left: AtomicUsize::new(count),
+            extraneous: Extraneous::default(),
+            expected: Expected::default(),
             replacements: Replacements::default(),
             marks: Marks::new(),
             journals: Journals::default(),

@@ -11,7 +11,6 @@ use crate::{
     entry::Kind,
     error::{Failure, Fault, Op},
     event::Retrying,
-    platform::{self, Room},
     transfer::Watch,
     units::Node,
 };
@@ -141,11 +140,6 @@ impl Worker {
             context.cancel.cancel();
             context.queue.wake_all();
         }
-    }
-
-    /// What room there is at the destination, if that can be told.
-    pub(crate) fn room(&self) -> Option<Room> {
-        platform::room(&self.directory_of_copies()?).ok()
     }
 
     /// Whether nothing can be created at the destination because it is read-only: ext4 that has met with an

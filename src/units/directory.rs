@@ -73,6 +73,9 @@ impl Worker {
         }
         let inherits_acl = if existed { has_default_acl(&target) } else { parent.inherits_acl };
         let is_absent = self.is_dry() && !existed;
+        if is_absent {
+            self.expect_entry(parent);
+        }
         if existed && !is_ours {
             if self.is_dry() {
                 let Context { marks, cancel, .. } = &*self.context;
@@ -376,8 +379,9 @@ impl Worker {
                 self.context.filesystems().entry(to).or_insert(target);
             }
             let storage = platform::storage(source, from).slower(platform::storage(target, to));
-            let name = platform::filesystem_name(source);
-            let other = if from == to { name.clone() } else { platform::filesystem_name(target) };
+            let name_of = |dir| platform::mount_of(dir).map(|mount| mount.filesystem);
+            let name = name_of(source);
+            let other = if from == to { name.clone() } else { name_of(target) };
             Pair::new(from == to, storage).named(name, other)
         })
     }

@@ -7,7 +7,7 @@ use std::{
     path::Path,
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
 };
 
@@ -23,11 +23,9 @@ use crate::{
 };
 
 /// What a run is to delete in the end.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Extraneous {
     found: Mutex<Vec<ExtraneousIn>>,
-    /// Sources that are not done with.
-    sources: AtomicUsize,
     /// Entries that directories of the copy have, as far as they were looked at.
     there: AtomicU64,
     /// Whether something speaks against deleting anything.
@@ -76,17 +74,6 @@ struct Level {
 impl Level {
     fn new(place: Arc<Place>, id: FileId, names: Arc<Names>) -> Level {
         Level { place, id, names, next: 0, is_emptied: true }
-    }
-}
-
-impl Extraneous {
-    pub(crate) fn new(sources: usize) -> Extraneous {
-        Extraneous {
-            found: Mutex::default(),
-            sources: AtomicUsize::new(sources),
-            there: AtomicU64::new(0),
-            is_withheld: AtomicBool::new(false),
-        }
     }
 }
 
@@ -205,13 +192,10 @@ impl Worker {
         Ok(names.is_empty())
     }
 
-    /// A source is done with; after the last one what is extraneous is deleted.
-    pub(super) fn mirror_after(&mut self) {
+    /// All sources are done with: delete what is extraneous.
+    pub(super) fn mirror(&mut self) {
         let extraneous = &self.context.extraneous;
-        if self.context.job.mirror.delete == Delete::Never
-            || extraneous.sources.fetch_sub(1, Ordering::AcqRel) != 1
-            || extraneous.is_withheld.load(Ordering::Relaxed)
-        {
+        if self.context.job.mirror.delete == Delete::Never || extraneous.is_withheld.load(Ordering::Relaxed) {
             return;
         }
         let found = std::mem::take(&mut *extraneous.found.lock().unwrap_or_else(PoisonError::into_inner));

@@ -5,7 +5,7 @@ use std::{
     ffi::{CStr, CString},
     io,
     path::{Path, PathBuf, is_separator},
-    sync::Arc,
+    sync::{Arc, atomic::Ordering},
     thread,
 };
 
@@ -123,10 +123,13 @@ impl Namesakes {
 }
 
 impl Worker {
-    /// Begin the source that waited for this one.
+    /// A source is done with: begin the one that waited for it, or what comes after the last.
     pub(crate) fn after_source(&mut self, index: usize) {
         self.context.namesakes.after(index).into_iter().for_each(|next| self.push(Unit::Source(next)));
-        self.mirror_after();
+        if self.context.sources_left.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.warn_of_expected();
+            self.mirror();
+        }
     }
 
     /// Begin the source of number `index`.
@@ -214,8 +217,10 @@ impl Worker {
         }
         let inherits_acl = has_default_acl(&target);
         let copies = target.duplicate().map_err(at(Op::Open))?;
+        let copies = self.context.target.get_or_init(|| Arc::new(copies)).clone();
+        self.warn_of_whole(&source, &from.name, &meta, target.stat(&to.name).is_ok());
         let root = Root {
-            target: self.context.target.get_or_init(|| Arc::new(copies)).clone(),
+            target: copies,
             source_path: from.directory,
             target_path: to.directory,
             renamed: (to.name != from.name || compression != Compression::None).then_some(to.name),

@@ -97,6 +97,9 @@ impl Worker {
         }
         let (appearance, done) = self.appearance(found);
         if self.is_dry() {
+            if found.is_none() {
+                self.expect_entry(node);
+            }
             self.record(&node.place, name, meta.kind, done, 0);
             return Ok(First::Copied(meta.id));
         }

@@ -2,9 +2,9 @@
 
 use std::fs;
 
-use orbit::CopyJob;
+use orbit::{CopyJob, DataOptions, Engine, Existing, Limits, Loss, Reflink, Report, Rule, Selection};
 
-use crate::support::{Filesystem, Mount, Sandbox, awkward::noise, run};
+use crate::support::{Filesystem, Mount, Sandbox, awkward::noise, must, orbit, run, stderr};
 
 fn files(count: u64, size: usize) -> Sandbox {
     (0..count).fold(Sandbox::new(), |sandbox, number| {
@@ -28,4 +28,131 @@ fn a_full_mount_that_is_the_copy_itself_stops_the_run() {
         assert!(report.stopped.as_ref().is_some_and(|why| why.contains("full")), "{:?}", report.stopped);
         assert_eq!(report.totals.failed, 1);
     }
+}
+
+fn warning(report: &Report) -> Option<&str> {
+    report.warnings.iter().find(|warning| warning.loss == Loss::Room).map(|warning| &*warning.cause)
+}
+
+/// What a run reports that copies the tree into the mount.
+fn told(sandbox: &Sandbox, mount: &Mount, job: impl Fn(CopyJob) -> CopyJob) -> Report {
+    let report = run(job(CopyJob::new(sandbox.path("src"), mount.path().join("dst"))));
+    assert_eq!(report.totals.failed, 0, "{:?}", report.failures);
+    report
+}
+
+#[test]
+fn a_dry_run_tells_of_too_little_room() {
+    for filesystem in [Filesystem::Tmpfs, Filesystem::Ext4, Filesystem::Xfs, Filesystem::Btrfs] {
+        let Some(mount) = Mount::new(filesystem, 400) else { continue };
+        let sandbox = files(4, 60 << 20);
+        let dry = |job: CopyJob| job.dry_run(true);
+        assert_eq!(warning(&told(&sandbox, &mount, dry)), None, "{filesystem:?}");
+        fs::write(mount.path().join("other"), noise(200 << 20, 7)).unwrap();
+        must("sync", &["-f", mount.path().to_str().unwrap()]);
+        let report = told(&sandbox, &mount, dry);
+        let cause = warning(&report).unwrap_or_else(|| panic!("{filesystem:?}"));
+        assert!(cause.starts_with(&format!("at least {} bytes", 4 * (60 << 20))), "{cause}");
+        assert!(report.is_complete(), "a warning is no failure");
+    }
+}
+
+#[test]
+fn small_files_take_whole_blocks_and_an_inode_each() {
+    let Some(mount) = Mount::new(Filesystem::Tmpfs, 1) else { return };
+    let sandbox = files(400, 10);
+    let dry = |job: CopyJob| job.dry_run(true);
+    let cause = warning(&told(&sandbox, &mount, dry)).map(str::to_owned);
+    assert!(cause.is_some_and(|cause| cause.contains("1638400 bytes are needed")), "400 blocks of 4 KiB");
+    let few = Mount::new(Filesystem::Ext4, 8).unwrap();
+    let many = (0..4000).fold(Sandbox::new(), |sandbox, number| sandbox.file(format!("src/{number}"), b""));
+    let report = told(&many, &few, dry);
+    assert!(warning(&report).is_some_and(|cause| cause.starts_with("4001 inodes")), "{:?}", report.warnings);
+}
+
+#[test]
+fn what_is_replaced_shared_or_a_hole_needs_no_room() {
+    let Some(mount) = Mount::new(Filesystem::Btrfs, 256) else { return };
+    let dry = |job: CopyJob| job.dry_run(true);
+    let src = mount.path().join("src");
+    fs::create_dir(&src).unwrap();
+    fs::write(src.join("file"), noise(150 << 20, 1)).unwrap();
+    must("sync", &["-f", src.to_str().unwrap()]);
+    for (target, reflink, is_told) in [
+        ("dst", Reflink::Auto, false),
+        ("dst", Reflink::Never, true),
+        ("subvolume/dst", Reflink::Auto, false),
+    ] {
+        let subvolume = mount.path().join("subvolume");
+        if !subvolume.exists() {
+            must("btrfs", &["subvolume", "create", subvolume.to_str().unwrap()]);
+        }
+        let data = DataOptions::default().reflink(reflink);
+        let report = run(dry(CopyJob::new(&src, mount.path().join(target)).data(data)));
+        assert_eq!(warning(&report).is_some(), is_told, "{target} {reflink:?}");
+    }
+    let Some(mount) = Mount::new(Filesystem::Ext4, 64) else { return };
+    let sandbox = files(1, 40 << 20);
+    fs::File::create(sandbox.path("src/hole")).unwrap().set_len(1 << 40).unwrap();
+    assert_eq!(warning(&told(&sandbox, &mount, dry)), None);
+    told(&sandbox, &mount, |job| job);
+    let again = |job: CopyJob| job.dry_run(true).existing(Existing::Replace);
+    assert_eq!(warning(&told(&sandbox, &mount, again)), None, "in place of what is there");
+}
+
+#[test]
+fn preflight_writes_nothing_where_it_does_not_fit() {
+    let Some(mount) = Mount::new(Filesystem::Ext4, 64) else { return };
+    let sandbox = files(4, 20 << 20);
+    let copied =
+        orbit().arg("--preflight").args([sandbox.path("src"), mount.path().join("dst")]).output().unwrap();
+    assert_eq!(copied.status.code(), Some(1));
+    let text = String::from_utf8_lossy(&copied.stdout).into_owned() + &stderr(&copied);
+    assert!(text.contains("stopped: not enough room: at least 83886080 bytes are needed"), "{text}");
+    assert_eq!(fs::read_dir(mount.path()).unwrap().count(), 1, "lost+found");
+    fs::remove_file(sandbox.path("src/0/0")).unwrap();
+    fs::remove_file(sandbox.path("src/1/1")).unwrap();
+    let report = told(&sandbox, &mount, |job| job.limits(Limits::default().preflight(true)));
+    assert!(report.is_complete());
+    assert_eq!(report.totals.files_copied, 2);
+}
+
+#[test]
+fn a_preflight_can_be_cancelled() {
+    let sandbox = files(3000, 1);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let report = runtime.block_on(async {
+        let job = CopyJob::new(sandbox.path("src"), sandbox.path("dst"));
+        let run = Engine::new().unwrap().start(job.limits(Limits::default().preflight(true)));
+        run.cancel();
+        run.finish().await.unwrap()
+    });
+    assert!(report.cancelled && report.stopped.is_none());
+    assert!(!sandbox.path("dst").exists());
+}
+
+#[test]
+fn a_whole_filesystem_that_is_larger_than_the_room_is_warned_of() {
+    let Some(from) = Mount::new(Filesystem::Ext4, 128) else { return };
+    let to = Mount::new(Filesystem::Ext4, 64).unwrap();
+    fs::write(from.path().join("file"), noise(80 << 20, 1)).unwrap();
+    let report = run(CopyJob::new(from.path(), to.path()));
+    assert!(warning(&report).is_some_and(|cause| cause.contains("bytes in use")), "{:?}", report.warnings);
+    assert!(report.stopped.is_some());
+    // A part of it, and what has been copied already, are nothing to warn of.
+    fs::create_dir(from.path().join("part")).unwrap();
+    let report = run(CopyJob::new(from.path().join("part"), to.path().join("part")));
+    assert_eq!(warning(&report), None);
+    fs::remove_file(from.path().join("file")).unwrap();
+    fs::write(from.path().join("file"), noise(40 << 20, 1)).unwrap();
+    for _ in 0..2 {
+        let report = run(CopyJob::new(from.path(), to.path()));
+        assert!(report.is_complete());
+        assert_eq!(warning(&report), None);
+    }
+    // Nor is what the rules leave out.
+    fs::write(from.path().join("more"), noise(30 << 20, 1)).unwrap();
+    let rules = Selection::default().rules([Rule::Exclude("more".into())]).unwrap();
+    let report = run(CopyJob::new(from.path(), to.path()).select(rules));
+    assert_eq!(warning(&report), None);
 }

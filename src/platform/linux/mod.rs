@@ -4,6 +4,7 @@ mod data;
 mod dir;
 mod durable;
 mod filesystem;
+mod mount;
 mod priority;
 mod probe;
 
@@ -14,6 +15,7 @@ pub(crate) use data::*;
 pub(crate) use dir::*;
 pub(crate) use durable::*;
 pub(crate) use filesystem::*;
+pub(crate) use mount::*;
 pub(crate) use priority::*;
 pub(crate) use probe::*;
 

@@ -3,10 +3,7 @@
 use std::{
     fs::{self, File},
     io,
-    os::{
-        fd::{AsFd, AsRawFd},
-        unix::fs::FileExt,
-    },
+    os::unix::fs::FileExt,
 };
 
 use nix::fcntl::{FcntlArg, OFlag, OpenHow, ResolveFlag, fcntl, openat2};
@@ -14,22 +11,6 @@ use rustix::fs::{AtFlags, StatxFlags, statx};
 
 use super::{ACCESS_ACL, Dir, Handle};
 use crate::capabilities::DirectIo;
-
-/// What the filesystem of `dir` calls itself, as in mount(8).
-pub(crate) fn filesystem_name(dir: &Dir) -> Option<String> {
-    let descriptor = dir.as_fd().as_raw_fd();
-    let about = fs::read_to_string(format!("/proc/self/fdinfo/{descriptor}")).ok()?;
-    let mount = about.lines().find_map(|line| line.strip_prefix("mnt_id:"))?.trim();
-    let mounts = fs::read_to_string("/proc/self/mountinfo").ok()?;
-    name_of_mount(&mounts, mount).map(str::to_owned)
-}
-
-/// The type of the mount with this id, in the text of /proc/self/mountinfo (proc(5)).
-fn name_of_mount<'a>(mounts: &'a str, id: &str) -> Option<&'a str> {
-    let line = mounts.lines().find(|line| line.split(' ').next() == Some(id))?;
-    let (_, after) = line.split_once(" - ")?;
-    after.split(' ').next()
-}
 
 /// Try to set an extended attribute of the user's.
 pub(crate) fn can_set_xattr(file: &File) -> io::Result<()> {
@@ -106,20 +87,5 @@ pub(crate) fn ring_is_disabled() -> Option<String> {
     match setting.trim() {
         "0" => None,
         value => Some(format!("kernel.io_uring_disabled is {value}")),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_filesystem_is_named_by_its_mount() {
-        let mounts = "21 28 0:19 / /proc rw,nosuid - proc proc rw\n\
-                      35 28 0:32 / /mnt/a\\040- rw shared:3 master:1 - fuse.bindfs /x rw\n\
-                      5 1 8:1 / / rw - ext4 /dev/sda1 rw\n";
-        assert_eq!(name_of_mount(mounts, "35"), Some("fuse.bindfs"));
-        assert_eq!(name_of_mount(mounts, "5"), Some("ext4"));
-        assert_eq!(name_of_mount(mounts, "3"), None);
     }
 }

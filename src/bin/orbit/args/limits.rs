@@ -18,6 +18,9 @@ pub(crate) struct LimitArgs {
     /// How long to wait before the first of them, such as 500ms or 10s; it doubles each time
     #[arg(long, value_name = "DURATION", default_value = "1s", value_parser = humantime::parse_duration)]
     retry_wait: Duration,
+    /// Count first what the copies would take, and write nothing if the destination has less room
+    #[arg(long)]
+    preflight: bool,
     /// Stop after N failures
     #[arg(long, value_name = "N")]
     max_errors: Option<NonZeroU32>,
@@ -34,7 +37,7 @@ pub(crate) struct LimitArgs {
 
 impl LimitArgs {
     pub(crate) fn apply(&self, job: CopyJob) -> CopyJob {
-        let mut limits = Limits::default().idle_io(self.nice_io);
+        let mut limits = Limits::default().idle_io(self.nice_io).preflight(self.preflight);
         if let Some(rate) = self.bwlimit {
             limits = limits.bandwidth(rate);
         }

@@ -1,0 +1,41 @@
+//! What is mounted where.
+
+use std::{
+    fs,
+    os::fd::{AsFd, AsRawFd},
+};
+
+use super::Dir;
+use crate::platform::Mount;
+
+/// The mount that `dir` lies in (proc(5)).
+pub(crate) fn mount_of(dir: &Dir) -> Option<Mount> {
+    let descriptor = dir.as_fd().as_raw_fd();
+    let about = fs::read_to_string(format!("/proc/self/fdinfo/{descriptor}")).ok()?;
+    let id = about.lines().find_map(|line| line.strip_prefix("mnt_id:"))?.trim();
+    find(&fs::read_to_string("/proc/self/mountinfo").ok()?, id)
+}
+
+/// The mount with this id, in the text of /proc/self/mountinfo.
+fn find(mounts: &str, id: &str) -> Option<Mount> {
+    let line = mounts.lines().find(|line| line.split(' ').next() == Some(id))?;
+    let (before, after) = line.split_once(" - ")?;
+    let filesystem = after.split(' ').next()?.to_owned();
+    Some(Mount { filesystem, is_whole: before.split(' ').nth(3) == Some("/") })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mount_is_found_by_its_number() {
+        let mounts = "21 28 0:19 / /proc rw,nosuid - proc proc rw\n\
+                      35 28 0:32 / /mnt/a\\040- rw shared:3 master:1 - fuse.bindfs /x rw\n\
+                      5 1 8:1 /data / rw - ext4 /dev/sda1 rw\n";
+        let found = |id| find(mounts, id).map(|mount| (mount.filesystem, mount.is_whole));
+        assert_eq!(found("35"), Some(("fuse.bindfs".to_owned(), true)));
+        assert_eq!(found("5"), Some(("ext4".to_owned(), false)), "bound from a directory");
+        assert_eq!(found("3"), None);
+    }
+}
