@@ -9,6 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use fuser::FileType;
 use orbit::{CopyJob, Engine, Limits, Report};
 
 use super::tree::{MIB, assert_no_temporaries, assert_same_tree, noise};
@@ -77,6 +78,35 @@ fn what_a_filesystem_lies_about_is_right_or_a_failure_and_never_trusted() {
     assert_complete(&run(CopyJob::new(sandbox.path("src"), sandbox.path("dst"))));
     for file in files() {
         assert!(sandbox.read(Path::new("dst").join(file.name)) == file.content, "{}", file.name);
+    }
+}
+
+#[test]
+fn what_a_directory_calls_its_entries_is_not_believed() {
+    let sandbox = Sandbox::new().dir("src");
+    let file = |name, lie| LyingFile { name, content: noise(1, 1_000), lie };
+    let files = vec![
+        file("file-as-directory", Lie::ListedAs(FileType::Directory)),
+        file("file-as-link", Lie::ListedAs(FileType::Symlink)),
+        file("file-as-fifo", Lie::ListedAs(FileType::NamedPipe)),
+        file("directory-as-file", Lie::DirectoryListedAs(FileType::RegularFile)),
+        file("directory-as-link", Lie::DirectoryListedAs(FileType::Symlink)),
+        file("directory-as-device", Lie::DirectoryListedAs(FileType::CharDevice)),
+    ];
+    let Some(_liar) = mounted(&sandbox, files) else { return };
+    // Into nothing, and into what is there.
+    for _ in 0..2 {
+        let report = run(CopyJob::new(sandbox.path("src"), sandbox.path("dst")));
+        assert_complete(&report);
+        for entry in fs::read_dir(sandbox.path("dst")).unwrap().map(Result::unwrap) {
+            let (name, kind) = (entry.file_name().into_string().unwrap(), entry.file_type().unwrap());
+            assert_eq!(kind.is_dir(), name.starts_with("directory"), "{name}");
+            assert_eq!(kind.is_file(), name.starts_with("file"), "{name}");
+            assert!(kind.is_dir() || fs::read(entry.path()).unwrap() == noise(1, 1_000), "{name}");
+        }
+        assert_eq!(fs::read_dir(sandbox.path("dst")).unwrap().count(), 6);
+        fs::remove_file(sandbox.path("dst/file-as-link")).unwrap();
+        fs::remove_dir(sandbox.path("dst/directory-as-device")).unwrap();
     }
 }
 

@@ -28,6 +28,7 @@ mod real_filesystems;
 mod resume;
 mod retries;
 mod sendfile_splice;
+mod sinks;
 mod slow;
 mod threshold;
 mod uring;

@@ -31,6 +31,10 @@ pub enum Lie {
     SaysLess(u64),
     /// Reading fails from this offset on.
     FailsFrom(u64),
+    /// Its directory calls it something else.
+    ListedAs(FileType),
+    /// It is an empty directory, which its directory calls something else.
+    DirectoryListedAs(FileType),
     /// The first read takes so long, or until the filesystem is told to behave.
     Hangs(Duration),
 }
@@ -107,7 +111,10 @@ impl Server {
                     Lie::SaysLess(less) => size - less,
                     _ => size,
                 };
-                (FileType::RegularFile, size)
+                match file.lie {
+                    Lie::DirectoryListedAs(_) => (FileType::Directory, 0),
+                    _ => (FileType::RegularFile, size),
+                }
             }
             None if u64::from(ino) == 1 => (FileType::Directory, 0),
             None => return None,
@@ -189,10 +196,18 @@ impl Filesystem for Server {
         reply.data(&bytes);
     }
 
-    fn readdir(&self, _: &Request, _: INodeNo, _: FileHandle, offset: u64, mut reply: ReplyDirectory) {
+    fn readdir(&self, _: &Request, ino: INodeNo, _: FileHandle, offset: u64, mut reply: ReplyDirectory) {
+        if self.file(ino).is_some() {
+            return reply.ok();
+        }
         for (index, file) in self.files.iter().enumerate().skip(offset as usize) {
             let ino = INodeNo(Self::FIRST + index as u64);
-            if reply.add(ino, index as u64 + 1, FileType::RegularFile, file.name) {
+            let kind = match (self.lie(file), file.lie) {
+                (Lie::ListedAs(kind) | Lie::DirectoryListedAs(kind), _) => kind,
+                (_, Lie::DirectoryListedAs(_)) => FileType::Directory,
+                _ => FileType::RegularFile,
+            };
+            if reply.add(ino, index as u64 + 1, kind, file.name) {
                 break;
             }
         }
