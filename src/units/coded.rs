@@ -3,6 +3,7 @@
 use std::{ffi::CStr, fs::File, io::ErrorKind, sync::atomic::Ordering};
 
 use super::{
+    Node,
     content::{Filled, Filling, RESERVE_MIN},
     entry::Item,
 };
@@ -24,7 +25,12 @@ impl Worker {
     }
 
     /// Put the content in place in its other form.
-    pub(super) fn fill_coded(&mut self, filling: &Filling, coding: Coding) -> Result<Filled, Fault> {
+    pub(super) fn fill_coded(
+        &mut self,
+        node: &Node,
+        filling: &Filling,
+        coding: Coding,
+    ) -> Result<Filled, Fault> {
         let files = Files { source: &filling.source, destination: &filling.staged.file };
         self.take_moved();
         self.begin_passing();
@@ -35,7 +41,7 @@ impl Worker {
                 self.encoders = encoders;
                 encoded
             }
-            Coding::Decode(codec) => self.decode(files, &filling.meta, codec),
+            Coding::Decode(codec) => self.decode(files, node, &filling.meta, codec),
         }
     }
 
@@ -95,11 +101,11 @@ impl Worker {
         })
     }
 
-    fn decode(&mut self, files: Files<'_>, meta: &Meta, codec: Codec) -> Result<Filled, Fault> {
+    fn decode(&mut self, files: Files<'_>, node: &Node, meta: &Meta, codec: Codec) -> Result<Filled, Fault> {
         let content = content_size(files.source, codec).during(Op::Read)?;
         let zeros = self.zeros();
         if let Some(content) = content.filter(|content| *content >= RESERVE_MIN && zeros == Zeros::Write) {
-            self.reserve(files.destination, content)?;
+            self.reserve(&node.pair, files.destination, content)?;
         }
         // What it holds is what is copied.
         let found = &mut self.outcomes.totals.bytes_found;

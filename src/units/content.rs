@@ -77,7 +77,7 @@ impl Worker {
     ) -> Result<Filled, Fault> {
         let Item { node, name, .. } = at;
         if let Some(coding) = self.coding(name) {
-            return self.fill_coded(filling, coding);
+            return self.fill_coded(node, filling, coding);
         }
         let files = Files { source: &filling.source, destination: &filling.staged.file };
         let size = filling.meta.size;
@@ -114,7 +114,7 @@ impl Worker {
         let reserves =
             size >= RESERVE_MIN && node.pair.storage != Storage::Remote && !self.has_holes(filling);
         if reserves {
-            self.reserve(files.destination, size)?;
+            self.reserve(&node.pair, files.destination, size)?;
         }
         // Of small files the clock is not even asked.
         let began =
@@ -134,7 +134,11 @@ impl Worker {
 
     /// Reserve the blocks of a file, which tells early where there is no room for it; a filesystem that
     /// cannot reserve will allocate as the bytes come.
-    pub(super) fn reserve(&self, file: &File, size: u64) -> Result<(), Fault> {
+    pub(super) fn reserve(&self, pair: &Pair, file: &File, size: u64) -> Result<(), Fault> {
+        // Memory is reserved page by page, for seconds in which nothing would move at the rate that is asked for.
+        if self.context.limiter.is_limited() && pair.names[1].as_deref() == Some("tmpfs") {
+            return Ok(());
+        }
         match platform::reserve(file, size) {
             Err(error) if matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded) => {
                 self.context.needed.store(size, Ordering::Relaxed);

@@ -149,10 +149,10 @@ impl Worker {
             platform::set_size(destination, size).during(Op::Write)
         } else if route.by_ring {
             // Direct writes that make a file longer wait for each other.
-            let reserved = self.reserve(destination, size);
+            let reserved = self.reserve(&node.pair, destination, size);
             reserved.and_then(|()| platform::set_size(destination, size).during(Op::Write))
         } else {
-            self.reserve(destination, size) // sized by its writes
+            self.reserve(&node.pair, destination, size) // sized by its writes
         };
         if let Err(fault) = prepared {
             node.pair.trial.withdraw(route);
