@@ -8,6 +8,7 @@ use std::{
 use crate::{
     digest::DigestKind,
     manifest::ManifestLine,
+    options::Compression,
     select::{BadPattern, Rule, Rules},
 };
 
@@ -23,6 +24,7 @@ pub struct Comparison {
     pub(super) with: With,
     pub(super) copy: PathBuf,
     pub(super) metadata: bool,
+    pub(super) compression: Compression,
     pub(super) rules: Rules,
     pub(crate) jobs: Option<NonZeroUsize>,
 }
@@ -52,7 +54,14 @@ impl Comparison {
     }
 
     fn with(with: With, copy: &Path) -> Self {
-        Comparison { with, copy: copy.to_owned(), metadata: false, rules: Rules::default(), jobs: None }
+        Comparison {
+            with,
+            copy: copy.to_owned(),
+            metadata: false,
+            compression: Compression::None,
+            rules: Rules::default(),
+            jobs: None,
+        }
     }
 
     /// Whether metadata is compared as well: mode, owner, modification time (as closely as the copy's
@@ -60,6 +69,13 @@ impl Comparison {
     #[must_use]
     pub fn metadata(self, metadata: bool) -> Self {
         Comparison { metadata, ..self }
+    }
+
+    /// What a copy made like this should be: names are told apart, and what files hold is compared, out of
+    /// its frames. A manifest is not concerned.
+    #[must_use]
+    pub fn compression(self, compression: Compression) -> Self {
+        Comparison { compression, ..self }
     }
 
     /// Compare only what these rules want, as [`Selection::rules`](crate::Selection::rules) does.

@@ -17,6 +17,7 @@ use super::{
 use crate::{
     entry::Meta,
     error::{During, Fault, Op},
+    frames::{Coding, Content},
     platform::{self, Dir},
     transfer::read_full,
 };
@@ -31,8 +32,9 @@ impl Reader {
         (source, name, from): (&Dir, &CStr, &Meta),
         (copy, copy_name, to): (&Dir, &CStr, &Meta),
     ) {
+        let coding = self.shared.job.compression.coding_of(name);
         // Files that say they are empty may hold something (procfs).
-        if from.size != to.size && from.size != 0 {
+        if coding.is_none() && from.size != to.size && from.size != 0 {
             return self.differs(trail, name, What::Size { source: from.size, copy: to.size });
         }
         let opened = source.open_source(name).during(Op::Open).map_err(|fault| (fault, true));
@@ -44,19 +46,24 @@ impl Reader {
             Ok(opened) => opened,
             Err((fault, of_source)) => {
                 let path =
-                    if of_source { self.source_path(trail, name) } else { self.copy_path(trail, name) };
+                    if of_source { self.source_path(trail, name) } else { self.copy_path(trail, copy_name) };
                 return self.failed(fault.at(path));
             }
         };
+        if let Some(coding) = coding {
+            let differ_at = self.compare_coded(&source, &copy, coding);
+            return self.concluded(trail, (name, copy_name), &source, from, differ_at);
+        }
         if from.size < Self::PART * 2 {
             let end = if from.size == 0 { u64::MAX } else { from.size };
             let differ_at = self.compare(&source, &copy, 0, end);
-            return self.concluded(trail, name, &source, from, differ_at);
+            return self.concluded(trail, (name, copy_name), &source, from, differ_at);
         }
         let begins: Vec<u64> = (0..from.size).step_by(Self::PART as usize).collect();
         let files = Arc::new(Large {
             trail: trail.clone(),
             name: name.to_owned(),
+            copy_name: copy_name.to_owned(),
             source,
             copy,
             meta: *from,
@@ -84,11 +91,12 @@ impl Reader {
         }
         let is_last = files.parts.fetch_sub(1, Ordering::AcqRel) == 1;
         let at = files.differ_at.load(Ordering::Relaxed);
+        let names = (&*files.name, &*files.copy_name);
         match fault {
-            Some(fault) => self.concluded(&files.trail, &files.name, &files.source, &files.meta, Err(fault)),
+            Some(fault) => self.concluded(&files.trail, names, &files.source, &files.meta, Err(fault)),
             None if is_last => {
                 let differ_at = (at < u64::MAX).then_some(at);
-                self.concluded(&files.trail, &files.name, &files.source, &files.meta, Ok(differ_at));
+                self.concluded(&files.trail, names, &files.source, &files.meta, Ok(differ_at));
             }
             None => {}
         }
@@ -97,7 +105,7 @@ impl Reader {
     fn concluded(
         &mut self,
         trail: &Trail,
-        name: &CStr,
+        (name, copy_name): (&CStr, &CStr),
         source: &File,
         meta: &Meta,
         differ_at: Result<Option<u64>, (Fault, bool)>,
@@ -115,10 +123,38 @@ impl Reader {
             }
             Err((fault, of_source)) => {
                 let path =
-                    if of_source { self.source_path(trail, name) } else { self.copy_path(trail, name) };
+                    if of_source { self.source_path(trail, name) } else { self.copy_path(trail, copy_name) };
                 self.failed(fault.at(path));
             }
         }
+    }
+
+    /// Where what two files hold, of which one is in frames, begins to differ.
+    fn compare_coded(
+        &mut self,
+        source: &File,
+        copy: &File,
+        coding: Coding,
+    ) -> Result<Option<u64>, (Fault, bool)> {
+        let of_source = |error| (Fault::new(Op::Read, error), true);
+        let of_copy = |error| (Fault::new(Op::Read, error), false);
+        let mut from = Content::of(source, coding.source_codec()).map_err(of_source)?;
+        let mut to = Content::of(copy, coding.copy_codec()).map_err(of_copy)?;
+        let mut at = 0;
+        while !self.shared.cancel.is_cancelled() {
+            let [one, other] = &mut self.buffers;
+            let read = from.read_full(one).map_err(of_source)?;
+            let there = to.read_full(other).map_err(of_copy)?;
+            if let Some(equal) = differ_at(&one[..read], &other[..there]) {
+                return Ok(Some(at + equal as u64));
+            }
+            self.report.bytes += read as u64;
+            at += read as u64;
+            if read < one.len() {
+                break; // both end here
+            }
+        }
+        Ok(None)
     }
 
     /// Where two files begin to differ between `at` and `end`; of a failure, whether it was the source's.
@@ -144,9 +180,7 @@ impl Reader {
                 read_full(source, &mut one[..most], at).during(Op::Read).map_err(|fault| (fault, true))?;
             let there =
                 read_full(copy, &mut other[..most], at).during(Op::Read).map_err(|fault| (fault, false))?;
-            let same = one[..read].iter().zip(&other[..there]);
-            if one[..read] != other[..there] {
-                let equal = same.take_while(|(one, other)| one == other).count();
+            if let Some(equal) = differ_at(&one[..read], &other[..there]) {
                 return Ok(Some(at + equal as u64));
             }
             self.report.bytes += read as u64;
@@ -157,6 +191,11 @@ impl Reader {
         }
         Ok(None)
     }
+}
+
+/// How many bytes two parts have in common, where they are not the same.
+fn differ_at(one: &[u8], other: &[u8]) -> Option<usize> {
+    (one != other).then(|| one.iter().zip(other).take_while(|(one, other)| one == other).count())
 }
 
 /// Where either of two files has data next, or `end`.

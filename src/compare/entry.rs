@@ -1,6 +1,6 @@
 //! Directories and what they hold.
 
-use std::{collections::HashSet, ffi::CStr, io, sync::Arc};
+use std::{borrow::Cow, collections::HashSet, ffi::CStr, io, sync::Arc};
 
 use super::{Reader, What, task::Task, trail::Trail};
 use crate::{
@@ -24,7 +24,8 @@ impl Reader {
             Ok(listed) => listed,
             Err(failure) => return self.failed(failure),
         };
-        let known: HashSet<&CStr> = (0..names.len()).map(|index| names.get(index).0).collect();
+        let known: HashSet<Cow<'_, CStr>> =
+            (0..names.len()).flat_map(|index| self.copy_names(names.get(index))).collect();
         for (name, kind) in (0..there.len()).map(|index| there.get(index)) {
             if !known.contains(name) && self.wants(trail, name, kind.unwrap_or(Kind::File)) {
                 self.differs(trail, name, What::Extra);
@@ -89,14 +90,45 @@ impl Reader {
                 return;
             }
             let (name, _) = names.get(index);
-            self.entry(trail, source, copy, name, name);
+            self.entry(trail, source, copy, name, None);
         }
     }
 
-    /// Compare an entry of two directories.
-    pub(super) fn entry(&mut self, trail: &Trail, source: &Dir, copy: &Dir, name: &CStr, copy_name: &CStr) {
-        let metas = self.metas(trail, source, copy, name, copy_name);
-        let Some((from, to)) = metas else { return };
+    /// What a copy of an entry of the source may be called; of a file another name than of anything else.
+    fn copy_names<'a>(
+        &self,
+        (name, kind): (&'a CStr, Option<Kind>),
+    ) -> impl Iterator<Item = Cow<'a, CStr>> + use<'a> {
+        let of_file =
+            (kind.is_none_or(|kind| kind == Kind::File)).then(|| self.shared.job.compression.copy_name(name));
+        let of_others = (kind != Some(Kind::File)).then_some(Cow::Borrowed(name));
+        of_file.into_iter().chain(of_others)
+    }
+
+    /// Compare an entry of two directories; its copy has a certain name where the caller gave it.
+    pub(super) fn entry(
+        &mut self,
+        trail: &Trail,
+        source: &Dir,
+        copy: &Dir,
+        name: &CStr,
+        copy_name: Option<&CStr>,
+    ) {
+        let Some(from) = self.source_meta(trail, source, name) else { return };
+        let copy_name = match copy_name {
+            Some(given) => Cow::Borrowed(given),
+            None if from.kind == Kind::File => self.shared.job.compression.copy_name(name),
+            None => Cow::Borrowed(name),
+        };
+        let copy_name = &*copy_name;
+        let to = match copy.stat(copy_name) {
+            Ok(to) => Some(to),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            Err(error) => {
+                let path = self.copy_path(trail, copy_name);
+                return self.failed(Fault::new(Op::Stat, error).at(path));
+            }
+        };
         self.report.entries += 1;
         let Some(to) = to else { return self.differs(trail, name, What::Missing) };
         if from.kind != to.kind {
@@ -126,15 +158,8 @@ impl Reader {
         }
     }
 
-    /// What both sides say of an entry; nothing where the source's is gone or not wanted.
-    fn metas(
-        &mut self,
-        trail: &Trail,
-        source: &Dir,
-        copy: &Dir,
-        name: &CStr,
-        copy_name: &CStr,
-    ) -> Option<(Meta, Option<Meta>)> {
+    /// What the source says of an entry; nothing where it is gone or not wanted.
+    fn source_meta(&mut self, trail: &Trail, source: &Dir, name: &CStr) -> Option<Meta> {
         let from = match source.stat(name) {
             Ok(meta) => meta,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
@@ -144,18 +169,7 @@ impl Reader {
                 return None;
             }
         };
-        if !self.wants(trail, name, from.kind) {
-            return None;
-        }
-        match copy.stat(copy_name) {
-            Ok(to) => Some((from, Some(to))),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Some((from, None)),
-            Err(error) => {
-                let path = self.copy_path(trail, name);
-                self.failed(Fault::new(Op::Stat, error).at(path));
-                None
-            }
-        }
+        self.wants(trail, name, from.kind).then_some(from)
     }
 
     /// Compare what the directories themselves have that everything else lies in.

@@ -152,7 +152,7 @@ impl Reader {
                         &shared.roots().source,
                         &shared.roots().copy,
                         &source_name,
-                        &copy_name,
+                        Some(&copy_name),
                     );
                 }
             }

@@ -49,6 +49,7 @@ pub(super) struct Part {
 pub(super) struct Large {
     pub(super) trail: Trail,
     pub(super) name: CString,
+    pub(super) copy_name: CString,
     pub(super) source: File,
     pub(super) copy: File,
     pub(super) meta: Meta,

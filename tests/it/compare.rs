@@ -9,7 +9,7 @@ use std::{
 };
 
 use futures::StreamExt;
-use orbit::{Comparison, ComparisonReport, CopyJob, Difference, Engine, Finding, What};
+use orbit::{Comparison, ComparisonReport, Compression, CopyJob, Difference, Engine, Finding, What};
 
 use crate::support::{
     Filesystem, Mount, Sandbox, assert_complete, awkward, copy_program, has_program, is_root, orbit, run,
@@ -365,4 +365,69 @@ fn nothing_is_changed() {
         assert!(!changes.iter().any(|change| line.contains(change)), "{line}");
     }
     assert!(text.contains("O_NOATIME"));
+}
+
+#[test]
+fn a_compressed_copy_is_compared_by_what_its_frames_hold() {
+    let zstd = Compression::Zstd { level: Compression::ZSTD_LEVEL };
+    for (compression, suffix) in [(zstd, ".zst"), (Compression::Lz4, ".lz4")] {
+        let sandbox = Sandbox::new()
+            .file("src/a", &awkward::noise(700_000, 1))
+            .file("src/empty", b"")
+            .file("src/below/long", &vec![b'x'; 5 << 20])
+            .symlink("a", "src/link")
+            .dir("src/dir.zst");
+        assert_complete(
+            &run(CopyJob::new(sandbox.path("src"), sandbox.path("dst")).compression(compression)),
+        );
+        let job = || of(&sandbox).compression(compression).metadata(true);
+        let (differences, failures, report) = compared(job());
+        assert_eq!((differences, failures), (vec![], vec![]), "{suffix}");
+        assert_eq!((report.entries, report.bytes), (7, 700_000 + (5 << 20)));
+        // Back as well, and as they are.
+        let back = CopyJob::new(sandbox.path("dst"), sandbox.path("back"));
+        assert_complete(&run(back.compression(Compression::Decompress)));
+        let (differences, ..) = compared(
+            Comparison::new(sandbox.path("dst"), sandbox.path("back")).compression(Compression::Decompress),
+        );
+        assert_eq!(differences, []);
+        let (differences, ..) = compared(of(&sandbox));
+        assert_eq!(differences.len(), 6, "three are missing, three are more: {differences:?}");
+        // A change that no size tells of, a lack, something that belongs to nobody, and a frame that is broken.
+        let write = |path: &str, content: &[u8]| fs::write(sandbox.path(path), content).unwrap();
+        write("src/a", &[&awkward::noise(700_000, 1)[..600_000], &[1; 100_000]].concat());
+        fs::remove_file(sandbox.path(format!("dst/empty{suffix}"))).unwrap();
+        write("dst/below/long", b"plain");
+        let long = sandbox.path(format!("dst/below/long{suffix}"));
+        let frame = fs::read(&long).unwrap();
+        fs::write(&long, &frame[..frame.len() - 3]).unwrap();
+        let (differences, failures, _) = compared(of(&sandbox).compression(compression));
+        let found: Vec<_> = differences.into_iter().map(|found| (found.path, found.what)).collect();
+        assert_eq!(
+            found,
+            [
+                ("a".into(), What::Content { offset: 600_000 }),
+                ("below/long".into(), What::Extra),
+                ("empty".into(), What::Missing),
+            ]
+        );
+        assert_eq!(failures, [long]);
+    }
+}
+
+#[test]
+fn the_command_compares_a_compressed_copy() {
+    let sandbox = Sandbox::new().file("src/a", b"content").dir("dst");
+    let paths = [sandbox.path("src"), sandbox.path("dst")];
+    for how in ["--compress", "--compress=lz4"] {
+        assert!(orbit().arg(how).arg("-T").args(&paths).output().unwrap().status.success());
+        let code = |arguments: &[&str]| {
+            orbit().arg("verify").args(arguments).args(&paths).output().unwrap().status.code()
+        };
+        assert_eq!((code(&[how]), code(&[]), code(&["--decompress"])), (Some(0), Some(1), Some(1)));
+    }
+    fs::write(sandbox.path("src/a"), b"contenT").unwrap();
+    let output = orbit().args(["verify", "--compress"]).args(&paths).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(stdout(&output).contains("a: "), "{output:?}");
 }

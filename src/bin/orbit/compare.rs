@@ -68,7 +68,9 @@ pub(crate) async fn show(args: &CompareArgs) -> anyhow::Result<u8> {
 
 fn comparison(args: &CompareArgs) -> anyhow::Result<Comparison> {
     let comparison = match (&args.manifest, &args.paths[..]) {
-        (None, [source, copy]) => Comparison::new(source, copy).metadata(args.metadata),
+        (None, [source, copy]) => {
+            Comparison::new(source, copy).metadata(args.metadata).compression(args.compression())
+        }
         (None, _) => bail!("a source and its copy are needed"),
         (Some(path), [copy]) => {
             let kind = if args.blake3 { DigestKind::Blake3 } else { manifest_kind(path) };

@@ -3,6 +3,7 @@
 use std::{num::NonZeroUsize, path::PathBuf};
 
 use clap::Args;
+use orbit::Compression;
 
 use super::select::RuleArgs;
 
@@ -23,6 +24,15 @@ pub(crate) struct CompareArgs {
     /// Compare mode, owner, times, extended attributes, ACLs and hard links too
     #[arg(long, conflicts_with = "manifest")]
     pub(crate) metadata: bool,
+    /// The copy is one that --compress made, by the same HOW: what its frames hold is compared
+    #[arg(
+        long, value_name = "HOW", value_parser = super::compress::how, num_args = 0..=1, require_equals = true,
+        default_missing_value = "zstd", conflicts_with_all = ["decompress", "manifest"]
+    )]
+    compress: Option<Compression>,
+    /// The copy is one that --decompress made
+    #[arg(long, conflicts_with = "manifest")]
+    decompress: bool,
     /// What only the copy has is a difference as well
     #[arg(long)]
     pub(crate) strict: bool,
@@ -37,4 +47,14 @@ pub(crate) struct CompareArgs {
     /// Print failures and nothing else
     #[arg(short, long)]
     pub(crate) quiet: bool,
+}
+
+impl CompareArgs {
+    pub(crate) fn compression(&self) -> Compression {
+        match self.compress {
+            Some(compression) => compression,
+            None if self.decompress => Compression::Decompress,
+            None => Compression::None,
+        }
+    }
 }

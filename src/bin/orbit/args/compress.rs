@@ -46,7 +46,7 @@ impl CompressArgs {
     }
 }
 
-fn how(text: &str) -> Result<Compression, String> {
+pub(super) fn how(text: &str) -> Result<Compression, String> {
     match text.split_once(':').map_or((text, None), |(codec, level)| (codec, Some(level))) {
         ("zstd", None) => Ok(Compression::Zstd { level: Compression::ZSTD_LEVEL }),
         ("zstd", Some(level)) => match level.parse() {
