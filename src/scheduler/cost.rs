@@ -25,9 +25,10 @@ impl Worker {
         began: Option<Instant>,
         work: impl FnOnce(&mut Worker) -> T,
     ) -> T {
-        self.cost.began = began;
+        // Replacing what waits may be a part of another entry, which looks for room.
+        let outer = std::mem::replace(&mut self.cost.began, began);
         let done = work(self);
-        self.cost.began = None;
+        self.cost.began = outer;
         done
     }
 

@@ -89,16 +89,19 @@ impl Worker {
     pub(crate) fn attempt(&mut self, node: &Arc<Node>, name: &CStr, listed: Option<Kind>, tried: u32) {
         self.await_turn(0);
         self.tried = tried;
-        let mut done = self.measured(|worker| caught(|| worker.try_entry(node, name, listed, &mut None)));
-        // Other workers may fill it again meanwhile.
-        for _ in 0..LOOKS_FOR_ROOM {
-            match &done {
-                Err(fault) if self.makes_room(fault) => {
-                    done = caught(|| self.try_entry(node, name, listed, &mut None));
+        let done = self.measured(|worker| {
+            let mut done = caught(|| worker.try_entry(node, name, listed, &mut None));
+            // Other workers may fill it again meanwhile.
+            for _ in 0..LOOKS_FOR_ROOM {
+                match &done {
+                    Err(fault) if worker.makes_room(fault) => {
+                        done = caught(|| worker.try_entry(node, name, listed, &mut None));
+                    }
+                    _ => break,
                 }
-                _ => break,
             }
-        }
+            done
+        });
         if let Err(fault) = done {
             self.fail_or_retry(node, name, listed, tried, fault);
         }
