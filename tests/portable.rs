@@ -7,7 +7,7 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use orbit::{CopyJob, DataOptions, Engine, Existing, Method, Report, ZeroCopy};
+use orbit::{Compression, CopyJob, DataOptions, Engine, Existing, Method, Report, Verify, ZeroCopy};
 use tempfile::TempDir;
 
 const MIB: usize = 1 << 20;
@@ -127,6 +127,24 @@ fn big_files_are_copied_in_ranges_through_buffers_when_the_system_may_not() {
     trees.assert_copied("big");
     let methods: Vec<Method> = report.methods().map(|(method, _)| method).collect();
     assert_eq!(methods, [Method::Buffered]);
+}
+
+#[test]
+fn what_is_compressed_comes_back() {
+    for compression in [Compression::Zstd { level: Compression::ZSTD_LEVEL }, Compression::Lz4] {
+        let trees = Trees::new();
+        for (name, content) in
+            [("empty", vec![]), ("below/noise", noise(700_000)), ("long", vec![7; 3 * MIB])]
+        {
+            trees.file(name, &content);
+        }
+        let packed = trees.root.path().join("packed");
+        let pack = CopyJob::new(trees.source(""), &packed).compression(compression).verify(Verify::Blake3);
+        assert_eq!(trees.run(pack.clone()).totals.files_copied, 3);
+        assert_eq!(trees.run(pack).totals.unchanged, 3);
+        trees.run(CopyJob::new(&packed, trees.copy("")).compression(Compression::Decompress));
+        ["empty", "below/noise", "long"].iter().for_each(|name| trees.assert_copied(name));
+    }
 }
 
 #[test]
