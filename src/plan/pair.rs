@@ -9,6 +9,9 @@ use crate::{entry::Granularity, method::Method};
 #[derive(Debug)]
 pub(crate) struct Pair {
     pub(crate) same_filesystem: bool,
+    /// That of the source and of the destination.
+    pub(crate) storages: [Storage; 2],
+    /// The one of them that decides how long a copy waits.
     pub(crate) storage: Storage,
     /// What the source's filesystem calls itself, and the destination's.
     pub(crate) names: [Option<String>; 2],
@@ -30,6 +33,7 @@ impl Pair {
     pub(crate) fn new(same_filesystem: bool, storage: Storage) -> Pair {
         Pair {
             same_filesystem,
+            storages: [storage; 2],
             storage,
             names: [None, None],
             refused: Default::default(),
@@ -39,6 +43,11 @@ impl Pair {
             trial: RingTrial::default(),
             granularity: OnceLock::new(),
         }
+    }
+
+    /// Two filesystems on these storages, one of them if both are the same.
+    pub(crate) fn between(same_filesystem: bool, from: Storage, to: Storage) -> Pair {
+        Pair { storages: [from, to], ..Pair::new(same_filesystem, from.slower(to)) }
     }
 
     /// The same, knowing what the source's filesystem calls itself, and the destination's.

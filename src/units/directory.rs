@@ -378,11 +378,12 @@ impl Worker {
             {
                 self.context.filesystems().entry(to).or_insert(target);
             }
-            let storage = platform::storage(source, from).slower(platform::storage(target, to));
+            let storage = platform::storage(source, from);
+            let other_storage = if from == to { storage } else { platform::storage(target, to) };
             let name_of = |dir| platform::mount_of(dir).map(|mount| mount.filesystem);
             let name = name_of(source);
             let other = if from == to { name.clone() } else { name_of(target) };
-            Pair::new(from == to, storage).named(name, other)
+            Pair::between(from == to, storage, other_storage).named(name, other)
         })
     }
 }

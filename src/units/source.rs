@@ -188,8 +188,11 @@ impl Worker {
         }
         let source_meta = source.meta().map_err(at(Op::Stat))?;
         let target_meta = target.meta().map_err(at(Op::Stat))?;
-        let is_first = self.context.jobs_reason.get().is_none();
-        self.choose_jobs(&source, source_meta.id.dev, &target, target_meta.id.dev);
+        let pair = self.pair_of(&source, &source_meta, &target, &target_meta);
+        if self.context.jobs_reason.get().is_none() {
+            self.choose_jobs(&pair);
+            self.tell_zero_copy(&pair);
+        }
         if self.context.job.selection.files.is_some() && meta.kind != Kind::Directory {
             let why = "a list of names is for a directory that holds them";
             return Err(Failure::new(Op::Copy, path, io::Error::other(why)));
@@ -210,10 +213,6 @@ impl Worker {
             if !self.is_dry() && target.stat(&to.name).is_ok() {
                 self.sweep(&target, target_meta.id, &to.directory);
             }
-        }
-        let pair = self.pair_of(&source, &source_meta, &target, &target_meta);
-        if is_first {
-            self.tell_zero_copy(&pair);
         }
         let inherits_acl = has_default_acl(&target);
         let copies = target.duplicate().map_err(at(Op::Open))?;
@@ -295,18 +294,14 @@ impl Worker {
     }
 
     /// Settle how many workers there may be, from the first source on.
-    fn choose_jobs(&self, source: &Dir, source_dev: u64, target: &Dir, target_dev: u64) {
+    fn choose_jobs(&self, pair: &Pair) {
         let context = &self.context;
-        if context.jobs_reason.get().is_some() {
-            return;
-        }
         let limits = context.jobs_limit;
         let (mut jobs, mut reason) = match limits.asked {
             Some(asked) => (asked, "as asked".to_owned()),
             None => {
                 let cores = thread::available_parallelism().map_or(1, usize::from);
-                let from = platform::storage(source, source_dev);
-                let to = platform::storage(target, target_dev);
+                let [from, to] = pair.storages;
                 (default_jobs(cores, from, to), default_jobs_reason(cores, from, to))
             }
         };
