@@ -9,10 +9,7 @@ use plotters::{
     style::{ShapeStyle, TextStyle},
 };
 
-use crate::{
-    row::Row,
-    table::{Contest, Results},
-};
+use crate::{held::Contest, results::Results, row::Row};
 
 const WIDTH: u32 = 1010;
 const ROW: i32 = 22;

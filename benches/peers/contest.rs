@@ -9,13 +9,13 @@ use crate::{
     check::{Findings, Lost, compare},
     fixture::Fixture,
     footprint::Surveyor,
+    held::Contest,
     machine::Ground,
     measure::copy,
     peer::Contender,
     roster::Roster,
     row::Row,
     size::Size,
-    table::Contest,
 };
 
 /// Let all of a fixture copy its tree, at this scale if there is room.

@@ -29,6 +29,8 @@ mod fixture;
 #[cfg(target_os = "linux")]
 mod footprint;
 #[cfg(target_os = "linux")]
+mod held;
+#[cfg(target_os = "linux")]
 mod limit;
 #[cfg(target_os = "linux")]
 mod machine;
@@ -45,6 +47,8 @@ mod program;
 #[cfg(target_os = "linux")]
 mod random;
 #[cfg(target_os = "linux")]
+mod results;
+#[cfg(target_os = "linux")]
 mod roster;
 #[cfg(target_os = "linux")]
 mod row;
@@ -54,8 +58,6 @@ mod run;
 mod sitting;
 #[cfg(target_os = "linux")]
 mod size;
-#[cfg(target_os = "linux")]
-mod table;
 #[cfg(target_os = "linux")]
 mod verdict;
 

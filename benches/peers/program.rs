@@ -12,11 +12,12 @@ use clap::Parser;
 use crate::{
     args::Args,
     chart, contest, fixture,
+    held::LeftOut,
     machine::Machine,
     measure::{STARTER, be_starter},
     place::Places,
+    results::Results,
     roster::Roster,
-    table::{LeftOut, Results},
     verdict::{self, Verdict},
 };
 
@@ -71,7 +72,10 @@ fn run(args: Args) -> Result<()> {
     if bars.is_empty() {
         ensure!(!results.contests.is_empty(), "no tree could be copied");
     } else {
-        results.verdicts = bars.iter().map(|bar| Verdict::of(bar, &results)).collect();
+        results.verdicts = bars
+            .iter()
+            .map(|bar| Verdict::of(bar, &results.contests, &results.left_out, results.machine.cores))
+            .collect();
         write(&results, &directory)?;
         println!("{}", verdict::section(&results.verdicts, results.runs));
     }

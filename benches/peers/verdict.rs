@@ -6,10 +6,10 @@ use serde::Serialize;
 
 use crate::{
     bars::Bar,
+    held::{Contest, LeftOut},
     limit::{Finding, Limit, Outcome, judge},
     markdown, peer,
     sitting::Sitting,
-    table::{Contest, Results},
 };
 
 /// What became of a bar.
@@ -27,14 +27,14 @@ pub(crate) struct Verdict {
 }
 
 impl Verdict {
-    /// Judge by the contests that were held.
-    pub(crate) fn of(bar: &Bar, results: &Results) -> Verdict {
-        let held = |sitting: Sitting| results.contests.iter().find(|contest| contest.sitting == sitting);
+    /// Judge by the contests that were held, and those that were not, on a machine of so many cores.
+    pub(crate) fn of(bar: &Bar, contests: &[Contest], left_out: &[LeftOut], cores: usize) -> Verdict {
+        let held = |sitting: Sitting| contests.iter().find(|contest| contest.sitting == sitting);
         let (here, smaller) = (held(bar.sitting), bar.smaller.and_then(held));
         let orbit = peer::orbit_called(bar.orbit);
         let finding = |limit: &Limit| match here {
             Some(contest) => judge(*limit, &orbit, contest.measured(), smaller.map(Contest::measured)),
-            None => limit.not_run(why_not(bar.sitting, results)),
+            None => limit.not_run(why_not(bar.sitting, left_out)),
         };
         let mut work = bar.sitting.to_string();
         if let Some(contest) = here {
@@ -47,13 +47,13 @@ impl Verdict {
             work += &format!(", `{orbit}`");
         }
         let findings = bar.limits.iter().map(finding).collect();
-        let elsewhere = here.map(|contest| contest.elsewhere(results.machine.cores));
+        let elsewhere = here.map(|contest| contest.elsewhere(cores));
         Verdict { bar: bar.id, work, findings, elsewhere, rivals: bar.rivals().0 }
     }
 }
 
-fn why_not(sitting: Sitting, results: &Results) -> &str {
-    let left_out = results.left_out.iter().find(|left_out| left_out.sitting == sitting);
+fn why_not(sitting: Sitting, left_out: &[LeftOut]) -> &str {
+    let left_out = left_out.iter().find(|left_out| left_out.sitting == sitting);
     left_out.map_or("not held", |left_out| &left_out.why)
 }
 
