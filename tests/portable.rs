@@ -7,7 +7,7 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use orbit::{Compression, CopyJob, DataOptions, Engine, Existing, Method, Report, Verify, ZeroCopy};
+use orbit::{Compression, CopyJob, DataOptions, Engine, Existing, Limits, Method, Report, Verify, ZeroCopy};
 use tempfile::TempDir;
 
 const MIB: usize = 1 << 20;
@@ -145,6 +145,17 @@ fn what_is_compressed_comes_back() {
         trees.run(CopyJob::new(&packed, trees.copy("")).compression(Compression::Decompress));
         ["empty", "below/noise", "long"].iter().for_each(|name| trees.assert_copied(name));
     }
+}
+
+#[test]
+fn what_fits_is_copied_after_it_was_counted() {
+    let trees = Trees::new();
+    for index in 0..50 {
+        trees.file(&format!("{}/{index}", index % 5), &noise(index * 100));
+    }
+    let report = trees.run(trees.job().limits(Limits::default().preflight(true)));
+    assert_eq!(report.totals.files_copied, 50);
+    (0..50).for_each(|index| trees.assert_copied(&format!("{}/{index}", index % 5)));
 }
 
 #[test]

@@ -123,7 +123,12 @@ impl Reader {
         let copy_name = &*copy_name;
         let to = match copy.stat(copy_name) {
             Ok(to) => Some(to),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            // With a suffix it may be longer than any name.
+            Err(error)
+                if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::InvalidFilename) =>
+            {
+                None
+            }
             Err(error) => {
                 let path = self.copy_path(trail, copy_name);
                 return self.failed(Fault::new(Op::Stat, error).at(path));

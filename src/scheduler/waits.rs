@@ -156,7 +156,8 @@ impl Worker {
         match failure.cause().kind() {
             std::io::ErrorKind::QuotaExceeded => Some("the quota at the destination is used up".into()),
             std::io::ErrorKind::ReadOnlyFilesystem => {
-                let is_read_only = self.room().is_none_or(|room| room.is_read_only) || self.refuses_files();
+                let is_read_only =
+                    self.room().and_then(|room| room.is_read_only).unwrap_or(true) || self.refuses_files();
                 is_read_only.then(|| "the destination is read-only".into())
             }
             std::io::ErrorKind::StorageFull => {
@@ -164,9 +165,9 @@ impl Worker {
                 let needed = self.context.needed.load(Ordering::Relaxed);
                 match room.inodes {
                     Some(0) => Some("the destination has no free inodes".into()),
-                    _ if room.bytes < ROOM.max(needed) => Some(format!(
+                    _ if room.bytes.is_some_and(|free| free < ROOM.max(needed)) => Some(format!(
                         "the destination is full: {} bytes are free{}",
-                        room.bytes,
+                        room.bytes.unwrap_or(0),
                         if needed > 0 { format!(", {needed} were needed") } else { String::new() }
                     )),
                     _ => None,

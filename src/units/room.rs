@@ -12,6 +12,7 @@ use super::Node;
 use crate::{
     entry::{Kind, Meta},
     job::CopyJob,
+    method::Method,
     options::{Compression, Reflink, Sparse},
     plan::Pair,
     platform::{self, Dir, Room},
@@ -92,13 +93,11 @@ impl Worker {
         let Some(Some(Destination { room, .. })) = expected.destination.get() else { return };
         let bytes = u64::try_from(expected.bytes.load(Ordering::Relaxed)).unwrap_or(0);
         let inodes = expected.inodes.load(Ordering::Relaxed);
-        let cause = match room.inodes {
-            _ if bytes > room.bytes => {
-                format!("at least {bytes} bytes are needed, and {} are free", room.bytes)
+        let cause = match (room.bytes, room.inodes) {
+            (Some(free), _) if bytes > free => {
+                format!("at least {bytes} bytes are needed, and {free} are free")
             }
-            Some(free) if inodes > free => {
-                format!("{inodes} inodes are needed, and {free} are free")
-            }
+            (_, Some(free)) if inodes > free => format!("{inodes} inodes are needed, and {free} are free"),
             _ => return,
         };
         self.warn_of_room(&cause);
@@ -122,9 +121,8 @@ impl Worker {
             }
             let (source, room) = (platform::room(&source).ok()?, platform::room(&copies).ok()?);
             // What the copy has of it already is used there, and may be all that is.
-            let may_hold = room.bytes.saturating_add(if has_copy { room.used } else { 0 });
-            let Room { used, .. } = source;
-            let free = room.bytes;
+            let (used, free) = (source.used, room.bytes?);
+            let may_hold = free.saturating_add(if has_copy { room.used } else { 0 });
             (used > may_hold)
                 .then(|| format!("the source's filesystem has {used} bytes in use, and {free} are free"))
         };
@@ -157,7 +155,10 @@ fn whole_filesystem(holder: &Dir, name: &CStr, meta: &Meta) -> Option<Dir> {
 fn may_share(job: &CopyJob, pair: &Pair) -> bool {
     /// They share within one filesystem; the first two under several device numbers, one for each subvolume.
     const SHARE: [&str; 7] = ["btrfs", "bcachefs", "xfs", "zfs", "ocfs2", "apfs", "refs"];
-    let [Some(from), Some(to)] = &pair.names else { return false };
+    let [Some(from), Some(to)] = &pair.names else {
+        // Unknown; where whole copies are shared ones they mostly can be.
+        return pair.same_filesystem && platform::WHOLE_COPY == Some(Method::Reflink);
+    };
     let may_be_one = pair.same_filesystem || from == to && SHARE[..2].contains(&to.as_str());
     job.data.reflink != Reflink::Never
         && job.data.sparse != Sparse::Never

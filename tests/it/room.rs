@@ -4,7 +4,7 @@ use std::fs;
 
 use orbit::{CopyJob, DataOptions, Engine, Existing, Limits, Loss, Reflink, Report, Rule, Selection};
 
-use crate::support::{Filesystem, Mount, Sandbox, awkward::noise, must, orbit, run, stderr};
+use crate::support::{Filesystem, Mount, Sandbox, awkward::noise, is_root, must, orbit, run, skip, stderr};
 
 fn files(count: u64, size: usize) -> Sandbox {
     (0..count).fold(Sandbox::new(), |sandbox, number| {
@@ -155,4 +155,29 @@ fn a_whole_filesystem_that_is_larger_than_the_room_is_warned_of() {
     let rules = Selection::default().rules([Rule::Exclude("more".into())]).unwrap();
     let report = run(CopyJob::new(from.path(), to.path()).select(rules));
     assert_eq!(warning(&report), None);
+}
+
+#[test]
+fn a_filesystem_that_does_not_tell_its_size_is_not_warned_of() {
+    if !is_root() {
+        return skip("only root can mount");
+    }
+    let sandbox = files(3, 100_000).dir("dst");
+    let at = sandbox.path("dst");
+    must("mount", &["-t", "tmpfs", "-o", "size=0,nr_inodes=0", "orbit", at.to_str().unwrap()]);
+    let mounted = Unmount(&at);
+    let limits = Limits::default().preflight(true);
+    let report = run(CopyJob::new(sandbox.path("src"), at.join("copy")).limits(limits));
+    drop(mounted);
+    assert!(report.is_complete());
+    assert_eq!(warning(&report), None);
+}
+
+/// Unmounts what is mounted there, whatever becomes of the test.
+struct Unmount<'a>(&'a std::path::Path);
+
+impl Drop for Unmount<'_> {
+    fn drop(&mut self) {
+        must("umount", &[self.0.to_str().unwrap()]);
+    }
 }

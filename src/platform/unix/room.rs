@@ -11,11 +11,12 @@ use crate::platform::Room;
 pub(crate) fn room(dir: &Dir) -> io::Result<Room> {
     let about = retried(|| fstatvfs(dir))?;
     Ok(Room {
-        bytes: about.f_bavail.saturating_mul(about.f_frsize),
+        // Memory without a limit, and servers that do not know, say that they have no blocks at all.
+        bytes: (about.f_blocks > 0).then_some(about.f_bavail.saturating_mul(about.f_frsize)),
         used: about.f_blocks.saturating_sub(about.f_bfree).saturating_mul(about.f_frsize),
         block: about.f_frsize.max(1),
         // Those that make inodes as they need them say that there are none at all.
         inodes: (about.f_files > 0).then_some(about.f_favail),
-        is_read_only: about.f_flag.contains(StatVfsMountFlags::RDONLY),
+        is_read_only: Some(about.f_flag.contains(StatVfsMountFlags::RDONLY)),
     })
 }

@@ -207,9 +207,11 @@ pub(crate) fn effective_user() -> u32 {
     0
 }
 
-/// What room the filesystem of a directory has left, which is not asked here.
-pub(crate) fn room(_: &Dir) -> io::Result<Room> {
-    Err(io::ErrorKind::Unsupported.into())
+/// What room the filesystem of a directory has left (GetDiskFreeSpaceExW).
+pub(crate) fn room(dir: &Dir) -> io::Result<Room> {
+    let sys::FreeSpace { available, free, total } = sys::free_space(dir.path())?;
+    let used = total.saturating_sub(free);
+    Ok(Room { bytes: Some(available), used, block: 1, inodes: None, is_read_only: None })
 }
 
 /// How many more files this process may open: directories take none, and there are many.
@@ -230,6 +232,13 @@ mod tests {
         let odd = OsString::from_wide(&[0x61, 0xd800, 0x62]);
         assert_eq!(super::super::to_os(&to_name(&odd).unwrap()), odd);
         assert!(to_name("file:stream".as_ref()).is_err());
+    }
+
+    #[test]
+    fn a_volume_tells_what_room_it_has() {
+        let dir = Dir::open(&std::env::temp_dir()).unwrap();
+        let room = room(&dir).unwrap();
+        assert!(room.bytes.is_some_and(|free| free > 1 << 20), "{room:?}");
     }
 
     #[test]

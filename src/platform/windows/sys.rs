@@ -19,8 +19,8 @@ use windows_sys::Win32::{
     Foundation::HANDLE,
     Storage::FileSystem::{
         BY_HANDLE_FILE_INFORMATION, COPY_FILE_FAIL_IF_EXISTS, CopyFileExW, FILE_BASIC_INFO, FileBasicInfo,
-        GetFileInformationByHandle, GetFinalPathNameByHandleW, MoveFileExW, PROGRESS_CANCEL,
-        PROGRESS_CONTINUE, SetFileInformationByHandle,
+        GetDiskFreeSpaceExW, GetFileInformationByHandle, GetFinalPathNameByHandleW, MoveFileExW,
+        PROGRESS_CANCEL, PROGRESS_CONTINUE, SetFileInformationByHandle,
     },
 };
 
@@ -46,6 +46,26 @@ pub(super) fn identity(file: &File) -> io::Result<(FileId, u64)> {
     check(unsafe { GetFileInformationByHandle(file.as_raw_handle(), &raw mut about) })?;
     let ino = u64::from(about.nFileIndexHigh) << 32 | u64::from(about.nFileIndexLow);
     Ok((FileId { dev: about.dwVolumeSerialNumber.into(), ino }, about.nNumberOfLinks.into()))
+}
+
+/// What a volume has, in bytes.
+pub(super) struct FreeSpace {
+    /// Free for the user of this process.
+    pub(super) available: u64,
+    /// Free altogether.
+    pub(super) free: u64,
+    pub(super) total: u64,
+}
+
+/// What the volume has that holds a directory.
+pub(super) fn free_space(directory: &Path) -> io::Result<FreeSpace> {
+    let directory = wide(directory);
+    let (mut available, mut total, mut free) = (0, 0, 0);
+    // SAFETY: the path ends in a zero, and the call fills three numbers that outlive it.
+    check(unsafe {
+        GetDiskFreeSpaceExW(directory.as_ptr(), &raw mut available, &raw mut total, &raw mut free)
+    })?;
+    Ok(FreeSpace { available, free, total })
 }
 
 /// Set all attributes of an open file; its times, given as 0, are left alone.
