@@ -3,7 +3,6 @@
 use std::{
     collections::HashSet,
     ffi::CStr,
-    io,
     path::Path,
     sync::{Arc, PoisonError, atomic::Ordering},
 };
@@ -11,7 +10,8 @@ use std::{
 use super::{
     Node, Place,
     entry::{Handled, Item},
-    node::{Dirs, NodeParts, Owner, Reached},
+    node::{Dirs, NodeParts, Owner},
+    reach::{OWNERS, Reached, reach_as_is},
     stage,
     subject::Subject,
 };
@@ -26,9 +26,6 @@ use crate::{
     scheduler::{Batch, Context, Unit, Worker, caught},
     transfer::Watch,
 };
-
-/// What the owner of a directory needs to work in it.
-const OWNERS: u32 = 0o700;
 
 impl Worker {
     /// Names of one directory that are copied as one batch, at most, in bytes.
@@ -139,28 +136,6 @@ impl Worker {
         Ok(Handled::Yes)
     }
 
-    /// Open the copy's directory, created first where it is not there yet.
-    fn reach(&self, parent: &Node, dirs: &Dirs, name: &CStr, meta: &Meta) -> Result<Reached, Fault> {
-        let existed = self.make_directory(parent, dirs, name, meta)?;
-        let (target, opened_up) = match self.open_target(dirs, name, existed) {
-            // The umask took from its owner what is needed to work in it.
-            Err(fault) if !existed && fault.cause.kind() == io::ErrorKind::PermissionDenied => {
-                dirs.target.set_mode_of(name, OWNERS).during(Op::SetMode)?;
-                self.open_target(dirs, name, existed)?
-            }
-            opened => opened?,
-        };
-        let mut found = target.meta().during(Op::Stat)?;
-        if !existed && found.mode & OWNERS != OWNERS && !self.context.is_privileged {
-            Handle::Open(&target).set_mode(found.mode | OWNERS).during(Op::SetMode)?;
-            found.mode |= OWNERS;
-        }
-        if found.id == meta.id {
-            return Err(Fault::refused(Op::Copy, "source and destination are the same directory"));
-        }
-        Ok(Reached { target, found, existed, opened_up })
-    }
-
     /// Remove what runs that died have left in a directory of the copy, as far as that works.
     ///
     /// Once a run, before any of its entries is begun there: what comes later may be this run's own.
@@ -183,40 +158,6 @@ impl Worker {
         if let Err(error) = swept {
             self.warn_of(Loss::Leftover, || path.to_owned(), &error.to_string());
         }
-    }
-
-    /// Create the copy's directory; whether it was there already.
-    fn make_directory(&self, parent: &Node, dirs: &Dirs, name: &CStr, meta: &Meta) -> Result<bool, Fault> {
-        let mode = if self.keeps(Attributes::MODE) { 0o700 } else { meta.mode & 0o777 | OWNERS };
-        // Directories of several sources are merged, whichever of them made theirs first.
-        let may_exist = parent.existed || self.context.made_within.is_some();
-        match dirs.target.make_dir(name, mode) {
-            Ok(()) => Ok(false),
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists && may_exist => {
-                match dirs.target.stat(name).during(Op::Stat)?.kind {
-                    Kind::Directory => Ok(true),
-                    kind => Err(Fault::refused(
-                        Op::CreateDirectory,
-                        format!("{} is in the way", kind.described()),
-                    )),
-                }
-            }
-            Err(error) => Err(parent.creation_fault(Op::CreateDirectory, error)),
-        }
-    }
-
-    /// Open the copy's directory; one that its mode closes to its owner is opened up until the end,
-    /// and the mode it had comes with it.
-    fn open_target(&self, dirs: &Dirs, name: &CStr, existed: bool) -> Result<(Dir, Option<u32>), Fault> {
-        let mut opened_up = None;
-        if existed && !self.context.is_privileged {
-            let there = dirs.target.stat(name).during(Op::Stat)?;
-            if there.mode & OWNERS != OWNERS && there.uid == self.context.user {
-                dirs.target.set_mode_of(name, there.mode | OWNERS).during(Op::SetMode)?;
-                opened_up = Some(there.mode);
-            }
-        }
-        Ok((dirs.target.open_dir(name).during(Op::CreateDirectory)?, opened_up))
     }
 
     /// List a directory's next entries, and make units of them.
@@ -385,34 +326,6 @@ impl Worker {
             let other = if from == to { name.clone() } else { name_of(target) };
             Pair::between(from == to, storage, other_storage).named(name, other)
         })
-    }
-}
-
-/// What is there of the copy's directory, which is not touched; where nothing is, its parent stands for it.
-fn reach_as_is(parent: &Node, dirs: &Dirs, name: &CStr, meta: &Meta) -> Result<Reached, Fault> {
-    let absent = || {
-        let target = dirs.target.duplicate().during(Op::Open)?;
-        // On the filesystem of its parent, with a number that no directory there is likely to have.
-        let id = FileId { dev: parent.target.id.dev, ino: meta.id.ino | 1 << 63 };
-        Ok(Reached { target, found: Meta { id, ..*meta }, existed: false, opened_up: None })
-    };
-    if parent.is_absent {
-        return absent();
-    }
-    match dirs.target.stat(name) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => absent(),
-        Err(error) => Err(Fault::new(Op::CreateDirectory, error)),
-        Ok(found) if found.id == meta.id => {
-            Err(Fault::refused(Op::Copy, "source and destination are the same directory"))
-        }
-        Ok(found) if found.kind == Kind::Directory => {
-            let target = dirs.target.open_dir(name).during(Op::CreateDirectory)?;
-            let found = target.meta().during(Op::Stat)?;
-            Ok(Reached { target, found, existed: true, opened_up: None })
-        }
-        Ok(found) => {
-            Err(Fault::refused(Op::CreateDirectory, format!("{} is in the way", found.kind.described())))
-        }
     }
 }
 

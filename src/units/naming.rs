@@ -2,10 +2,7 @@
 
 use std::{ffi::CStr, io};
 
-use super::{
-    entry::Item,
-    node::{Node, Reached},
-};
+use super::{entry::Item, node::Node, reach::Reached};
 use crate::{
     entry::{FileId, Kind, Meta},
     error::{During, Fault, Op},

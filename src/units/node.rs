@@ -105,16 +105,6 @@ impl Drop for Dirs {
     }
 }
 
-/// The copy's directory, open.
-pub(super) struct Reached {
-    pub(super) target: Dir,
-    pub(super) found: Meta,
-    /// Whether it was there already.
-    pub(super) existed: bool,
-    /// The mode it had, where it had to be opened up to work in it.
-    pub(super) opened_up: Option<u32>,
-}
-
 /// What a node is made of, beside what it starts with.
 pub(crate) struct NodeParts {
     pub(crate) place: Arc<Place>,

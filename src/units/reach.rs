@@ -1,0 +1,117 @@
+//! The copy's directory: found, or made.
+
+use std::{ffi::CStr, io};
+
+use super::{Node, node::Dirs};
+use crate::{
+    entry::{FileId, Kind, Meta},
+    error::{During, Fault, Op},
+    options::Attributes,
+    platform::{Dir, Handle},
+    scheduler::Worker,
+};
+
+/// What the owner of a directory needs to work in it.
+pub(super) const OWNERS: u32 = 0o700;
+
+/// The copy's directory, open.
+pub(super) struct Reached {
+    pub(super) target: Dir,
+    pub(super) found: Meta,
+    /// Whether it was there already.
+    pub(super) existed: bool,
+    /// The mode it had, where it had to be opened up to work in it.
+    pub(super) opened_up: Option<u32>,
+}
+
+impl Worker {
+    /// Open the copy's directory, created first where it is not there yet.
+    pub(super) fn reach(
+        &self,
+        parent: &Node,
+        dirs: &Dirs,
+        name: &CStr,
+        meta: &Meta,
+    ) -> Result<Reached, Fault> {
+        let existed = self.make_directory(parent, dirs, name, meta)?;
+        let (target, opened_up) = match self.open_target(dirs, name, existed) {
+            // The umask took from its owner what is needed to work in it.
+            Err(fault) if !existed && fault.cause.kind() == io::ErrorKind::PermissionDenied => {
+                dirs.target.set_mode_of(name, OWNERS).during(Op::SetMode)?;
+                self.open_target(dirs, name, existed)?
+            }
+            opened => opened?,
+        };
+        let mut found = target.meta().during(Op::Stat)?;
+        if !existed && found.mode & OWNERS != OWNERS && !self.context.is_privileged {
+            Handle::Open(&target).set_mode(found.mode | OWNERS).during(Op::SetMode)?;
+            found.mode |= OWNERS;
+        }
+        if found.id == meta.id {
+            return Err(Fault::refused(Op::Copy, "source and destination are the same directory"));
+        }
+        Ok(Reached { target, found, existed, opened_up })
+    }
+
+    /// Create the copy's directory; whether it was there already.
+    fn make_directory(&self, parent: &Node, dirs: &Dirs, name: &CStr, meta: &Meta) -> Result<bool, Fault> {
+        let mode = if self.keeps(Attributes::MODE) { 0o700 } else { meta.mode & 0o777 | OWNERS };
+        // Directories of several sources are merged, whichever of them made theirs first.
+        let may_exist = parent.existed || self.context.made_within.is_some();
+        match dirs.target.make_dir(name, mode) {
+            Ok(()) => Ok(false),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists && may_exist => {
+                match dirs.target.stat(name).during(Op::Stat)?.kind {
+                    Kind::Directory => Ok(true),
+                    kind => Err(Fault::refused(
+                        Op::CreateDirectory,
+                        format!("{} is in the way", kind.described()),
+                    )),
+                }
+            }
+            Err(error) => Err(parent.creation_fault(Op::CreateDirectory, error)),
+        }
+    }
+
+    /// Open the copy's directory; one that its mode closes to its owner is opened up until the end,
+    /// and the mode it had comes with it.
+    fn open_target(&self, dirs: &Dirs, name: &CStr, existed: bool) -> Result<(Dir, Option<u32>), Fault> {
+        let mut opened_up = None;
+        if existed && !self.context.is_privileged {
+            let there = dirs.target.stat(name).during(Op::Stat)?;
+            if there.mode & OWNERS != OWNERS && there.uid == self.context.user {
+                dirs.target.set_mode_of(name, there.mode | OWNERS).during(Op::SetMode)?;
+                opened_up = Some(there.mode);
+            }
+        }
+        Ok((dirs.target.open_dir(name).during(Op::CreateDirectory)?, opened_up))
+    }
+}
+
+/// What is there of the copy's directory, which is not touched; where nothing is, its parent stands for it.
+pub(super) fn reach_as_is(parent: &Node, dirs: &Dirs, name: &CStr, meta: &Meta) -> Result<Reached, Fault> {
+    let absent = || {
+        let target = dirs.target.duplicate().during(Op::Open)?;
+        // On the filesystem of its parent, with a number that no directory there is likely to have.
+        let id = FileId { dev: parent.target.id.dev, ino: meta.id.ino | 1 << 63 };
+        Ok(Reached { target, found: Meta { id, ..*meta }, existed: false, opened_up: None })
+    };
+    if parent.is_absent {
+        return absent();
+    }
+    match dirs.target.stat(name) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => absent(),
+        Err(error) => Err(Fault::new(Op::CreateDirectory, error)),
+        Ok(found) if found.id == meta.id => {
+            Err(Fault::refused(Op::Copy, "source and destination are the same directory"))
+        }
+        Ok(found) if found.kind == Kind::Directory => {
+            let target = dirs.target.open_dir(name).during(Op::CreateDirectory)?;
+            let found = target.meta().during(Op::Stat)?;
+            Ok(Reached { target, found, existed: true, opened_up: None })
+        }
+        Ok(found) => {
+            Err(Fault::refused(Op::CreateDirectory, format!("{} is in the way", found.kind.described())))
+        }
+    }
+}
