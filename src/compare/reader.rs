@@ -125,9 +125,9 @@ impl Reader {
 
     fn begin(&mut self) -> Result<(), Failure> {
         let shared = self.shared.clone();
-        let (copy, copy_name) = root(&shared.job.copy)?;
         match &shared.job.with {
             With::Manifest(kind, lines) => {
+                let (copy, copy_name) = root(&shared.job.copy)?;
                 if copy_name.as_c_str() != c"." {
                     let why = io::ErrorKind::NotADirectory;
                     return Err(Failure::new(Op::Open, &shared.job.copy, why));
@@ -140,6 +140,16 @@ impl Reader {
             }
             With::Source(path) => {
                 let (source, source_name) = root(path)?;
+                let (copy, copy_name) = match root(&shared.job.copy) {
+                    // That of a single file was given the suffix, unless it had it.
+                    Err(failure) if failure.cause().kind() == io::ErrorKind::NotFound => {
+                        let name = shared.job.copy.file_name().unwrap_or_default();
+                        let name = platform::to_name(name).map_err(|_| failure)?;
+                        let name = shared.job.compression.wanted_name(name);
+                        root(&shared.job.copy.with_file_name(platform::to_os(&name)))?
+                    }
+                    copy => copy?,
+                };
                 let are_directories = [&source_name, &copy_name].map(|name| name.as_c_str() == c".");
                 let _ = shared.roots.set(Roots { source, copy });
                 if are_directories == [true, true] {

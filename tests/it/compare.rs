@@ -426,6 +426,11 @@ fn the_command_compares_a_compressed_copy() {
         };
         assert_eq!((code(&[how]), code(&[]), code(&["--decompress"])), (Some(0), Some(1), Some(1)));
     }
+    let single = [sandbox.path("src/a"), sandbox.path("b")];
+    assert!(orbit().arg("--compress").args(&single).output().unwrap().status.success());
+    let output = orbit().args(["verify", "--compress"]).args(&single).output().unwrap();
+    assert!(stdout(&output).starts_with("1 entry, "), "{output:?}");
+    assert_eq!(output.status.code(), Some(0), "as the copy found its name");
     fs::write(sandbox.path("src/a"), b"contenT").unwrap();
     let output = orbit().args(["verify", "--compress"]).args(&paths).output().unwrap();
     assert_eq!(output.status.code(), Some(1));

@@ -15,7 +15,7 @@ use orbit::{
 use os_display::Quotable;
 use serde_json::{Value, json};
 
-use super::{args::CompareArgs, json};
+use super::{args::CompareArgs, json, output::counted};
 
 /// Both are the same.
 const EQUAL: u8 = 0;
@@ -144,13 +144,12 @@ fn summary_object(report: &ComparisonReport, strict: bool) -> Value {
 }
 
 fn summary(report: &ComparisonReport) -> String {
-    let mut text = format!("{} entries, {} compared", HumanCount(report.entries), BinaryBytes(report.bytes));
-    let counts = [
-        (report.differences, "differences"),
-        (report.extra, "only in the copy"),
-        (report.failed, "not compared"),
-    ];
-    for (count, what) in counts {
+    let entries = counted(report.entries, "entry", "entries");
+    let mut text = format!("{entries}, {} compared", BinaryBytes(report.bytes));
+    if report.differences > 0 {
+        text += &format!(", {}", counted(report.differences, "difference", "differences"));
+    }
+    for (count, what) in [(report.extra, "only in the copy"), (report.failed, "not compared")] {
         if count > 0 {
             text += &format!(", {} {what}", HumanCount(count));
         }
