@@ -16,6 +16,9 @@ const LZ4_MAGIC: u32 = 0x184d_2204;
 /// Sixteen of them, for both formats: what such a frame holds is not for us.
 const SKIPPED_MAGIC: u32 = 0x184d_2a50;
 
+/// The most that a block of Zstandard holds, in bytes (RFC 8878, section 3.1.1.2.4).
+const ZSTD_BLOCK_MAX: u64 = 128 * 1024;
+
 /// One frame of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Frame {
@@ -93,7 +96,9 @@ impl<'a> Layout<'a> {
             2 => Some(u64::from(self.u32()?)),
             _ => Some(u64::from_le_bytes(self.bytes()?)),
         };
+        let mut most = 0;
         loop {
+            most += ZSTD_BLOCK_MAX;
             let [low, middle, high] = self.bytes::<3>()?;
             let header = u32::from_le_bytes([low, middle, high, 0]);
             let size = u64::from(header >> 3);
@@ -107,11 +112,15 @@ impl<'a> Layout<'a> {
             }
         }
         self.pass(if has_checksum { 4 } else { 0 })?;
+        self.refuse_more_than(most, content)?;
         Ok(Frame { end: self.blocks.position(), content, is_skipped: false })
     }
 
     fn lz4(&mut self) -> io::Result<Frame> {
-        let [flags, _] = self.bytes::<2>()?;
+        let [flags, sizes] = self.bytes::<2>()?;
+        // From 64 KiB to 4 MiB; what is less is no size, and counts as the least.
+        let block_max = 1_u64 << (8 + 2 * u32::from((sizes >> 4 & 7).max(4)));
+        let mut most = 0;
         let has = |bit: u8| flags & bit != 0;
         let content = if has(0x08) { Some(u64::from_le_bytes(self.bytes()?)) } else { None };
         self.pass(if has(0x01) { 4 + 1 } else { 1 })?;
@@ -121,9 +130,19 @@ impl<'a> Layout<'a> {
                 break;
             }
             self.pass(u64::from(size) + if has(0x10) { 4 } else { 0 })?;
+            most += block_max;
         }
         self.pass(if has(0x04) { 4 } else { 0 })?;
+        self.refuse_more_than(most, content)?;
         Ok(Frame { end: self.blocks.position(), content, is_skipped: false })
+    }
+
+    /// Refuse a frame that says to hold more than its blocks can: nobody should make room for that.
+    fn refuse_more_than(&self, most: u64, content: Option<u64>) -> io::Result<()> {
+        match content {
+            Some(content) if content > most => Err(broken(self.codec, "its blocks cannot hold what it says")),
+            _ => Ok(()),
+        }
     }
 
     fn u32(&mut self) -> io::Result<u32> {

@@ -9,7 +9,7 @@ use std::{
 };
 
 use futures::StreamExt;
-use orbit::{Comparison, ComparisonReport, Compression, CopyJob, Difference, Engine, Finding, What};
+use orbit::{Comparison, ComparisonReport, Compression, CopyJob, Difference, Engine, Finding, Rule, What};
 
 use crate::support::{
     Filesystem, Mount, Sandbox, assert_complete, awkward, copy_program, has_program, is_root, orbit, run,
@@ -413,6 +413,20 @@ fn a_compressed_copy_is_compared_by_what_its_frames_hold() {
         );
         assert_eq!(failures, [long]);
     }
+}
+
+#[test]
+fn rules_are_asked_of_the_sources_names() {
+    let sandbox = Sandbox::new().file("src/a.o", b"1").file("src/a.c", b"2");
+    let zstd = Compression::Zstd { level: Compression::ZSTD_LEVEL };
+    assert_complete(&run(CopyJob::new(sandbox.path("src"), sandbox.path("dst")).compression(zstd)));
+    fs::remove_file(sandbox.path("src/a.o")).unwrap();
+    let extra = |rules: &[Rule]| {
+        let comparison = of(&sandbox).compression(zstd).rules(rules.to_vec()).unwrap();
+        compared(comparison).0.len()
+    };
+    assert_eq!(extra(&[]), 1);
+    assert_eq!(extra(&[Rule::Exclude("*.o".into())]), 0, "nor would a mirror delete it");
 }
 
 #[test]

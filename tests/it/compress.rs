@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use orbit::{Compression, CopyJob, DataOptions, Delete, Existing, Mirror, Sparse, Verify};
+use orbit::{Compression, CopyJob, DataOptions, Delete, Existing, Limits, Mirror, Sparse, Verify};
 use proptest::prelude::*;
 
 use crate::support::{
@@ -228,6 +228,27 @@ fn what_is_no_whole_frame_fails_and_leaves_nothing() {
         }
         fs::write(one.path("packed").join(name), &whole).unwrap();
         assert_complete(&run(unpacking(&one)));
+    }
+}
+
+#[test]
+fn a_frame_that_says_to_hold_more_than_it_can_fails_alone() {
+    // Three bytes in one block, said to be a pebibyte, twice more than any destination has.
+    let claim = (1_u64 << 50).to_le_bytes();
+    let zstd = [&[0x28, 0xb5, 0x2f, 0xfd, 0xc0, 0][..], &claim, &[0x19, 0, 0], b"abc"].concat();
+    let lz4 = [&[4, 0x22, 0x4d, 0x18, 0x68, 0x40][..], &claim, &[0, 3, 0, 0, 0x80], b"abc", &[0; 4]].concat();
+    let sandbox = Sandbox::new().file("packed/a.zst", &zstd).file("packed/b.lz4", &lz4);
+    let sandbox = (0..50).fold(sandbox, |sandbox, index| sandbox.file(format!("packed/{index}"), b"content"));
+    for preflight in [false, true] {
+        let _ = fs::remove_dir_all(sandbox.path("back"));
+        let report = run(unpacking(&sandbox).limits(Limits::default().preflight(preflight)));
+        assert_eq!(report.stopped, None);
+        assert_eq!((report.totals.failed, report.totals.files_copied), (2, 50));
+        assert!(
+            causes(&report).iter().all(|cause| cause.contains("blocks cannot hold")),
+            "{:?}",
+            causes(&report)
+        );
     }
 }
 

@@ -99,3 +99,20 @@ fn a_manifest_that_cannot_be_written_is_said_and_fails_the_command() {
     assert!(stderr(&output).contains("cannot write the manifest"), "{}", stderr(&output));
     assert_eq!(sandbox.read("dst/a"), b"a");
 }
+
+#[test]
+fn a_run_that_is_stopped_leaves_the_manifest_that_is_there() {
+    let sandbox = Sandbox::new().file("src/a", b"a").file("src/dir/b", b"b");
+    assert!(copy(&sandbox, &[], &sandbox.path("sums")).status.success());
+    let before = sandbox.read("sums");
+    assert!(!before.is_empty());
+    // In the way of what is to be copied, twice.
+    for name in ["a", "dir/b"] {
+        fs::remove_file(sandbox.path("dst").join(name)).unwrap();
+        fs::create_dir(sandbox.path("dst").join(name)).unwrap();
+    }
+    let output = copy(&sandbox, &["--max-errors=1"], &sandbox.path("sums"));
+    assert_eq!(output.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&output.stdout).contains("stopped: "), "{output:?}");
+    assert_eq!(sandbox.read("sums"), before);
+}

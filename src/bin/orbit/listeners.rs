@@ -69,7 +69,9 @@ impl Listeners {
     /// Finish what was begun for a run that ends with `exit_status`, if this goes well.
     pub(crate) fn finish(self, report: &Report, exit_status: u8) -> anyhow::Result<()> {
         let items = self.items.map_or(Ok(()), |mut items| items.wrote(|output| output.flush()));
-        let manifest = self.manifest.filter(|_| !report.cancelled).map_or(Ok(()), Manifest::finish);
+        // One of a part would be taken for one of all, and may replace that.
+        let was_cut_off = report.cancelled || report.stopped.is_some();
+        let manifest = self.manifest.filter(|_| !was_cut_off).map_or(Ok(()), Manifest::finish);
         let told = items.and(manifest);
         let exit_status = if told.is_err() { FAILED } else { exit_status };
         let logged = self.log.map_or(Ok(()), |log| log.finish(report, exit_status));
