@@ -16,7 +16,7 @@ use tokio::{
 
 use super::{Engine, Shared, gather::Gather};
 use crate::{
-    options::{Compare, Delete, Limits, Mirror},
+    options::{Compare, Delete, Limits, Mirror, Retry},
     report::{Loss, Report},
     scheduler::{Context, Outcomes, Worker},
 };
@@ -93,6 +93,8 @@ async fn preflight(context: &Context, shared: &Arc<Shared>) {
     let limits = Limits { preflight: false, max_errors: None, ..job.limits };
     // What files hold does not matter, and who deletes has his own run.
     let counting = job.dry_run(true).entry_events(false).limits(limits).compare(Compare::Times);
+    // What may pass is waited for by the run itself.
+    let counting = counting.retry(Retry::default());
     let counting = Engine { shared: shared.clone() }.start(counting.mirror(Mirror::default()));
     let canceller = counting.canceller();
     let finished = counting.finish();

@@ -120,6 +120,11 @@ pub(crate) fn ladder_of_coded(
     ladder
 }
 
+/// Whether files may share their blocks, where the filesystem can.
+pub(crate) fn may_reflink(data: &DataOptions) -> bool {
+    data.reflink != Reflink::Never && data.sparse == Sparse::Auto
+}
+
 fn ladder_from(
     threshold: u64,
     data: &DataOptions,
@@ -129,7 +134,7 @@ fn ladder_from(
     jobs: usize,
 ) -> Ladder {
     let mut ladder = Ladder::default();
-    let may_share = data.reflink != Reflink::Never && data.sparse == Sparse::Auto;
+    let may_share = may_reflink(data);
     if may_share && size > 0 && !pair.refuses(Method::Reflink) {
         ladder.push(Method::Reflink);
     }

@@ -15,7 +15,7 @@ pub(crate) use climb::{Climb, Seen, Why};
 pub(crate) use existing::{Action, decide, looks_same};
 pub use jobs::Storage;
 pub(crate) use jobs::{default_jobs, default_jobs_reason};
-pub(crate) use ladder::{Ladder, PARALLEL_MIN, ladder, ladder_in_turn, ladder_of_coded};
+pub(crate) use ladder::{Ladder, PARALLEL_MIN, ladder, ladder_in_turn, ladder_of_coded, may_reflink};
 pub(crate) use pair::Pair;
 pub(crate) use ring::{Route, route};
 pub(crate) use size_class::Way;

@@ -15,6 +15,8 @@ pub(crate) struct Pair {
     pub(crate) storage: Storage,
     /// What the source's filesystem calls itself, and the destination's.
     pub(crate) names: [Option<String>; 2],
+    /// Whether the destination may keep files in fewer blocks than they are long.
+    pub(crate) compresses: bool,
     /// The error number, where there is one, of each method that was refused.
     refused: [OnceLock<Option<i32>>; Method::ALL.len()],
     /// From which size on the kernel moves bytes, where nobody has said.
@@ -36,6 +38,7 @@ impl Pair {
             storages: [storage; 2],
             storage,
             names: [None, None],
+            compresses: false,
             refused: Default::default(),
             threshold: Threshold::new(),
             source_lacks_xattrs: AtomicBool::new(false),
@@ -53,6 +56,11 @@ impl Pair {
     /// The same, knowing what the source's filesystem calls itself, and the destination's.
     pub(crate) fn named(self, source: Option<String>, destination: Option<String>) -> Pair {
         Pair { names: [source, destination], ..self }
+    }
+
+    /// The same, knowing whether the destination compresses.
+    pub(crate) fn compressing(self, compresses: bool) -> Pair {
+        Pair { compresses, ..self }
     }
 
     /// Never try `method` between these two again.

@@ -7,4 +7,6 @@ pub(crate) struct Mount {
     pub(crate) filesystem: String,
     /// Whether it shows all of that, from its root on.
     pub(crate) is_whole: bool,
+    /// Whether it may keep files in fewer blocks than they are long, other than for their holes.
+    pub(crate) compresses: bool,
 }

@@ -3,8 +3,10 @@
 /// What room a filesystem has left.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Room {
-    /// Bytes that this process may still use, where the filesystem tells.
+    /// Bytes that anybody may still use, where the filesystem tells.
     pub(crate) bytes: Option<u64>,
+    /// Bytes beyond them that only the privileged may use.
+    pub(crate) reserved: u64,
     /// Bytes that are in use.
     pub(crate) used: u64,
     /// The unit in which it counts them.
@@ -12,4 +14,11 @@ pub(crate) struct Room {
     /// Inodes that it may still use, where the filesystem has a fixed number of them.
     pub(crate) inodes: Option<u64>,
     pub(crate) is_read_only: Option<bool>,
+}
+
+impl Room {
+    /// The most bytes that a process may still use that is privileged or not, where the filesystem tells.
+    pub(crate) fn free(&self, is_privileged: bool) -> Option<u64> {
+        self.bytes.map(|bytes| bytes.saturating_add(if is_privileged { self.reserved } else { 0 }))
+    }
 }

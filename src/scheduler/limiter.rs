@@ -97,6 +97,10 @@ impl Limiter {
         self.is_limited.load(Ordering::Relaxed)
     }
 
+    pub(crate) fn limits_bytes(&self) -> bool {
+        self.bytes.get().is_some()
+    }
+
     pub(crate) fn set_bandwidth(&self, bytes: Option<NonZeroU64>) {
         self.bytes.set(bytes);
         self.settle();

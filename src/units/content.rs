@@ -136,10 +136,9 @@ impl Worker {
     /// cannot reserve will allocate as the bytes come.
     pub(super) fn reserve(&self, pair: &Pair, file: &File, size: u64) -> Result<(), Fault> {
         // Memory is reserved page by page, for seconds in which nothing would move at the rate that is asked for.
-        if self.context.limiter.is_limited() && pair.names[1].as_deref() == Some("tmpfs") {
-            return Ok(());
-        }
-        match platform::reserve(file, size) {
+        let is_slow = self.context.limiter.limits_bytes() && pair.names[1].as_deref() == Some("tmpfs");
+        let reserved = if is_slow { platform::check_room(file, size) } else { platform::reserve(file, size) };
+        match reserved {
             Err(error) if matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded) => {
                 self.context.needed.store(size, Ordering::Relaxed);
                 Err(Fault::new(Op::Write, error))

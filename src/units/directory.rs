@@ -71,7 +71,7 @@ impl Worker {
         let inherits_acl = if existed { has_default_acl(&target) } else { parent.inherits_acl };
         let is_absent = self.is_dry() && !existed;
         if is_absent {
-            self.expect_entry(parent);
+            self.expect_entry(parent, dirs);
         }
         if existed && !is_ours {
             if self.is_dry() {
@@ -321,10 +321,11 @@ impl Worker {
             }
             let storage = platform::storage(source, from);
             let other_storage = if from == to { storage } else { platform::storage(target, to) };
-            let name_of = |dir| platform::mount_of(dir).map(|mount| mount.filesystem);
-            let name = name_of(source);
-            let other = if from == to { name.clone() } else { name_of(target) };
-            Pair::between(from == to, storage, other_storage).named(name, other)
+            let mount = platform::mount_of(source);
+            let other = if from == to { mount.clone() } else { platform::mount_of(target) };
+            let compresses = other.as_ref().is_some_and(|mount| mount.compresses);
+            let [name, other] = [mount, other].map(|mount| mount.map(|mount| mount.filesystem));
+            Pair::between(from == to, storage, other_storage).named(name, other).compressing(compresses)
         })
     }
 }

@@ -138,7 +138,7 @@ impl Worker {
         }
         if self.is_dry() {
             let bytes = self.bytes_held(&source, meta, coding);
-            self.expect_file(node, meta, bytes, found);
+            self.expect_file(at, &source, meta, bytes, found);
             return Ok(self.tell_copy(at, meta, bytes, done));
         }
         self.mark();

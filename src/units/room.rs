@@ -1,39 +1,47 @@
 //! Whether what is to be copied fits into the destination.
 
 use std::{
+    collections::BTreeMap,
     ffi::CStr,
-    sync::{
-        OnceLock,
-        atomic::{AtomicI64, AtomicU64, Ordering},
-    },
+    fs::File,
+    iter,
+    sync::{Mutex, PoisonError},
 };
 
-use super::Node;
+use super::{Node, entry::Item, node::Dirs};
 use crate::{
     entry::{Kind, Meta},
-    job::CopyJob,
+    frames::Coding,
     method::Method,
-    options::{Compression, Reflink, Sparse},
-    plan::Pair,
+    options::{Compression, DataOptions, Sparse},
+    plan::{self, Pair},
     platform::{self, Dir, Room},
     report::Loss,
     scheduler::Worker,
 };
 
-/// What the copies that a dry run tells of would take of the destination's filesystem, without the blocks
-/// of directories, and of what is written aside before it replaces something.
+/// The least that the copies which a dry run tells of would take, by device: without the blocks of
+/// directories and attributes, and of what is written aside before it replaces something.
 #[derive(Debug, Default)]
-pub(crate) struct Expected {
-    destination: OnceLock<Option<Destination>>,
+pub(crate) struct Expected(Mutex<BTreeMap<u64, Option<Need>>>);
+
+/// What is needed on one filesystem, and what room there is.
+#[derive(Debug)]
+struct Need {
+    room: Room,
     /// Less than none where large files are replaced by small ones.
-    bytes: AtomicI64,
-    inodes: AtomicU64,
+    bytes: i128,
+    inodes: u64,
 }
 
-#[derive(Debug)]
-struct Destination {
-    dev: u64,
-    room: Room,
+/// What an entry would take.
+#[derive(Default)]
+struct Takes {
+    inodes: u64,
+    /// Bytes of content, without holes.
+    held: u64,
+    /// Bytes of what it replaces.
+    frees: u64,
 }
 
 impl Worker {
@@ -43,86 +51,105 @@ impl Worker {
     }
 
     /// Count an entry that would be created below `node`, other than a name for a file that has one.
-    pub(super) fn expect_entry(&self, node: &Node) {
-        if self.destination_of(node).is_some() {
-            self.context.expected.inodes.fetch_add(1, Ordering::Relaxed);
-        }
+    pub(super) fn expect_entry(&self, node: &Node, dirs: &Dirs) {
+        self.expect(node, dirs, Takes { inodes: 1, ..Takes::default() });
     }
 
-    /// Count the blocks of a file whose copy, in place of what is `found`, would hold `size` bytes.
-    pub(super) fn expect_file(&self, node: &Node, meta: &Meta, size: u64, found: Option<&Meta>) {
-        let Some(destination) = self.destination_of(node) else { return };
-        if found.is_none() {
-            self.context.expected.inodes.fetch_add(1, Ordering::Relaxed);
-        }
-        let job = &self.context.job;
-        // How small they become is told by compressing them.
-        let is_compressed = matches!(job.compression, Compression::Zstd { .. } | Compression::Lz4);
-        if is_compressed || may_share(job, &node.pair) {
+    /// Count a file whose copy, in place of what is `found`, would hold `size` bytes.
+    pub(super) fn expect_file(
+        &self,
+        Item { node, dirs, name }: Item<'_>,
+        source: &File,
+        meta: &Meta,
+        size: u64,
+        found: Option<&Meta>,
+    ) {
+        if !self.context.job.dry_run {
             return;
         }
-        let is_as_it_is = size == meta.size;
-        let held = match job.data.sparse {
-            Sparse::Never => size,
-            Sparse::Auto | Sparse::Always if is_as_it_is => size.min(meta.allocated),
-            Sparse::Auto | Sparse::Always => size,
+        let data = &self.context.job.data;
+        let coding = self.coding(name);
+        // What compressing leaves, and where zeros are, only reading it all tells.
+        let is_unknown = matches!(coding, Some(Coding::Encode(..)))
+            || node.pair.compresses
+            || data.sparse == Sparse::Always
+            || coding.is_none() && may_share(data, &node.pair);
+        let held = match coding {
+            _ if is_unknown => 0,
+            None if self.seeks_data(source, meta) => data_within(source, size),
+            _ => size,
         };
-        let block = if allocates_blocks(node.pair.names[1].as_deref()) { destination.room.block } else { 1 };
-        let takes = held.checked_next_multiple_of(block).unwrap_or(held);
-        // Its blocks are let go of with its last name.
-        let frees = found.filter(|found| found.nlink == 1).map_or(0, |found| found.allocated);
-        self.context.expected.bytes.fetch_add(takes.cast_signed() - frees.cast_signed(), Ordering::Relaxed);
+        self.expect(
+            node,
+            dirs,
+            Takes {
+                inodes: found.is_none().into(),
+                held,
+                // As if none of its other names stayed.
+                frees: found.map_or(0, |found| found.allocated),
+            },
+        );
     }
 
-    /// What the copies go to, if what is created below `node` lies there too.
-    fn destination_of(&self, node: &Node) -> Option<&Destination> {
+    fn expect(&self, node: &Node, dirs: &Dirs, takes: Takes) {
         if !self.context.job.dry_run {
-            return None;
+            return;
         }
-        let look = || {
-            let dir = self.directory_of_copies()?;
-            Some(Destination { dev: dir.meta().ok()?.id.dev, room: platform::room(&dir).ok()? })
-        };
-        let destination = self.context.expected.destination.get_or_init(look).as_ref();
-        destination.filter(|destination| destination.dev == node.target.id.dev)
+        let mut needs = self.context.expected.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let look = || Some(Need { room: platform::room(&dirs.target).ok()?, bytes: 0, inodes: 0 });
+        let Some(need) = needs.entry(node.target.id.dev).or_insert_with(look) else { return };
+        let name = node.pair.names[1].as_deref();
+        let block = if name.is_some_and(allocates_blocks) { need.room.block } else { 1 };
+        let held = takes.held.checked_next_multiple_of(block).unwrap_or(takes.held);
+        need.bytes += i128::from(held) - i128::from(takes.frees);
+        need.inodes += takes.inodes;
     }
 
     /// Warn if what a dry run has counted does not fit.
     pub(super) fn warn_of_expected(&mut self) {
-        let expected = &self.context.expected;
-        let Some(Some(Destination { room, .. })) = expected.destination.get() else { return };
-        let bytes = u64::try_from(expected.bytes.load(Ordering::Relaxed)).unwrap_or(0);
-        let inodes = expected.inodes.load(Ordering::Relaxed);
-        let cause = match (room.bytes, room.inodes) {
-            (Some(free), _) if bytes > free => {
-                format!("at least {bytes} bytes are needed, and {free} are free")
-            }
-            (_, Some(free)) if inodes > free => format!("{inodes} inodes are needed, and {free} are free"),
-            _ => return,
-        };
-        self.warn_of_room(&cause);
+        let context = self.context.clone();
+        let needs = context.expected.0.lock().unwrap_or_else(PoisonError::into_inner);
+        for Need { room, bytes, inodes } in needs.values().flatten() {
+            let cause = match (room.free(context.is_privileged), room.inodes) {
+                (Some(free), _) if *bytes > i128::from(free) => {
+                    format!("at least {bytes} bytes are needed, and {free} are free")
+                }
+                (_, Some(free)) if *inodes > free => {
+                    format!("{inodes} inodes are needed, and {free} are free")
+                }
+                _ => continue,
+            };
+            self.warn_of_room(&cause);
+        }
     }
 
-    /// Warn if the directory `name`, a source whose copy may be there already, is a whole filesystem that has
-    /// more in use than the destination has room for.
+    /// Warn if a source, `name` in `holder`, is a whole filesystem that has more in use than there is room for
+    /// where its copy goes.
     ///
     /// Of anything less than a whole filesystem only counting it all tells how large it is.
-    pub(super) fn warn_of_whole(&mut self, holder: &Dir, name: &CStr, meta: &Meta, has_copy: bool) {
+    pub(super) fn warn_of_whole(
+        &mut self,
+        (holder, name, meta): (&Dir, &CStr, &Meta),
+        (target, copy_name): (&Dir, &CStr),
+    ) {
         let job = &self.context.job;
-        let is_plain = job.compression == Compression::None && job.selection.wants_all();
-        if !is_plain || self.is_dry() || meta.kind != Kind::Directory {
+        let is_plain = job.compression == Compression::None
+            && job.data.sparse != Sparse::Always
+            && job.selection.wants_all();
+        if !is_plain || self.is_dry() || job.limits.preflight || meta.kind != Kind::Directory {
             return;
         }
         let told = || {
             let source = whole_filesystem(holder, name, meta)?;
-            let copies = self.directory_of_copies()?;
-            if copies.meta().ok()?.id.dev == meta.id.dev {
+            let copy = target.open_dir(copy_name).ok();
+            let copies = copy.as_ref().unwrap_or(target);
+            if copies.meta().ok()?.id.dev == meta.id.dev || platform::mount_of(copies)?.compresses {
                 return None;
             }
-            let (source, room) = (platform::room(&source).ok()?, platform::room(&copies).ok()?);
+            let (used, room) = (platform::room(&source).ok()?.used, platform::room(copies).ok()?);
+            let free = room.free(self.context.is_privileged)?;
             // What the copy has of it already is used there, and may be all that is.
-            let (used, free) = (source.used, room.bytes?);
-            let may_hold = free.saturating_add(if has_copy { room.used } else { 0 });
+            let may_hold = free.saturating_add(if copy.is_some() { room.used } else { 0 });
             (used > may_hold)
                 .then(|| format!("the source's filesystem has {used} bytes in use, and {free} are free"))
         };
@@ -148,27 +175,37 @@ fn whole_filesystem(holder: &Dir, name: &CStr, meta: &Meta) -> Option<Dir> {
     }
     let dir = holder.open_path(name).ok()?;
     let mount = platform::mount_of(&dir)?;
-    (mount.is_whole && allocates_blocks(Some(&mount.filesystem))).then_some(dir)
+    // XFS also counts what it keeps for itself, a hundredth of a large one.
+    let counts_files = allocates_blocks(&mount.filesystem) && mount.filesystem != "xfs";
+    (mount.is_whole && counts_files).then_some(dir)
+}
+
+/// How many of a file's first `size` bytes are data.
+fn data_within(file: &File, size: u64) -> u64 {
+    let ranges = iter::successors(platform::next_data(file, 0, size).ok().flatten(), |(_, end)| {
+        platform::next_data(file, *end, size).ok().flatten()
+    });
+    ranges.map(|(begin, end)| end - begin).sum()
 }
 
 /// Whether files may come to share their blocks instead of taking any.
-fn may_share(job: &CopyJob, pair: &Pair) -> bool {
+fn may_share(data: &DataOptions, pair: &Pair) -> bool {
     /// They share within one filesystem; the first two under several device numbers, one for each subvolume.
     const SHARE: [&str; 7] = ["btrfs", "bcachefs", "xfs", "zfs", "ocfs2", "apfs", "refs"];
-    let [Some(from), Some(to)] = &pair.names else {
+    if !plan::may_reflink(data) {
+        return false;
+    }
+    match &pair.names {
+        [Some(from), Some(to)] => {
+            let may_be_one = pair.same_filesystem || from == to && SHARE[..2].contains(&to.as_str());
+            may_be_one && SHARE.contains(&to.as_str())
+        }
         // Unknown; where whole copies are shared ones they mostly can be.
-        return pair.same_filesystem && platform::WHOLE_COPY == Some(Method::Reflink);
-    };
-    let may_be_one = pair.same_filesystem || from == to && SHARE[..2].contains(&to.as_str());
-    job.data.reflink != Reflink::Never
-        && job.data.sparse != Sparse::Never
-        && job.compression == Compression::None
-        && may_be_one
-        && SHARE.contains(&to.as_str())
+        _ => pair.same_filesystem && platform::WHOLE_COPY == Some(Method::Reflink),
+    }
 }
 
 /// Whether a filesystem gives each file blocks of its own, as long as they are, and counts what it gives.
-fn allocates_blocks(filesystem: Option<&str>) -> bool {
-    let known = ["ext2", "ext3", "ext4", "xfs", "tmpfs", "f2fs", "vfat", "exfat", "ntfs3"];
-    filesystem.is_some_and(|name| known.contains(&name))
+fn allocates_blocks(filesystem: &str) -> bool {
+    ["ext2", "ext3", "ext4", "xfs", "tmpfs", "f2fs", "vfat", "exfat", "ntfs3"].contains(&filesystem)
 }

@@ -152,7 +152,7 @@ impl Worker {
         let inherits_acl = has_default_acl(&target);
         let copies = target.duplicate().map_err(at(Op::Open))?;
         let copies = self.context.target.get_or_init(|| Arc::new(copies)).clone();
-        self.warn_of_whole(&source, &from.name, &meta, target.stat(&to.name).is_ok());
+        self.warn_of_whole((&source, &from.name, &meta), (&target, &to.name));
         let root = Root {
             target: copies,
             source_path: from.directory,

@@ -98,7 +98,7 @@ impl Worker {
         let (appearance, done) = self.appearance(found);
         if self.is_dry() {
             if found.is_none() {
-                self.expect_entry(node);
+                self.expect_entry(node, dirs);
             }
             self.record(&node.place, name, meta.kind, done, 0);
             return Ok(First::Copied(meta.id));

@@ -18,7 +18,10 @@ use nix::{
     },
     unistd::{Whence, lseek64, pipe2},
 };
-use rustix::io::{ReadWriteFlags, preadv2};
+use rustix::{
+    fs::fstatvfs,
+    io::{ReadWriteFlags, preadv2},
+};
 
 use super::retried;
 
@@ -143,6 +146,13 @@ pub(crate) fn reserve(file: &File, length: u64) -> io::Result<()> {
     }
     let length = signed(length)?;
     Ok(retried(|| fallocate(file, FallocateFlags::FALLOC_FL_KEEP_SIZE, 0, length))?)
+}
+
+/// Refuse a file of `length` bytes that the filesystem has no room for, without reserving any.
+pub(crate) fn check_room(file: &File, length: u64) -> io::Result<()> {
+    let about = retried(|| fstatvfs(file))?;
+    let is_short = about.f_blocks > 0 && about.f_bavail.saturating_mul(about.f_frsize) < length;
+    if is_short { Err(io::ErrorKind::StorageFull.into()) } else { Ok(()) }
 }
 
 /// Let reads and writes of `file`, by whatever descriptor of it, go past the page cache or not

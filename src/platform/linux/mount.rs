@@ -20,8 +20,11 @@ pub(crate) fn mount_of(dir: &Dir) -> Option<Mount> {
 fn find(mounts: &str, id: &str) -> Option<Mount> {
     let line = mounts.lines().find(|line| line.split(' ').next() == Some(id))?;
     let (before, after) = line.split_once(" - ")?;
-    let filesystem = after.split(' ').next()?.to_owned();
-    Some(Mount { filesystem, is_whole: before.split(' ').nth(3) == Some("/") })
+    let mut after = after.split(' ');
+    let filesystem = after.next()?.to_owned();
+    // `compress=zstd` of btrfs, `compress_algorithm=` of f2fs; what is said of zfs lies elsewhere.
+    let compresses = filesystem == "zfs" || after.nth(1).is_some_and(|options| options.contains("compress"));
+    Some(Mount { filesystem, is_whole: before.split(' ').nth(3) == Some("/"), compresses })
 }
 
 #[cfg(test)]
@@ -37,5 +40,8 @@ mod tests {
         assert_eq!(found("35"), Some(("fuse.bindfs".to_owned(), true)));
         assert_eq!(found("5"), Some(("ext4".to_owned(), false)), "bound from a directory");
         assert_eq!(found("3"), None);
+        let compresses =
+            |options| find(&format!("7 1 0:9 / /m rw - btrfs /dev/sdb {options}\n"), "7").unwrap().compresses;
+        assert!(compresses("rw,compress-force=zstd:3,space_cache=v2") && !compresses("rw,space_cache=v2"));
     }
 }

@@ -13,6 +13,7 @@ pub(crate) fn room(dir: &Dir) -> io::Result<Room> {
     Ok(Room {
         // Memory without a limit, and servers that do not know, say that they have no blocks at all.
         bytes: (about.f_blocks > 0).then_some(about.f_bavail.saturating_mul(about.f_frsize)),
+        reserved: about.f_bfree.saturating_sub(about.f_bavail).saturating_mul(about.f_frsize),
         used: about.f_blocks.saturating_sub(about.f_bfree).saturating_mul(about.f_frsize),
         block: about.f_frsize.max(1),
         // Those that make inodes as they need them say that there are none at all.

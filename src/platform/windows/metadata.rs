@@ -211,7 +211,7 @@ pub(crate) fn effective_user() -> u32 {
 pub(crate) fn room(dir: &Dir) -> io::Result<Room> {
     let sys::FreeSpace { available, free, total } = sys::free_space(dir.path())?;
     let used = total.saturating_sub(free);
-    Ok(Room { bytes: Some(available), used, block: 1, inodes: None, is_read_only: None })
+    Ok(Room { bytes: Some(available), reserved: 0, used, block: 1, inodes: None, is_read_only: None })
 }
 
 /// How many more files this process may open: directories take none, and there are many.
