@@ -2,7 +2,10 @@
 
 use std::fs;
 
-use orbit::{CopyJob, DataOptions, Engine, Existing, Limits, Loss, Reflink, Report, Rule, Selection};
+use orbit::{
+    Attributes, Compression, CopyJob, DataOptions, Engine, Existing, Limits, Loss, Preserve, Reflink, Report,
+    Rule, Selection, Sparse,
+};
 
 use crate::support::{Filesystem, Mount, Sandbox, awkward::noise, is_root, must, orbit, run, skip, stderr};
 
@@ -171,6 +174,95 @@ fn a_filesystem_that_does_not_tell_its_size_is_not_warned_of() {
     drop(mounted);
     assert!(report.is_complete());
     assert_eq!(warning(&report), None);
+}
+
+#[test]
+fn what_the_copy_leaves_as_holes_needs_no_room_and_what_it_fills_does() {
+    let Some(mount) = Mount::new(Filesystem::Ext4, 64) else { return };
+    let sandbox = Sandbox::new().dir("src");
+    fs::File::create(sandbox.path("src/hole")).unwrap().set_len(100 << 20).unwrap();
+    must("fallocate", &["-l", "100M", sandbox.path("src/reserved").to_str().unwrap()]);
+    let told =
+        |job: fn(CopyJob) -> CopyJob| warning(&told(&sandbox, &mount, |it| job(it).dry_run(true))).is_some();
+    assert!(!told(|job| job), "neither holes nor blocks that were never written");
+    assert!(told(|job| job.data(DataOptions::default().sparse(Sparse::Never))));
+    assert!(told(|job| job.preserve(Preserve::default().without(Attributes::SPARSE))));
+    fs::write(sandbox.path("src/zeros"), vec![0; 100 << 20]).unwrap();
+    assert!(told(|job| job));
+    assert!(!told(|job| job.data(DataOptions::default().sparse(Sparse::Always))), "zeros become holes");
+    assert!(!told(|job| job.compression(Compression::Lz4)));
+}
+
+#[test]
+fn root_may_use_what_is_reserved_for_it() {
+    let Some(mount) = Mount::new(Filesystem::Ext4, 100) else { return };
+    let free = |format| must("stat", &["-f", "-c", format, mount.path().to_str().unwrap()]);
+    let [free, available] = ["%f", "%a"].map(|format| free(format).trim().parse::<usize>().unwrap());
+    assert!(free > available + 500, "{free} and {available} blocks");
+    // Of 1 KiB or 4 KiB.
+    let block: usize =
+        must("stat", &["-f", "-c", "%S", mount.path().to_str().unwrap()]).trim().parse().unwrap();
+    let sandbox = Sandbox::new().file("src/file", &noise((available + 400) * block, 1));
+    let report = told(&sandbox, &mount, |job| job.limits(Limits::default().preflight(true)));
+    assert!(report.is_complete(), "{:?}", report.stopped);
+}
+
+#[test]
+fn files_of_several_names_make_room_with_all_of_them() {
+    let Some(mount) = Mount::new(Filesystem::Tmpfs, 20) else { return };
+    let sandbox = files(10, 1_500_000);
+    for number in 0..10 {
+        let path = sandbox.path(format!("src/{}/{number}", number % 3));
+        fs::hard_link(&path, path.with_extension("linked")).unwrap();
+    }
+    told(&sandbox, &mount, |job| job);
+    for number in 0..10 {
+        let path = sandbox.path(format!("src/{}/{number}", number % 3));
+        fs::write(path, noise(1_500_000, 100 + number)).unwrap();
+    }
+    assert_eq!(warning(&told(&sandbox, &mount, |job| job.dry_run(true))), None);
+}
+
+#[test]
+fn each_filesystem_that_the_copies_go_to_is_counted_for_itself() {
+    let (Some(mount), Some(inner)) = (Mount::new(Filesystem::Tmpfs, 50), Mount::new(Filesystem::Tmpfs, 2))
+    else {
+        return;
+    };
+    let sandbox = files(9, 1_000_000);
+    fs::create_dir_all(mount.path().join("dst/0")).unwrap();
+    let below = mount.path().join("dst/0");
+    must("mount", &["--bind", inner.path().to_str().unwrap(), below.to_str().unwrap()]);
+    let bound = Unmount(&below);
+    let report = told(&sandbox, &mount, |job| job.dry_run(true));
+    drop(bound);
+    assert!(warning(&report).is_some_and(|cause| cause.contains("at least 3")), "{:?}", report.warnings);
+    assert_eq!(warning(&told(&sandbox, &mount, |job| job.dry_run(true))), None);
+}
+
+#[test]
+fn a_filesystem_that_compresses_is_not_counted() {
+    let Some(mount) = Mount::new(Filesystem::Btrfs, 150) else { return };
+    must("mount", &["-o", "remount,compress-force=zstd", mount.path().to_str().unwrap()]);
+    let sandbox = Sandbox::new().file("src/text", &b"many words ".repeat(20 << 20));
+    let report = told(&sandbox, &mount, |job| job.limits(Limits::default().preflight(true)));
+    assert!(report.is_complete(), "{:?}", report.stopped);
+}
+
+#[test]
+fn the_command_warns_before_it_copies() {
+    let Some(from) = Mount::new(Filesystem::Tmpfs, 100) else { return };
+    let to = Mount::new(Filesystem::Tmpfs, 20).unwrap();
+    fs::write(from.path().join("file"), noise(30 << 20, 1)).unwrap();
+    for limited in [&[][..], &["--bwlimit=100M"]] {
+        let output = orbit().args(limited).args([from.path(), &to.path().join("dst")]).output().unwrap();
+        assert_eq!(output.status.code(), Some(1));
+        let said = stderr(&output);
+        let places = ["not enough room", "No space left"].map(|what| said.find(what));
+        assert!(places[0].is_some() && places[0] < places[1], "{said}");
+        // Seen before a byte is written, also where nothing is reserved.
+        assert!(String::from_utf8_lossy(&output.stdout).contains("20971520 bytes are free"), "{output:?}");
+    }
 }
 
 /// Unmounts what is mounted there, whatever becomes of the test.

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use anyhow::Context;
 use futures::StreamExt;
-use orbit::{CopyJob, Engine, Event, Report, Run};
+use orbit::{CopyJob, Engine, Event, Loss, Report, Run};
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
 use super::{
@@ -74,8 +74,13 @@ async fn listen(
         tokio::select! {
             event = run.next() => match event {
                 Some(event) => {
-                    if let Event::Failed(failure) = &event {
-                        lines.print(&failure_line(failure));
+                    match &event {
+                        Event::Failed(failure) => lines.print(&failure_line(failure)),
+                        // In time for who would rather stop it.
+                        Event::Warned(warning) if warning.loss == Loss::Room && !args.quiet => {
+                            lines.print(&warning_line(warning));
+                        }
+                        _ => {}
                     }
                     listeners.hear(&event)?;
                 }
@@ -104,7 +109,8 @@ async fn listen(
 /// Say what was done.
 fn account(args: &CopyArgs, report: &Report, lines: &Lines) -> anyhow::Result<()> {
     if !args.quiet {
-        report.warnings.iter().for_each(|warning| lines.print(&warning_line(warning)));
+        let untold = report.warnings.iter().filter(|warning| warning.loss != Loss::Room);
+        untold.for_each(|warning| lines.print(&warning_line(warning)));
     }
     if let (Backend::Uring, Some(why), false) = (args.backend, &report.ring_refused, args.quiet) {
         lines.print(&ring_line(why));

@@ -152,7 +152,7 @@ pub(crate) fn reserve(file: &File, length: u64) -> io::Result<()> {
 pub(crate) fn check_room(file: &File, length: u64) -> io::Result<()> {
     let about = retried(|| fstatvfs(file))?;
     let is_short = about.f_blocks > 0 && about.f_bavail.saturating_mul(about.f_frsize) < length;
-    if is_short { Err(io::ErrorKind::StorageFull.into()) } else { Ok(()) }
+    if is_short { Err(Errno::ENOSPC.into()) } else { Ok(()) }
 }
 
 /// Let reads and writes of `file`, by whatever descriptor of it, go past the page cache or not

@@ -18,7 +18,8 @@ pub(crate) struct LimitArgs {
     /// How long to wait before the first of them, such as 500ms or 10s; it doubles each time
     #[arg(long, value_name = "DURATION", default_value = "1s", value_parser = humantime::parse_duration)]
     retry_wait: Duration,
-    /// Count first what the copies would take, and write nothing if the destination has less room
+    /// Count first what the copies would take, and write nothing if the destination has less room (with
+    /// --delete=before, when that is done)
     #[arg(long)]
     preflight: bool,
     /// Stop after N failures
