@@ -183,6 +183,7 @@ impl Worker {
         if self.is_dry() {
             let is_corrected = have_xattrs_changed || self.differs(&subject, granularity);
             let done = if is_corrected { Done::Corrected } else { Done::Unchanged };
+            node.vouch(&target_name, found)?;
             self.record(&node.place, name, meta.kind, done, 0);
             return Ok(First::Copied(found.id));
         }

@@ -70,7 +70,8 @@ impl Worker {
         }
         let inherits_acl = if existed { has_default_acl(&target) } else { parent.inherits_acl };
         let is_absent = self.is_dry() && !existed;
-        if is_absent {
+        let is_ours = is_ours || is_absent && self.tell_directory_once(parent, target_name)?;
+        if is_absent && !is_ours {
             self.expect_entry(parent, dirs);
         }
         if existed && !is_ours {
@@ -94,6 +95,7 @@ impl Worker {
             self.pair_of(&source, &meta, &target, &found)
         };
         let made = match &self.context.made_within {
+            Some(within) if is_absent => Some(within.directory(found.id)),
             _ if !existed || is_ours => None,
             Some(within) => Some(within.directory(found.id)),
             None => Some(Arc::default()),
@@ -251,7 +253,7 @@ impl Worker {
     /// Note that a directory is done, unless it has failed before.
     fn record_directory(&mut self, node: &Node) {
         if let (Some(parent), false) = (&node.parent, node.has_failed.load(Ordering::Relaxed)) {
-            let done = if node.existed { Done::Merged } else { Done::Created };
+            let done = if node.existed || node.is_ours { Done::Merged } else { Done::Created };
             self.record(&parent.place, node.place.name(), Kind::Directory, done, 0);
         }
     }

@@ -301,6 +301,7 @@ impl Worker {
             work_name = Some(self.context.temporaries.next());
         }
         if self.is_dry() {
+            self.tell_once(at, meta.kind)?;
             self.record(&node.place, name, meta.kind, Done::Linked, 0);
             return Ok(());
         }

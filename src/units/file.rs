@@ -137,6 +137,7 @@ impl Worker {
             appearance = Appearance::WhenFinished;
         }
         if self.is_dry() {
+            self.tell_once(at, meta.kind)?;
             let bytes = self.bytes_held(&source, meta, coding);
             self.expect_file(at, &source, meta, bytes, found);
             return Ok(self.tell_copy(at, meta, bytes, done));

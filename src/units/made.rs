@@ -6,7 +6,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use crate::entry::FileId;
+use crate::entry::{FileId, Kind};
 
 /// Inodes that this run has put into one directory of the copy which was there before.
 ///
@@ -22,8 +22,9 @@ pub(crate) struct Made(Mutex<Known>);
 #[derive(Debug, Default)]
 pub(super) struct Known {
     inodes: HashMap<u64, HashSet<u64>>,
-    /// Of files left as they are that have further names: those tell nothing of this one.
-    pub(super) names: HashSet<Box<CStr>>,
+    /// Of files left as they are that have further names, which tell nothing of this one; and of all
+    /// that a run tells of which makes nothing.
+    pub(super) names: HashMap<Box<CStr>, Kind>,
 }
 
 impl Made {
@@ -35,7 +36,16 @@ impl Made {
 impl Known {
     pub(super) fn contains(&self, id: FileId, name: &CStr) -> bool {
         self.inodes.get(&id.dev).is_some_and(|made| made.contains(&id.ino))
-            || !self.names.is_empty() && self.names.contains(name)
+            || !self.names.is_empty() && self.names.contains_key(name)
+    }
+
+    /// Remember the name of a `kind`; the kind of what is known by it already, if anything.
+    pub(super) fn claim(&mut self, name: &CStr, kind: Kind) -> Option<Kind> {
+        let known = self.names.get(name).copied();
+        if known.is_none() {
+            self.names.insert(name.into(), kind);
+        }
+        known
     }
 
     /// Remember `id`; whether it was not there yet.

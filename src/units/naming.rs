@@ -22,7 +22,7 @@ impl Node {
         let Some(made) = &self.made else { return Ok(()) };
         let mut made = made.lock();
         let is_first = match found.kind {
-            kind if kind != Kind::Directory && found.nlink > 1 => made.names.insert(name.into()),
+            kind if kind != Kind::Directory && found.nlink > 1 => made.claim(name, kind).is_none(),
             _ => made.insert(found.id),
         };
         if is_first { Ok(()) } else { Err(collision()) }
@@ -100,6 +100,39 @@ impl Worker {
         made.insert(id(&given).during(Op::Stat)?);
         Ok(given)
     }
+}
+
+impl Worker {
+    /// As [`name_once`](Self::name_once), of a run that only tells what it would do.
+    ///
+    /// Only sources of one base name are asked about: what else would end at one name is up to the
+    /// filesystem, and shows in what is there.
+    pub(super) fn tell_once(&self, at: Item<'_>, kind: Kind) -> Result<(), Fault> {
+        let name = at.node.place.target_name(at.name, kind);
+        match self.told_before(at.node, &name, kind) {
+            None => Ok(()),
+            Some(_) => Err(collision()),
+        }
+    }
+
+    /// As [`tell_once`](Self::tell_once), of a directory that is not there; whether the run has told of it already.
+    pub(super) fn tell_directory_once(&self, parent: &Node, name: &CStr) -> Result<bool, Fault> {
+        match self.told_before(parent, name, Kind::Directory) {
+            None => Ok(false),
+            Some(Kind::Directory) => Ok(true),
+            Some(kind) => Err(in_the_way(kind)),
+        }
+    }
+
+    fn told_before(&self, node: &Node, name: &CStr, kind: Kind) -> Option<Kind> {
+        let made = node.made.as_ref().filter(|_| !self.context.namesakes.are_none())?;
+        made.lock().claim(name, kind)
+    }
+}
+
+/// Refuse to make a directory where a `kind` of entry is.
+pub(super) fn in_the_way(kind: Kind) -> Fault {
+    Fault::refused(Op::CreateDirectory, format!("{} is in the way", kind.described()))
 }
 
 fn collision() -> Fault {

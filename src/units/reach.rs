@@ -1,8 +1,12 @@
 //! The copy's directory: found, or made.
 
-use std::{ffi::CStr, io};
+use std::{
+    ffi::CStr,
+    hash::{DefaultHasher, Hash, Hasher},
+    io,
+};
 
-use super::{Node, node::Dirs};
+use super::{Node, naming::in_the_way, node::Dirs};
 use crate::{
     entry::{FileId, Kind, Meta},
     error::{During, Fault, Op},
@@ -63,10 +67,7 @@ impl Worker {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists && may_exist => {
                 match dirs.target.stat(name).during(Op::Stat)?.kind {
                     Kind::Directory => Ok(true),
-                    kind => Err(Fault::refused(
-                        Op::CreateDirectory,
-                        format!("{} is in the way", kind.described()),
-                    )),
+                    kind => Err(in_the_way(kind)),
                 }
             }
             Err(error) => Err(parent.creation_fault(Op::CreateDirectory, error)),
@@ -92,8 +93,12 @@ impl Worker {
 pub(super) fn reach_as_is(parent: &Node, dirs: &Dirs, name: &CStr, meta: &Meta) -> Result<Reached, Fault> {
     let absent = || {
         let target = dirs.target.duplicate().during(Op::Open)?;
-        // On the filesystem of its parent, with a number that no directory there is likely to have.
-        let id = FileId { dev: parent.target.id.dev, ino: meta.id.ino | 1 << 63 };
+        // On the filesystem of its parent, with a number that no directory there is likely to have,
+        // and that any other source's directory of its path has too.
+        let FileId { dev, ino } = parent.target.id;
+        let mut hasher = DefaultHasher::new();
+        (ino, name).hash(&mut hasher);
+        let id = FileId { dev, ino: hasher.finish() | 1 << 63 };
         Ok(Reached { target, found: Meta { id, ..*meta }, existed: false, opened_up: None })
     };
     if parent.is_absent {
@@ -110,8 +115,6 @@ pub(super) fn reach_as_is(parent: &Node, dirs: &Dirs, name: &CStr, meta: &Meta) 
             let found = target.meta().during(Op::Stat)?;
             Ok(Reached { target, found, existed: true, opened_up: None })
         }
-        Ok(found) => {
-            Err(Fault::refused(Op::CreateDirectory, format!("{} is in the way", found.kind.described())))
-        }
+        Ok(found) => Err(in_the_way(found.kind)),
     }
 }

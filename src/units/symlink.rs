@@ -97,6 +97,7 @@ impl Worker {
         }
         let (appearance, done) = self.appearance(found);
         if self.is_dry() {
+            self.tell_once(at, meta.kind)?;
             if found.is_none() {
                 self.expect_entry(node, dirs);
             }

@@ -278,6 +278,34 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 60, ..ProptestConfig::default() })]
 
     #[test]
+    fn a_dry_run_knows_what_sources_of_one_name_have_in_common(
+        first in things(),
+        second in things(),
+        third in things(),
+        copy in prop::option::of(things()),
+    ) {
+        let sandbox = Sandbox::new().dir("dst");
+        let sources = ["one/x", "two/x", "three/x"].map(|path| sandbox.path(path));
+        for (source, things) in sources.iter().zip([first, second, third]) {
+            make(source, &things);
+        }
+        copy.iter().for_each(|things| make(&sandbox.path("dst/x"), things));
+        let job = CopyJob::into_directory(sources, sandbox.path("dst")).jobs(1);
+        let (told, dry) = events(job.clone().dry_run(true));
+        let (done, real) = events(job);
+        prop_assert_eq!(told, done);
+        prop_assert_eq!(dry.totals.failed, real.totals.failed);
+        let causes = |report: &Report| {
+            let causes = report.failures.iter().map(ToString::to_string);
+            causes.collect::<BTreeSet<_>>()
+        };
+        prop_assert_eq!(causes(&dry), causes(&real));
+        prop_assert_eq!(dry.totals.files_copied, real.totals.files_copied);
+        prop_assert_eq!(dry.totals.bytes_copied, real.totals.bytes_copied);
+        prop_assert_eq!(dry.totals.directories_created, real.totals.directories_created);
+    }
+
+    #[test]
     fn a_dry_run_says_exactly_what_the_run_does(source in things(), copy in things(), content: bool) {
         let sandbox = Sandbox::new();
         make(&sandbox.path("src"), &source);
