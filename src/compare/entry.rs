@@ -6,7 +6,6 @@ use super::{Reader, What, task::Task, trail::Trail};
 use crate::{
     entry::{Kind, Meta},
     error::{During, Fault, Op},
-    options::Compression,
     platform::{Dir, ListCursor, Names},
     units::is_internal,
 };
@@ -27,8 +26,10 @@ impl Reader {
         };
         let known: HashSet<Cow<'_, CStr>> =
             (0..names.len()).flat_map(|index| self.copy_names(names.get(index))).collect();
+        let compression = self.shared.job.compression;
         for (name, kind) in (0..there.len()).map(|index| there.get(index)) {
-            if !known.contains(name) && self.wants_extra(trail, name, kind.unwrap_or(Kind::File)) {
+            let wants = |name: &CStr| self.wants(trail, name, kind.unwrap_or(Kind::File));
+            if !known.contains(name) && compression.is_wanted(name, wants) {
                 self.differs(trail, name, What::Extra);
             }
         }
@@ -83,14 +84,6 @@ impl Reader {
     fn wants(&self, trail: &Trail, name: &CStr, kind: Kind) -> bool {
         let rules = &self.shared.job.rules;
         rules.are_none() || rules.want(&trail.path(name), kind == Kind::Directory)
-    }
-
-    /// Whether no rule excludes what could have the copy `name`, as for a mirror.
-    fn wants_extra(&self, trail: &Trail, name: &CStr, kind: Kind) -> bool {
-        let compression = self.shared.job.compression;
-        self.wants(trail, name, kind)
-            && (compression == Compression::None
-                || compression.source_names(name).iter().all(|source| self.wants(trail, source, kind)))
     }
 
     fn entries(&mut self, trail: &Trail, source: &Dir, copy: &Dir, names: &Names, from: usize, to: usize) {

@@ -75,6 +75,12 @@ impl Compression {
         }
     }
 
+    /// Whether `wants` takes an entry of the copy by its own name and by all that its source may have.
+    pub(crate) fn is_wanted(self, name: &CStr, wants: impl Fn(&CStr) -> bool) -> bool {
+        let has_wanted_source = || self.source_names(name).iter().all(|source| wants(source));
+        wants(name) && (self == Compression::None || has_wanted_source())
+    }
+
     /// The names of files in the source whose copies are called `name`.
     pub(crate) fn source_names(self, name: &CStr) -> Vec<CString> {
         match self {

@@ -75,19 +75,10 @@ impl Worker {
             self.expect_entry(parent, dirs);
         }
         if existed && !is_ours {
-            if self.is_dry() {
-                let Context { marks, cancel, .. } = &*self.context;
-                let read = |name: &CStr| {
-                    marks.read(&target, name);
-                    Ok(())
-                };
-                stage::each_name(&target, &mut self.listing, cancel, read).during(Op::List)?;
-            } else {
-                if parent.place.is_root() {
-                    self.load_journal(&target, found.id)?;
-                }
-                self.sweep(&target, found.id, &parent.place.path_in_copy(target_name));
+            if parent.place.is_root() && !self.is_dry() {
+                self.load_journal(&target, found.id)?;
             }
+            self.sweep(&target, found.id, &parent.place.path_in_copy(target_name));
         }
         let pair = if parent.source_id.dev == meta.id.dev && parent.target.id.dev == found.id.dev {
             parent.pair.clone()
@@ -140,7 +131,8 @@ impl Worker {
 
     /// Remove what runs that died have left in a directory of the copy, as far as that works.
     ///
-    /// Once a run, before any of its entries is begun there: what comes later may be this run's own.
+    /// Once a run, before any of its entries is begun there: what comes later may be this run's own. A
+    /// run that only tells counts it as gone.
     pub(super) fn sweep(&mut self, target: &Dir, id: FileId, path: &Path) {
         let context = self.context.clone();
         // Held throughout: a worker on another source of the same directory waits for the end.
@@ -152,6 +144,11 @@ impl Worker {
             return;
         }
         let swept = stage::each_name(target, &mut self.listing, &context.cancel, |name| {
+            if context.job.dry_run {
+                context.expected.expect_gone(target, id.dev, name);
+                context.marks.read(target, name);
+                return Ok(());
+            }
             if !context.journals.speak_of(name) {
                 stage::sweep(target, name)?;
             }

@@ -97,6 +97,7 @@ impl Worker {
         // Descriptors of their own, since these may have been listed to their end.
         let (from, to) =
             (dirs.source.open_dir(c".").during(Op::List)?, dirs.target.open_dir(c".").during(Op::List)?);
+        let compression = self.context.job.compression;
         let mut extraneous = Names::default();
         let mut cursor = ListCursor::default();
         loop {
@@ -118,7 +119,7 @@ impl Worker {
                     Some(kind) => kind,
                     None => to.stat(name).during(Op::Stat)?.kind,
                 };
-                if self.is_chosen(node, name, kind) {
+                if compression.is_wanted(name, |name| self.wants(node, name, kind)) {
                     extraneous.push(name, Some(kind));
                 }
             }
@@ -176,14 +177,6 @@ impl Worker {
             }
         }
         Ok(false)
-    }
-
-    /// Whether no rule excludes what could have the copy `name`.
-    fn is_chosen(&self, node: &Node, name: &CStr, kind: Kind) -> bool {
-        let compression = self.context.job.compression;
-        self.wants(node, name, kind)
-            && (compression == Compression::None
-                || compression.source_names(name).iter().all(|source| self.wants(node, source, kind)))
     }
 
     fn is_empty(&mut self, dir: &Dir) -> Result<bool, Fault> {

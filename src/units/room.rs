@@ -8,7 +8,7 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-use super::{Node, entry::Item, node::Dirs};
+use super::{Node, entry::Item, node::Dirs, stage::abandoned_bytes};
 use crate::{
     entry::{Kind, Meta},
     frames::Coding,
@@ -31,7 +31,7 @@ struct Need {
     room: Room,
     /// Less than none where large files are replaced by small ones.
     bytes: i128,
-    inodes: u64,
+    inodes: i128,
 }
 
 /// What an entry would take.
@@ -42,6 +42,25 @@ struct Takes {
     held: u64,
     /// Bytes of what it replaces.
     frees: u64,
+}
+
+impl Expected {
+    /// Count what a run that died has left in a directory of the copy as gone: it is taken up, or removed.
+    pub(super) fn expect_gone(&self, dir: &Dir, device: u64, name: &CStr) {
+        if let Some(bytes) = abandoned_bytes(dir, name) {
+            self.count(dir, device, |need| {
+                need.bytes -= i128::from(bytes);
+                need.inodes -= 1;
+            });
+        }
+    }
+
+    /// Add to what is needed on the filesystem of `dir`, where it tells of its room.
+    fn count(&self, dir: &Dir, device: u64, add: impl FnOnce(&mut Need)) {
+        let mut needs = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let look = || Some(Need { room: platform::room(dir).ok()?, bytes: 0, inodes: 0 });
+        needs.entry(device).or_insert_with(look).as_mut().map(add);
+    }
 }
 
 impl Worker {
@@ -95,14 +114,13 @@ impl Worker {
         if !self.context.job.dry_run {
             return;
         }
-        let mut needs = self.context.expected.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let look = || Some(Need { room: platform::room(&dirs.target).ok()?, bytes: 0, inodes: 0 });
-        let Some(need) = needs.entry(node.target.id.dev).or_insert_with(look) else { return };
         let name = node.pair.names[1].as_deref();
-        let block = if name.is_some_and(allocates_blocks) { need.room.block } else { 1 };
-        let held = takes.held.checked_next_multiple_of(block).unwrap_or(takes.held);
-        need.bytes += i128::from(held) - i128::from(takes.frees);
-        need.inodes += takes.inodes;
+        self.context.expected.count(&dirs.target, node.target.id.dev, |need| {
+            let block = if name.is_some_and(allocates_blocks) { need.room.block } else { 1 };
+            let held = takes.held.checked_next_multiple_of(block).unwrap_or(takes.held);
+            need.bytes += i128::from(held) - i128::from(takes.frees);
+            need.inodes += i128::from(takes.inodes);
+        });
     }
 
     /// Warn if what a dry run has counted does not fit.
@@ -114,7 +132,7 @@ impl Worker {
                 (Some(free), _) if *bytes > i128::from(free) => {
                     format!("at least {bytes} bytes are needed, and {free} are free")
                 }
-                (_, Some(free)) if *inodes > free => {
+                (_, Some(free)) if *inodes > i128::from(free) => {
                     format!("{inodes} inodes are needed, and {free} are free")
                 }
                 _ => continue,

@@ -145,7 +145,8 @@ impl Worker {
                 let loaded = self.load_journal(&target, target_meta.id);
                 loaded.map_err(|fault| fault.at(to.directory.clone()))?;
             }
-            if !self.is_dry() && target.stat(&to.name).is_ok() {
+            let may_take_up = self.is_dry() && self.context.job.resume;
+            if may_take_up || target.stat(&to.name).is_ok() {
                 self.sweep(&target, target_meta.id, &to.directory);
             }
         }

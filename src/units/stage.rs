@@ -206,6 +206,12 @@ pub(super) fn sweep(dir: &Dir, name: &CStr) -> io::Result<()> {
     if is_temporary(name) || is_journal(name) { remove_abandoned(dir, name) } else { Ok(()) }
 }
 
+/// How many bytes a temporary takes that a run which died has left, if that can be told.
+pub(super) fn abandoned_bytes(dir: &Dir, name: &CStr) -> Option<u64> {
+    let is_ours = is_temporary(name) && is_abandoned(dir, name).is_ok_and(|abandoned| abandoned);
+    is_ours.then(|| dir.stat(name).ok())?.map(|there| there.allocated)
+}
+
 fn remove_abandoned(dir: &Dir, name: &CStr) -> io::Result<()> {
     match is_abandoned(dir, name).and_then(|abandoned| if abandoned { dir.remove(name) } else { Ok(()) }) {
         // Finished or removed meanwhile, or still open where that keeps others out.

@@ -218,6 +218,19 @@ fn a_cancelled_copy_goes_on_too() {
 }
 
 #[test]
+fn what_is_in_place_already_needs_no_more_room() {
+    for [from, to] in [["src", "dst"], ["src/below/large", "copy"]] {
+        let Some(mount) = Mount::new(Filesystem::Ext4, 64) else { return };
+        let sandbox = sandbox_in(Sandbox::new());
+        let job = || CopyJob::new(sandbox.path(from), mount.path().join(to)).resume(true).jobs(1);
+        cancelled_after(job(), STEP + MIB);
+        let report = run(job().limits(Limits::default().preflight(true)));
+        assert_complete(&report);
+        assert!(report.totals.bytes_resumed > 0, "{:?}", report.totals);
+    }
+}
+
+#[test]
 fn holes_stay_holes_and_are_checked_as_well() {
     for tampers in [false, true] {
         let sandbox = Sandbox::new().dir("src");
