@@ -2,7 +2,6 @@
 
 use std::{
     collections::HashSet,
-    ffi::CStr,
     path::Path,
     sync::{Arc, PoisonError, atomic::Ordering},
 };
@@ -23,7 +22,7 @@ use crate::{
     plan::Pair,
     platform::{self, DEFAULT_ACL, Dir, Handle, Names},
     report::Loss,
-    scheduler::{Batch, Context, Unit, Worker, caught},
+    scheduler::{Batch, Unit, Worker, caught},
     transfer::Watch,
 };
 
