@@ -46,6 +46,7 @@ impl Compression {
     }
 
     /// What is done to the content of the source's file `name`; nothing, mostly.
+    #[inline]
     pub(crate) fn coding_of(self, name: &CStr) -> Option<Coding> {
         match self {
             Compression::None => None,
@@ -59,7 +60,12 @@ impl Compression {
     }
 
     /// What the copy of the source's file `name` is called. A name that is empty is nobody's.
+    #[inline]
     pub(crate) fn copy_name(self, name: &CStr) -> Cow<'_, CStr> {
+        if self == Compression::None { Cow::Borrowed(name) } else { self.coded_name(name) }
+    }
+
+    fn coded_name(self, name: &CStr) -> Cow<'_, CStr> {
         match self.coding_of(name) {
             Some(Coding::Encode(codec, _)) if !name.is_empty() => Cow::Owned(with(name, codec.suffix())),
             Some(Coding::Decode(codec)) => Cow::Owned(without(name, codec.suffix()).unwrap_or_default()),

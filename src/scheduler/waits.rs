@@ -30,10 +30,12 @@ impl Worker {
     const NAP: Duration = Duration::from_millis(50);
 
     /// Wait for a turn to move up to `bytes`; how many may be moved then.
+    #[inline]
     pub(crate) fn await_turn(&mut self, bytes: u64) -> u64 {
-        if !self.context.limiter.is_limited() {
-            return bytes;
-        }
+        if self.context.limiter.is_limited() { self.await_limited_turn(bytes) } else { bytes }
+    }
+
+    fn await_limited_turn(&mut self, bytes: u64) -> u64 {
         let context = self.context.clone();
         // Calls may move less than they are allowed to, or nothing at all.
         context.limiter.take_back(std::mem::take(&mut self.allowed));

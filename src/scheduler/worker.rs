@@ -197,14 +197,14 @@ impl Worker {
     }
 
     fn batch(&mut self, mut batch: Batch) {
+        // Once, and not for each entry: other workers count references to the same.
+        let (node, names) = (batch.node.clone(), batch.names.clone());
         while batch.next < batch.end {
             if self.is_cancelled() {
                 return;
             }
-            let names = batch.names.clone();
             let (name, kind) = names.get(batch.next);
             batch.next += 1;
-            let node = batch.node.clone();
             let below = self.stack.len();
             if self.entries_since_look == 0 {
                 self.announce(&node.place, name);
@@ -233,6 +233,7 @@ impl Worker {
                 self.share(Some(&mut batch));
             }
         }
+        drop(node);
         self.let_go(batch.node);
     }
 

@@ -232,7 +232,7 @@ impl Worker {
         if let Some(place) = self.place_to_wait(&filling) {
             return self.finish_together(at, filling, filled, moved, place);
         }
-        self.finish(at, &filling, filled, moved, None)
+        self.finish(at, &filling, filled, &moved, None)
     }
 
     /// Say what copying a file would do.

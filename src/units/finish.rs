@@ -33,11 +33,9 @@ impl Worker {
         at: Item<'_>,
         filling: &Filling,
         filled: Filled,
-        moved: [u64; Method::ALL.len()],
+        moved: &[u64; Method::ALL.len()],
         digests: Option<Digests>,
     ) -> Result<First, Fault> {
-        let Item { node, dirs, name } = at;
-        let target_name = &*node.place.target_name(name, Kind::File);
         let finished = caught(|| {
             let finished = self.finish_attributes(at, filling, filled, digests)?;
             if self.is_trusted_by_name(filling) && self.context.job.fsync != Fsync::None && !self.syncs_each()
@@ -49,10 +47,13 @@ impl Worker {
         });
         match finished {
             Ok((has_changed, id)) => {
-                self.tell_finished(at, filling, &moved, has_changed);
+                self.tell_finished(at, filling, moved, has_changed);
                 Ok(id.map_or(First::LeftOut, First::Copied))
             }
-            Err(fault) => Err(self.discard(dirs, target_name, filling, fault)),
+            Err(fault) => {
+                let target_name = at.node.place.target_name(at.name, Kind::File);
+                Err(self.discard(at.dirs, &target_name, filling, fault))
+            }
         }
     }
 

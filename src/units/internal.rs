@@ -18,8 +18,10 @@ pub(super) fn is_journal(name: &CStr) -> bool {
 }
 
 /// Whether a name is one that only Orbit's own files have.
+#[inline]
 pub(crate) fn is_internal(name: &CStr) -> bool {
-    is_temporary(name) || is_mark(name) || is_journal(name)
+    // Asked of every entry, and true of hardly any.
+    name.to_bytes().starts_with(PREFIX) && (is_temporary(name) || is_mark(name) || is_journal(name))
 }
 
 fn is_numbered(name: &CStr, suffix: &[u8]) -> bool {

@@ -65,7 +65,9 @@ impl Passing {
 impl Worker {
     /// Begin to take the digest of a source as its bytes pass, where one is wanted.
     pub(super) fn begin_passing(&mut self) {
-        self.passing = self.context.job.verify.digest().map(Passing::new);
+        if let Some(kind) = self.context.job.verify.digest() {
+            self.passing = Some(Passing::new(kind));
+        }
     }
 
     /// The digests of a file that is in place as a whole, where they are wanted.
@@ -76,8 +78,8 @@ impl Worker {
         filled: Filled,
     ) -> Result<Option<Digests>, Fault> {
         let Item { node, name, .. } = at;
-        let passing = self.passing.take();
         let Some(kind) = self.context.job.verify.digest() else { return Ok(None) };
+        let passing = self.passing.take();
         let Filling { source, staged, .. } = filling;
         let coding = self.coding(name);
         let end = match filled {

@@ -309,7 +309,7 @@ impl Worker {
             }),
             None => {
                 let digests = file.behind.as_ref().and_then(Behind::digests);
-                let finished = self.finish(Item { node, dirs, name }, filling, filled, moved, digests);
+                let finished = self.finish(Item { node, dirs, name }, filling, filled, &moved, digests);
                 file.entered.iter().for_each(|entered| self.context.journals.strike(entered));
                 finished
             }
