@@ -194,14 +194,14 @@ fn a_source_that_ends_early_is_a_change_and_no_silent_loss() {
     let source = sandbox.path("src/large");
     let shortened = source.clone();
     let copy = sandbox.path("dst/large");
-    // The copy gets its size some time before its content.
+    // The copy gets its size some time before its content, and after the source was asked for holes.
     let shortening = thread::spawn(move || {
-        while fs::metadata(&copy).is_err() {
+        while fs::metadata(&copy).map_or(0, |meta| meta.len()) == 0 {
             thread::sleep(Duration::from_millis(1));
         }
         File::options().write(true).open(shortened).unwrap().set_len(5 * MIB + 100).unwrap();
     });
-    let outcome = by_ring(&sandbox).fault("fallocate", "delay_enter=1000000").run();
+    let outcome = by_ring(&sandbox).fault("ftruncate", "delay_exit=1000000").run();
     shortening.join().unwrap();
     assert_eq!(outcome.summary.total("changed_while_copied"), 1, "{:#?}", outcome.summary);
     assert_eq!(outcome.summary.moved(RING), 5 * MIB);
