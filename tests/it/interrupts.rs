@@ -33,6 +33,13 @@ fn wait_for(child: &mut Child, copy: &Path, bytes: u64) {
     }
 }
 
+/// Whether this process ignores SIGHUP, and so what it starts: it was itself started so, by `nohup` say.
+fn ignores_hangups() -> bool {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:")).unwrap_or("0").trim();
+    u64::from_str_radix(ignored, 16).unwrap() & 1 == 1
+}
+
 pub fn assert_only_whole_files(sandbox: &Sandbox) {
     let mut left: Vec<_> =
         fs::read_dir(sandbox.path("dst")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
@@ -43,6 +50,9 @@ pub fn assert_only_whole_files(sandbox: &Sandbox) {
 #[test]
 fn a_signal_ends_the_copy_with_130_and_leaves_nothing_unfinished() {
     for name in ["INT", "TERM", "HUP"] {
+        if name == "HUP" && ignores_hangups() {
+            continue; // as below
+        }
         let sandbox = Sandbox::new();
         let arguments = slow_source(&sandbox);
         let mut command = orbit();
