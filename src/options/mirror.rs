@@ -42,7 +42,7 @@ pub enum Delete {
 pub enum MaxDelete {
     /// This many entries.
     Entries(u64),
-    /// This many of a hundred entries that the copy has.
+    /// This many of a hundred entries that the copy had when the run began.
     Percent(u8),
 }
 

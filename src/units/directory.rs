@@ -9,6 +9,7 @@ use std::{
 use super::{
     Node, Place,
     entry::{Handled, Item},
+    internal::is_internal,
     node::{Dirs, NodeParts, Owner},
     reach::{OWNERS, Reached, reach_as_is},
     stage,
@@ -18,7 +19,7 @@ use crate::{
     entry::{FileId, Granularity, Kind, Meta},
     error::{During, Fault, Op},
     event::Done,
-    options::{Attributes, Fsync},
+    options::{Attributes, Delete, Fsync},
     plan::Pair,
     platform::{self, DEFAULT_ACL, Dir, Handle, Names},
     report::Loss,
@@ -57,6 +58,9 @@ impl Worker {
         }
         let chosen = self.chosen(parent, name, &source, &meta)?;
         let target_name = &*parent.place.target_name(name, Kind::Directory);
+        if self.is_dry() {
+            self.refuse_told(parent, target_name)?;
+        }
         let (Reached { target, found, existed, opened_up }, is_ours) =
             parent.merge_once(self.context.made_within.is_some(), target_name, || {
                 if self.is_dry() {
@@ -69,7 +73,7 @@ impl Worker {
         }
         let inherits_acl = if existed { has_default_acl(&target) } else { parent.inherits_acl };
         let is_absent = self.is_dry() && !existed;
-        let is_ours = is_ours || is_absent && self.tell_directory_once(parent, target_name)?;
+        let is_ours = is_ours || is_absent && self.tell_directory_once(parent, target_name);
         if is_absent && !is_ours {
             self.expect_entry(parent, dirs);
         }
@@ -86,6 +90,7 @@ impl Worker {
         };
         let made = match &self.context.made_within {
             Some(within) if is_absent => Some(within.directory(found.id)),
+            None if is_absent => Some(Arc::default()),
             _ if !existed || is_ours => None,
             Some(within) => Some(within.directory(found.id)),
             None => Some(Arc::default()),
@@ -134,6 +139,7 @@ impl Worker {
     /// run that only tells counts it as gone.
     pub(super) fn sweep(&mut self, target: &Dir, id: FileId, path: &Path) {
         let context = self.context.clone();
+        let (is_dry, deletes) = (self.is_dry(), context.job.mirror.delete != Delete::Never);
         // Held throughout: a worker on another source of the same directory waits for the end.
         let mut swept = match context.job.sources.len() {
             1 => None, // each directory is entered once
@@ -143,7 +149,10 @@ impl Worker {
             return;
         }
         let swept = stage::each_name(target, &mut self.listing, &context.cancel, |name| {
-            if context.job.dry_run {
+            if deletes && !is_internal(name) {
+                context.extraneous.count_there();
+            }
+            if is_dry {
                 context.expected.expect_gone(target, id.dev, name);
                 context.marks.read(target, name);
                 return Ok(());

@@ -26,10 +26,17 @@ use crate::{
 #[derive(Debug, Default)]
 pub(crate) struct Extraneous {
     found: Mutex<Vec<ExtraneousIn>>,
-    /// Entries that directories of the copy have, as far as they were looked at.
+    /// Entries that directories of the copy had when they were entered.
     there: AtomicU64,
     /// Whether something speaks against deleting anything.
     is_withheld: AtomicBool,
+}
+
+impl Extraneous {
+    /// Count an entry that the copy has before anything is put there.
+    pub(super) fn count_there(&self) {
+        self.there.fetch_add(1, Ordering::Relaxed);
+    }
 }
 
 /// The entries of one directory of the copy that its source lacks.
@@ -103,8 +110,6 @@ impl Worker {
         loop {
             let mut names = Names::default();
             let goes_on = to.list(&mut self.listing, &mut cursor, &mut names).during(Op::List)?;
-            let ours = (0..names.len()).filter(|index| is_internal(names.get(*index).0)).count();
-            self.context.extraneous.there.fetch_add((names.len() - ours) as u64, Ordering::Relaxed);
             for (name, kind) in (0..names.len()).map(|index| names.get(index)) {
                 if self.is_cancelled() {
                     return Ok(());

@@ -2,10 +2,11 @@
 
 use std::{ffi::CStr, io};
 
-use super::{entry::Item, node::Node, reach::Reached};
+use super::{entry::Item, made::Made, node::Node, reach::Reached};
 use crate::{
     entry::{FileId, Kind, Meta},
     error::{During, Fault, Op},
+    options::Compression,
     scheduler::Worker,
 };
 
@@ -105,28 +106,38 @@ impl Worker {
 impl Worker {
     /// As [`name_once`](Self::name_once), of a run that only tells what it would do.
     ///
-    /// Only sources of one base name are asked about: what else would end at one name is up to the
-    /// filesystem, and shows in what is there.
+    /// What else would end at one name is up to the filesystem, and shows in what is there.
     pub(super) fn tell_once(&self, at: Item<'_>, kind: Kind) -> Result<(), Fault> {
         let name = at.node.place.target_name(at.name, kind);
-        match self.told_before(at.node, &name, kind) {
+        let Some(made) = self.told_in(at.node) else { return Ok(()) };
+        match made.lock().claim(&name, kind) {
             None => Ok(()),
+            Some(_) if at.node.is_absent && !at.node.is_ours => {
+                Err(at.node.creation_fault(Op::Replace, io::ErrorKind::AlreadyExists.into()))
+            }
             Some(_) => Err(collision()),
         }
     }
 
     /// As [`tell_once`](Self::tell_once), of a directory that is not there; whether the run has told of it already.
-    pub(super) fn tell_directory_once(&self, parent: &Node, name: &CStr) -> Result<bool, Fault> {
-        match self.told_before(parent, name, Kind::Directory) {
-            None => Ok(false),
-            Some(Kind::Directory) => Ok(true),
-            Some(kind) => Err(in_the_way(kind)),
+    pub(super) fn tell_directory_once(&self, parent: &Node, name: &CStr) -> bool {
+        self.told_in(parent).is_some_and(|made| made.lock().claim(name, Kind::Directory).is_some())
+    }
+
+    /// Refuse to tell of a directory where the run has told of something else.
+    pub(super) fn refuse_told(&self, parent: &Node, name: &CStr) -> Result<(), Fault> {
+        let told = self.told_in(parent).and_then(|made| made.lock().names.get(name).copied());
+        match told {
+            Some(kind) if kind != Kind::Directory => Err(in_the_way(kind)),
+            _ => Ok(()),
         }
     }
 
-    fn told_before(&self, node: &Node, name: &CStr, kind: Kind) -> Option<Kind> {
-        let made = node.made.as_ref().filter(|_| !self.context.namesakes.are_none())?;
-        made.lock().claim(name, kind)
+    /// Where a run remembers what it told of, if two of its entries can have one name: those of sources of
+    /// one base name, and those that get a suffix.
+    fn told_in<'a>(&self, node: &'a Node) -> Option<&'a Made> {
+        let can = !self.context.namesakes.are_none() || self.context.job.compression != Compression::None;
+        node.made.as_deref().filter(|_| can)
     }
 }
 

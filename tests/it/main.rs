@@ -10,6 +10,7 @@ mod cli;
 mod collisions;
 mod compare;
 mod compress;
+mod dry_run;
 mod existing;
 mod explain;
 mod fidelity;

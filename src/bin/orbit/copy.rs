@@ -1,10 +1,13 @@
 //! The main job: run a copy, tell its failures as they come, and account for it in the end.
 
-use std::io::{self, Write};
+use std::{
+    collections::HashSet,
+    io::{self, Write},
+};
 
 use anyhow::Context;
 use futures::StreamExt;
-use orbit::{CopyJob, Engine, Event, Loss, Report, Run};
+use orbit::{CopyJob, Engine, Event, Failure, Loss, Report, Run};
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
 use super::{
@@ -29,7 +32,8 @@ pub(crate) async fn run(args: &CopyArgs, job: CopyJob, lines: Lines) -> anyhow::
     let before = match args.mirror.deletes_before(&job) {
         Some(deletes) => {
             listeners.set_deleting(true);
-            Some(listen(args, engine.start(deletes), &mut listeners, &mut interrupts, &lines).await?)
+            let run = engine.start(deletes);
+            Some(listen(args, run, &mut listeners, &mut interrupts, &lines, &mut Told::default()).await?)
         }
         None => None,
     };
@@ -37,11 +41,14 @@ pub(crate) async fn run(args: &CopyArgs, job: CopyJob, lines: Lines) -> anyhow::
         Some(report) if report.cancelled => report,
         before => {
             listeners.set_deleting(false);
-            let mut report = listen(args, engine.start(job), &mut listeners, &mut interrupts, &lines).await?;
+            let mut told = Told::of(before.as_ref());
+            let run = engine.start(job);
+            let mut report = listen(args, run, &mut listeners, &mut interrupts, &lines, &mut told).await?;
             if let Some(before) = before {
                 report.totals.deleted += before.totals.deleted;
-                report.totals.failed += before.totals.failed;
+                report.totals.failed += before.totals.failed - told.again;
                 report.totals.undeleted += before.totals.undeleted;
+                report.failures.retain(|failure| !told.knows(failure));
                 report.failures.extend(before.failures);
             }
             report
@@ -58,6 +65,25 @@ pub(crate) async fn run(args: &CopyArgs, job: CopyJob, lines: Lines) -> anyhow::
     Ok(status)
 }
 
+/// Failures that a run before has told of.
+#[derive(Default)]
+struct Told {
+    failures: HashSet<String>,
+    /// How many of them have come again.
+    again: u64,
+}
+
+impl Told {
+    fn of(before: Option<&Report>) -> Told {
+        let failures = before.iter().flat_map(|report| &report.failures);
+        Told { failures: failures.map(ToString::to_string).collect(), again: 0 }
+    }
+
+    fn knows(&self, failure: &Failure) -> bool {
+        !self.failures.is_empty() && self.failures.contains(&failure.to_string())
+    }
+}
+
 /// Listen to a run until it is over, and cancel it when a signal comes.
 async fn listen(
     args: &CopyArgs,
@@ -65,6 +91,7 @@ async fn listen(
     listeners: &mut Listeners,
     interrupts: &mut Interrupts,
     lines: &Lines,
+    told: &mut Told,
 ) -> anyhow::Result<Report> {
     let progress = run.progress();
     let mut display = args.shows_progress().then(|| Display::new(lines));
@@ -73,6 +100,7 @@ async fn listen(
     loop {
         tokio::select! {
             event = run.next() => match event {
+                Some(Event::Failed(failure)) if told.knows(&failure) => told.again += 1,
                 Some(event) => {
                     match &event {
                         Event::Failed(failure) => lines.print(&failure_line(failure)),

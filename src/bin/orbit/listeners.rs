@@ -3,7 +3,7 @@
 use std::io::{self, BufWriter, Stdout, Write};
 
 use anyhow::{Context, bail};
-use orbit::{CopyJob, Event, Report};
+use orbit::{CopyJob, Done, Event, Report};
 
 use super::{FAILED, args::CopyArgs, itemize, log::Log, manifest::Manifest};
 
@@ -12,6 +12,8 @@ pub(crate) struct Listeners {
     manifest: Option<Manifest>,
     log: Option<Log>,
     items: Option<Items>,
+    /// Whether nothing but deletions is of interest, since the same entries are copied later.
+    is_deleting: bool,
 }
 
 /// Standard output, a line for each entry.
@@ -36,12 +38,12 @@ impl Listeners {
             is_dry: args.mirror.dry_run,
             is_closed: false,
         });
-        Ok(Listeners { manifest, log, items })
+        Ok(Listeners { manifest, log, items, is_deleting: false })
     }
 
     /// Whether what is heard from now on is of a run that deletes before the copy.
     pub(crate) fn set_deleting(&mut self, is_deleting: bool) {
-        self.log.iter_mut().for_each(|log| log.set_deleting(is_deleting));
+        self.is_deleting = is_deleting;
     }
 
     /// Whether there is something to [`flush`](Self::flush) now and then.
@@ -55,6 +57,9 @@ impl Listeners {
     }
 
     pub(crate) fn hear(&mut self, event: &Event) -> anyhow::Result<()> {
+        if self.is_deleting && matches!(event, Event::Entry { done, .. } if *done != Done::Deleted) {
+            return Ok(());
+        }
         if let (Some(manifest), Event::Entry { path, digest: Some(digest), .. }) = (&mut self.manifest, event)
         {
             manifest.add(path, *digest)?;

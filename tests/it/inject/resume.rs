@@ -231,6 +231,22 @@ fn what_is_in_place_already_needs_no_more_room() {
 }
 
 #[test]
+fn deleting_before_leaves_what_is_gone_on_with() {
+    let sandbox = sandbox_in(Sandbox::new());
+    kill_after(2, &sandbox, &["-j1"]);
+    fs::write(sandbox.path("dst/extra"), b"").unwrap();
+    let said = Command::new(env!("CARGO_BIN_EXE_orbit"))
+        .args(["-T", "--json", "--resume", "--reflink=never", "--delete=before"])
+        .args([sandbox.path("src"), sandbox.path("dst")])
+        .output()
+        .unwrap();
+    let report: serde_json::Value = serde_json::from_slice(&said.stdout).unwrap();
+    assert!(report["totals"]["bytes_resumed"].as_u64().unwrap() >= STEP, "{report:#}");
+    assert_eq!(report["totals"]["deleted"], 1);
+    assert_same_tree(&sandbox.path("src"), &sandbox.path("dst"));
+}
+
+#[test]
 fn holes_stay_holes_and_are_checked_as_well() {
     for tampers in [false, true] {
         let sandbox = Sandbox::new().dir("src");

@@ -12,7 +12,7 @@ pub(crate) struct MirrorArgs {
         default_missing_value = "after", conflicts_with_all = ["files_from", "files_from0"]
     )]
     pub(crate) delete: Option<When>,
-    /// Delete nothing, and fail, where more than N entries, or P% of those the copy has, would go
+    /// Delete nothing, and fail, where more than N entries, or P% of those the copy had, would go
     #[arg(long, value_name = "N|P%", value_parser = max_delete, requires = "delete")]
     max_delete: Option<MaxDelete>,
     /// Let an empty source empty its copy
@@ -49,15 +49,15 @@ impl MirrorArgs {
         let delete = match self.delete {
             None => Delete::Never,
             // What was deleted before is not there any more after.
-            Some(When::Before) if !self.dry_run => Delete::Never,
-            Some(_) => Delete::After,
+            Some(When::Before) => Delete::Never,
+            Some(When::After) => Delete::After,
         };
         job.compare(compare).dry_run(self.dry_run).mirror(self.mirror(delete))
     }
 
     /// The run that deletes before anything is copied, if there is to be one.
     pub(crate) fn deletes_before(&self, job: &CopyJob) -> Option<CopyJob> {
-        let wanted = self.delete == Some(When::Before) && !self.dry_run;
+        let wanted = self.delete == Some(When::Before);
         wanted.then(|| job.clone().mirror(self.mirror(Delete::Only)))
     }
 

@@ -10,7 +10,7 @@ use std::{
 };
 
 use anyhow::{Context, bail};
-use orbit::{CopyJob, Done, Event, Report};
+use orbit::{CopyJob, Event, Report};
 
 pub(crate) use lines::{MAGIC, VERSION};
 pub(crate) use place::check as check_place;
@@ -33,8 +33,6 @@ pub(crate) struct Log {
     size: Option<u64>,
     /// Why nothing more is written.
     failure: Option<io::Error>,
-    /// Whether nothing but deletions is of interest, since the same entries are copied later.
-    is_deleting: bool,
 }
 
 impl Log {
@@ -71,23 +69,16 @@ impl Log {
         }
         let run = lines::run_id();
         let (path, failure) = (path.to_owned(), None);
-        let mut log = Log { path, file, run, lines, size, failure, is_deleting: false };
+        let mut log = Log { path, file, run, lines, size, failure };
         let begin = lines::begin(&log.run, job, is_dry);
         log.add(&begin);
         log.flush();
         Ok(log)
     }
 
-    /// Whether from now on only deletions are of interest.
-    pub(crate) fn set_deleting(&mut self, is_deleting: bool) {
-        self.is_deleting = is_deleting;
-    }
-
     /// Note an event.
     pub(crate) fn hear(&mut self, event: &Event) {
-        let is_told_later =
-            self.is_deleting && matches!(event, Event::Entry { done, .. } if *done != Done::Deleted);
-        if self.failure.is_some() || is_told_later {
+        if self.failure.is_some() {
             return;
         }
         if let Some(line) = lines::of(event) {
