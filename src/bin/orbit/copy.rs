@@ -46,7 +46,7 @@ pub(crate) async fn run(args: &CopyArgs, job: CopyJob, lines: Lines) -> anyhow::
             let mut report = listen(args, run, &mut listeners, &mut interrupts, &lines, &mut told).await?;
             if let Some(before) = before {
                 report.totals.deleted += before.totals.deleted;
-                report.totals.failed += before.totals.failed - told.again;
+                report.totals.failed = told.in_all(before.totals.failed, report.totals.failed);
                 report.totals.undeleted += before.totals.undeleted;
                 report.failures.retain(|failure| !told.knows(failure));
                 report.failures.extend(before.failures);
@@ -77,6 +77,12 @@ impl Told {
     fn of(before: Option<&Report>) -> Told {
         let failures = before.iter().flat_map(|report| &report.failures);
         Told { failures: failures.map(ToString::to_string).collect(), again: 0 }
+    }
+
+    /// How many entries failed in both runs, what failed in each counted once.
+    fn in_all(&self, before: u64, after: u64) -> u64 {
+        // A directory may fail in several ways, and is one entry all the same.
+        (before + after).saturating_sub(self.again).max(before).max(after)
     }
 
     fn knows(&self, failure: &Failure) -> bool {
@@ -161,5 +167,19 @@ pub(crate) fn print(text: &str) -> anyhow::Result<()> {
     match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         written => written.context("cannot write to standard output"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_failed_is_never_counted_away() {
+        let in_all = |again, before, after| Told { again, ..Told::default() }.in_all(before, after);
+        assert_eq!(in_all(0, 2, 3), 5);
+        assert_eq!(in_all(2, 2, 3), 3);
+        assert_eq!(in_all(2, 1, 1), 1, "one directory, in two ways");
+        assert_eq!(in_all(9, 1, 0), 1);
     }
 }
