@@ -27,6 +27,15 @@ use crate::{
     transfer::Watch,
 };
 
+/// Which directory is looked through before anything is put into it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Of {
+    /// One of the copy.
+    Copy,
+    /// That which holds the copy of a single file.
+    Holder,
+}
+
 impl Worker {
     /// Names of one directory that are copied as one batch, at most, in bytes.
     const BATCH: usize = 64 * 1024;
@@ -81,7 +90,7 @@ impl Worker {
             if parent.place.is_root() && !self.is_dry() {
                 self.load_journal(&target, found.id)?;
             }
-            self.sweep(&target, found.id, &parent.place.path_in_copy(target_name));
+            self.sweep(Of::Copy, &target, found.id, &parent.place.path_in_copy(target_name));
         }
         let pair = if parent.source_id.dev == meta.id.dev && parent.target.id.dev == found.id.dev {
             parent.pair.clone()
@@ -137,9 +146,11 @@ impl Worker {
     ///
     /// Once a run, before any of its entries is begun there: what comes later may be this run's own. A
     /// run that only tells counts it as gone.
-    pub(super) fn sweep(&mut self, target: &Dir, id: FileId, path: &Path) {
+    pub(super) fn sweep(&mut self, of: Of, target: &Dir, id: FileId, path: &Path) {
         let context = self.context.clone();
-        let (is_dry, deletes) = (self.is_dry(), context.job.mirror.delete != Delete::Never);
+        let is_dry = self.is_dry();
+        // What lies beside copies is none of theirs.
+        let counts = of == Of::Copy && context.job.mirror.delete != Delete::Never;
         // Held throughout: a worker on another source of the same directory waits for the end.
         let mut swept = match context.job.sources.len() {
             1 => None, // each directory is entered once
@@ -149,7 +160,7 @@ impl Worker {
             return;
         }
         let swept = stage::each_name(target, &mut self.listing, &context.cancel, |name| {
-            if deletes && !is_internal(name) {
+            if counts && !is_internal(name) {
                 context.extraneous.count_there();
             }
             if is_dry {

@@ -11,7 +11,7 @@ use std::{
 
 use super::{
     Node, Place,
-    directory::has_default_acl,
+    directory::{Of, has_default_acl},
     named::{Named, ends_in_separator},
     node::{Dirs, NodeParts},
     place::Root,
@@ -147,7 +147,7 @@ impl Worker {
             }
             let may_take_up = self.is_dry() && self.context.job.resume;
             if may_take_up || target.stat(&to.name).is_ok() {
-                self.sweep(&target, target_meta.id, &to.directory);
+                self.sweep(Of::Holder, &target, target_meta.id, &to.directory);
             }
         }
         let inherits_acl = has_default_acl(&target);

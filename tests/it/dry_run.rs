@@ -229,6 +229,20 @@ fn a_part_that_may_be_deleted_is_one_of_what_the_copy_had() {
 }
 
 #[test]
+fn what_lies_beside_the_copies_is_none_of_what_they_had() {
+    let sandbox =
+        Sandbox::new().file("one/x", b"").file("two", b"").file("dst/one/extra", b"").file("dst/two", b"");
+    let sandbox = (0..30).fold(sandbox, |sandbox, number| sandbox.file(format!("dst/{number}"), b""));
+    let output = orbit()
+        .args(["--delete", "--max-delete=50%", "-j1", "-t", "dst", "two", "one"])
+        .current_dir(sandbox.path(""))
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(stderr(&output).contains("1 of 1 entries would be deleted"), "{}", stderr(&output));
+}
+
+#[test]
 fn files_that_get_the_name_of_something_else_are_told_of() {
     let make =
         || Sandbox::new().file("src/a", b"1").file("src/a.zst/b", b"2").file("src/c/d", b"3").dir("dst");
