@@ -219,7 +219,8 @@ impl Worker {
         }
         // What lies in directories that are extraneous themselves has not been counted there.
         let listed: u64 = found.iter().map(|within| within.names.len() as u64).sum();
-        let there = self.context.extraneous.there.load(Ordering::Relaxed) + count - listed;
+        // Others may have put something there since it was counted, or taken it away.
+        let there = (self.context.extraneous.there.load(Ordering::Relaxed) + count).saturating_sub(listed);
         let exceeds = max.is_exceeded(count, there);
         if exceeds {
             let why = format!(
