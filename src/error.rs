@@ -100,16 +100,39 @@ impl Op {
     }
 }
 
+impl Op {
+    /// The side on which this is usually done.
+    fn usual_side(self) -> Side {
+        match self {
+            Op::Open | Op::Stat | Op::List | Op::Read | Op::ReadSymlink | Op::ReadXattrs | Op::Copy => {
+                Side::Source
+            }
+            _ => Side::Copy,
+        }
+    }
+}
+
 impl fmt::Display for Op {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.verb())
     }
 }
 
+/// What a call was made on: an entry of the source, or its copy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Side {
+    /// The source.
+    Source,
+    /// The copy, or the directory that is to hold it.
+    Copy,
+}
+
 /// One entry that could not be copied: the operation, the path, and the cause.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot {op} {}", path.display())]
 pub struct Failure {
+    side: Side,
     op: Op,
     path: PathBuf,
     source: io::Error,
@@ -117,7 +140,7 @@ pub struct Failure {
 
 impl Failure {
     pub(crate) fn new(op: Op, path: impl Into<PathBuf>, source: impl Into<io::Error>) -> Failure {
-        Failure { op, path: path.into(), source: source.into() }
+        Fault::new(op, source).at(path)
     }
 
     /// What was being done.
@@ -126,7 +149,13 @@ impl Failure {
         self.op
     }
 
-    /// The entry it was done to.
+    /// Whether it was done to the source or to the copy.
+    #[must_use]
+    pub fn side(&self) -> Side {
+        self.side
+    }
+
+    /// The entry it was done to: that of the [`side`](Self::side) it failed on.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
@@ -157,31 +186,50 @@ impl Failure {
         self.is_mismatch() || platform::is_transient(&self.source)
     }
 
+    /// The same, of the copy.
+    pub(crate) fn in_copy(self) -> Failure {
+        Failure { side: Side::Copy, ..self }
+    }
+
     /// A copy for the event stream; `io::Error` itself cannot be cloned.
     pub(crate) fn duplicate(&self) -> Failure {
         let source = match self.source.raw_os_error() {
             Some(errno) => io::Error::from_raw_os_error(errno),
             None => io::Error::new(self.source.kind(), self.source.to_string()),
         };
-        Failure { op: self.op, path: self.path.clone(), source }
+        Failure { side: self.side, op: self.op, path: self.path.clone(), source }
     }
 }
 
 /// A failed call whose path the caller knows: half of a [`Failure`].
+///
+/// It knows which path that is, the source's or the copy's: the side on which its operation is usually done,
+/// unless [`in_copy`](Fault::in_copy) or [`in_source`](Fault::in_source) say otherwise.
 #[derive(Debug)]
 pub(crate) struct Fault {
+    pub(crate) side: Side,
     pub(crate) op: Op,
     pub(crate) cause: io::Error,
 }
 
 impl Fault {
     pub(crate) fn new(op: Op, cause: impl Into<io::Error>) -> Fault {
-        Fault { op, cause: cause.into() }
+        Fault { side: op.usual_side(), op, cause: cause.into() }
     }
 
     /// A fault that Orbit itself finds, in words for the user.
     pub(crate) fn refused(op: Op, why: impl Into<String>) -> Fault {
-        Fault { op, cause: io::Error::other(why.into()) }
+        Fault::new(op, io::Error::other(why.into()))
+    }
+
+    /// The same, of the copy.
+    pub(crate) fn in_copy(self) -> Fault {
+        Fault { side: Side::Copy, ..self }
+    }
+
+    /// The same, of the source.
+    pub(crate) fn in_source(self) -> Fault {
+        Fault { side: Side::Source, ..self }
     }
 
     /// Whether the same may work when it is tried again.
@@ -191,7 +239,8 @@ impl Fault {
     }
 
     pub(crate) fn at(self, path: impl Into<PathBuf>) -> Failure {
-        Failure::new(self.op, path, self.cause)
+        let Fault { side, op, cause } = self;
+        Failure { side, op, path: path.into(), source: cause }
     }
 }
 
@@ -203,5 +252,21 @@ pub(crate) trait During<T> {
 impl<T, E: Into<io::Error>> During<T> for Result<T, E> {
     fn during(self, op: Op) -> Result<T, Fault> {
         self.map_err(|cause| Fault::new(op, cause))
+    }
+}
+
+/// Says on which side a call failed, where that is not the usual one of its operation.
+pub(crate) trait Sided {
+    fn in_copy(self) -> Self;
+    fn in_source(self) -> Self;
+}
+
+impl<T> Sided for Result<T, Fault> {
+    fn in_copy(self) -> Result<T, Fault> {
+        self.map_err(Fault::in_copy)
+    }
+
+    fn in_source(self) -> Result<T, Fault> {
+        self.map_err(Fault::in_source)
     }
 }

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     entry::Meta,
-    error::{During, Fault, Op},
+    error::{During, Fault, Op, Sided},
     frames::{Coding, Content},
     platform::{self, Dir},
     transfer::read_full,
@@ -37,18 +37,13 @@ impl Reader {
         if coding.is_none() && from.size != to.size && from.size != 0 {
             return self.differs(trail, name, What::Size { source: from.size, copy: to.size });
         }
-        let opened = source.open_source(name).during(Op::Open).map_err(|fault| (fault, true));
-        let opened = opened.and_then(|source| {
-            let copy = copy.open_source(copy_name).during(Op::Open).map_err(|fault| (fault, false))?;
+        let opened = source.open_source(name).during(Op::Open).and_then(|source| {
+            let copy = copy.open_source(copy_name).during(Op::Open).in_copy()?;
             Ok((source, copy))
         });
         let (source, copy) = match opened {
             Ok(opened) => opened,
-            Err((fault, of_source)) => {
-                let path =
-                    if of_source { self.source_path(trail, name) } else { self.copy_path(trail, copy_name) };
-                return self.failed(fault.at(path));
-            }
+            Err(fault) => return self.failed(self.failure(trail, (name, copy_name), fault)),
         };
         if let Some(coding) = coding {
             let differ_at = self.compare_coded(&source, &copy, coding);
@@ -108,7 +103,7 @@ impl Reader {
         (name, copy_name): (&CStr, &CStr),
         source: &File,
         meta: &Meta,
-        differ_at: Result<Option<u64>, (Fault, bool)>,
+        differ_at: Result<Option<u64>, Fault>,
     ) {
         match differ_at {
             Ok(None) => {}
@@ -121,30 +116,19 @@ impl Reader {
                 }
                 self.differs(trail, name, What::Content { offset });
             }
-            Err((fault, of_source)) => {
-                let path =
-                    if of_source { self.source_path(trail, name) } else { self.copy_path(trail, copy_name) };
-                self.failed(fault.at(path));
-            }
+            Err(fault) => self.failed(self.failure(trail, (name, copy_name), fault)),
         }
     }
 
     /// Where what two files hold, of which one is in frames, begins to differ.
-    fn compare_coded(
-        &mut self,
-        source: &File,
-        copy: &File,
-        coding: Coding,
-    ) -> Result<Option<u64>, (Fault, bool)> {
-        let of_source = |error| (Fault::new(Op::Read, error), true);
-        let of_copy = |error| (Fault::new(Op::Read, error), false);
-        let mut from = Content::of(source, coding.source_codec()).map_err(of_source)?;
-        let mut to = Content::of(copy, coding.copy_codec()).map_err(of_copy)?;
+    fn compare_coded(&mut self, source: &File, copy: &File, coding: Coding) -> Result<Option<u64>, Fault> {
+        let mut from = Content::of(source, coding.source_codec()).during(Op::Read)?;
+        let mut to = Content::of(copy, coding.copy_codec()).during(Op::Read).in_copy()?;
         let mut at = 0;
         while !self.shared.cancel.is_cancelled() {
             let [one, other] = &mut self.buffers;
-            let read = from.read_full(one).map_err(of_source)?;
-            let there = to.read_full(other).map_err(of_copy)?;
+            let read = from.read_full(one).during(Op::Read)?;
+            let there = to.read_full(other).during(Op::Read).in_copy()?;
             if let Some(equal) = differ_at(&one[..read], &other[..there]) {
                 return Ok(Some(at + equal as u64));
             }
@@ -157,14 +141,8 @@ impl Reader {
         Ok(None)
     }
 
-    /// Where two files begin to differ between `at` and `end`; of a failure, whether it was the source's.
-    fn compare(
-        &mut self,
-        source: &File,
-        copy: &File,
-        mut at: u64,
-        end: u64,
-    ) -> Result<Option<u64>, (Fault, bool)> {
+    /// Where two files begin to differ between `at` and `end`.
+    fn compare(&mut self, source: &File, copy: &File, mut at: u64, end: u64) -> Result<Option<u64>, Fault> {
         while at < end && !self.shared.cancel.is_cancelled() {
             // What is a hole on both sides reads the same.
             if let Ok(next) = next_data(source, copy, at, end) {
@@ -176,10 +154,8 @@ impl Reader {
             }
             let [one, other] = &mut self.buffers;
             let most = one.len().min(usize::try_from(end - at).unwrap_or(usize::MAX));
-            let read =
-                read_full(source, &mut one[..most], at).during(Op::Read).map_err(|fault| (fault, true))?;
-            let there =
-                read_full(copy, &mut other[..most], at).during(Op::Read).map_err(|fault| (fault, false))?;
+            let read = read_full(source, &mut one[..most], at).during(Op::Read)?;
+            let there = read_full(copy, &mut other[..most], at).during(Op::Read).in_copy()?;
             if let Some(equal) = differ_at(&one[..read], &other[..there]) {
                 return Ok(Some(at + equal as u64));
             }

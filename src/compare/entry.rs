@@ -5,7 +5,7 @@ use std::{borrow::Cow, collections::HashSet, ffi::CStr, io, sync::Arc};
 use super::{Reader, What, task::Task, trail::Trail};
 use crate::{
     entry::{Kind, Meta},
-    error::{During, Fault, Op},
+    error::{During, Fault, Op, Sided},
     platform::{Dir, ListCursor, Names},
     units::is_internal,
 };
@@ -16,13 +16,13 @@ impl Reader {
 
     pub(super) fn directory(&mut self, trail: &Trail) {
         let listed = self.open(trail).and_then(|(source, copy)| {
-            let names = self.list(&source).map_err(|fault| fault.at(self.source_path(trail, c"")))?;
-            let there = self.list(&copy).map_err(|fault| fault.at(self.copy_path(trail, c"")))?;
+            let names = self.list(&source)?;
+            let there = self.list(&copy).in_copy()?;
             Ok((source, copy, names, there))
         });
         let (source, copy, names, there) = match listed {
             Ok(listed) => listed,
-            Err(failure) => return self.failed(failure),
+            Err(fault) => return self.failed(self.failure(trail, (c"", c""), fault)),
         };
         let known: HashSet<Cow<'_, CStr>> =
             (0..names.len()).flat_map(|index| self.copy_names(names.get(index))).collect();
@@ -52,20 +52,17 @@ impl Reader {
         // Opened anew: batches that wait keep nothing open, however deep the tree is.
         match self.open(trail) {
             Ok((source, copy)) => self.entries(trail, &source, &copy, names, from, to),
-            Err(failure) => self.failed(failure),
+            Err(fault) => self.failed(self.failure(trail, (c"", c""), fault)),
         }
     }
 
-    fn open(&self, trail: &Trail) -> Result<(Dir, Dir), crate::error::Failure> {
+    fn open(&self, trail: &Trail) -> Result<(Dir, Dir), Fault> {
         let names = trail.names();
         let open = |root: &Dir| root.open_beneath(&names).and_then(|dir| dir.open_dir(c"."));
         let roots = self.shared.roots();
-        let source = open(&roots.source).during(Op::Open);
-        let copy = open(&roots.copy).during(Op::Open);
-        Ok((
-            source.map_err(|fault| fault.at(self.source_path(trail, c"")))?,
-            copy.map_err(|fault| fault.at(self.copy_path(trail, c"")))?,
-        ))
+        let source = open(&roots.source).during(Op::Open)?;
+        let copy = open(&roots.copy).during(Op::Open).in_copy()?;
+        Ok((source, copy))
     }
 
     pub(super) fn list(&mut self, dir: &Dir) -> Result<Names, Fault> {
@@ -132,8 +129,8 @@ impl Reader {
                 None
             }
             Err(error) => {
-                let path = self.copy_path(trail, copy_name);
-                return self.failed(Fault::new(Op::Stat, error).at(path));
+                let fault = Fault::new(Op::Stat, error).in_copy();
+                return self.failed(self.failure(trail, (name, copy_name), fault));
             }
         };
         self.report.entries += 1;
@@ -145,14 +142,14 @@ impl Reader {
             Kind::File => self.files(trail, (source, name, &from), (copy, copy_name, &to)),
             Kind::Directory => self.shared.pile.add([Task::Directory(trail.down(name))]),
             Kind::Symlink => {
-                let targets = source.read_link(name).and_then(|from| Ok((from, copy.read_link(copy_name)?)));
+                let targets = source.read_link(name).during(Op::ReadSymlink).and_then(|from| {
+                    let to = copy.read_link(copy_name).during(Op::ReadSymlink).in_copy()?;
+                    Ok((from, to))
+                });
                 match targets {
                     Ok((from, to)) if from != to => self.differs(trail, name, What::Target),
                     Ok(_) => {}
-                    Err(error) => {
-                        let path = self.source_path(trail, name);
-                        self.failed(Fault::new(Op::ReadSymlink, error).at(path));
-                    }
+                    Err(fault) => self.failed(self.failure(trail, (name, copy_name), fault)),
                 }
             }
             Kind::CharDevice | Kind::BlockDevice if from.rdev != to.rdev => {
@@ -186,15 +183,16 @@ impl Reader {
         }
         let shared = self.shared.clone();
         let roots = shared.roots();
-        match (roots.source.meta(), roots.copy.meta()) {
-            (Ok(from), Ok(to)) => {
+        let metas = roots.source.meta().during(Op::Stat).and_then(|from| {
+            let to = roots.copy.meta().during(Op::Stat).in_copy()?;
+            Ok((from, to))
+        });
+        match metas {
+            Ok((from, to)) => {
                 let trail = Trail::default();
                 self.metadata(&trail, (&roots.source, c".", &from), (&roots.copy, c".", &to));
             }
-            (Err(error), _) | (_, Err(error)) => {
-                let path = self.source_path(&Trail::default(), c"");
-                self.failed(Fault::new(Op::Stat, error).at(path));
-            }
+            Err(fault) => self.failed(self.failure(&Trail::default(), (c"", c""), fault)),
         }
     }
 }

@@ -16,7 +16,7 @@ impl Reader {
             Ok(found) if found == listed.digest => return,
             Ok(found) => What::Digest { expected: listed.digest, found },
             Err(fault) if fault.cause.kind() == io::ErrorKind::NotFound => What::Missing,
-            Err(fault) => return self.failed(fault.at(self.shared.job.copy.join(&listed.path))),
+            Err(fault) => return self.failed(fault.in_copy().at(self.shared.job.copy.join(&listed.path))),
         };
         let difference = super::Difference { path: listed.path.clone(), what };
         self.found(super::Finding::Differs(difference));
@@ -62,7 +62,7 @@ impl Reader {
             let (names, dir) = match listed {
                 Ok(listed) => listed,
                 Err(fault) => {
-                    self.failed(fault.at(self.copy_path(&trail, c"")));
+                    self.failed(fault.in_copy().at(self.copy_path(&trail, c"")));
                     continue;
                 }
             };

@@ -10,7 +10,7 @@ use std::{
 use super::{Reader, What, trail::Trail};
 use crate::{
     entry::{Kind, Meta},
-    error::{Fault, Op},
+    error::{During, Fault, Op, Sided},
     platform::{ACL_ALIASES, Dir, Handle},
 };
 
@@ -38,10 +38,7 @@ impl Reader {
             Ok(Some(xattr)) => {
                 self.differs(trail, name, What::Xattr(xattr.to_string_lossy().into_owned()));
             }
-            Err(error) => {
-                let path = self.source_path(trail, name);
-                self.failed(Fault::new(Op::ReadXattrs, error).at(path));
-            }
+            Err(fault) => self.failed(self.failure(trail, (name, copy_name), fault)),
         }
     }
 
@@ -66,14 +63,17 @@ fn is_same_time(from: &Meta, to: &Meta) -> bool {
     })
 }
 
-fn differing_xattr(from: Handle<'_>, to: Handle<'_>) -> io::Result<Option<CString>> {
-    let (here, there) = (names(from)?, names(to)?);
+fn differing_xattr(from: Handle<'_>, to: Handle<'_>) -> Result<Option<CString>, Fault> {
+    let (here, there) = (names(from).during(Op::ReadXattrs)?, names(to).during(Op::ReadXattrs).in_copy()?);
     if let Some(name) = here.symmetric_difference(&there).next() {
         return Ok(Some(name.clone()));
     }
     let (mut one, mut other) = (Vec::new(), Vec::new());
     for name in here {
-        let lengths = (from.xattr(&name, &mut one)?, to.xattr(&name, &mut other)?);
+        let lengths = (
+            from.xattr(&name, &mut one).during(Op::ReadXattrs)?,
+            to.xattr(&name, &mut other).during(Op::ReadXattrs).in_copy()?,
+        );
         if one[..lengths.0] != other[..lengths.1] {
             return Ok(Some(name));
         }

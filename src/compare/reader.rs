@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{
     entry::FileId,
-    error::{Failure, Fault, Op},
+    error::{Failure, Fault, Op, Side},
     platform::{self, Dir},
     scheduler::Cancel,
 };
@@ -45,6 +45,8 @@ pub(crate) struct Shared {
 pub(super) struct Roots {
     pub(super) source: Dir,
     pub(super) copy: Dir,
+    /// Whether both are directories, whose entries are compared.
+    are_trees: bool,
 }
 
 /// A worker.
@@ -134,7 +136,7 @@ impl Reader {
                 }
                 let source =
                     copy.duplicate().map_err(|error| Failure::new(Op::Open, &shared.job.copy, error))?;
-                let _ = shared.roots.set(Roots { source, copy });
+                let _ = shared.roots.set(Roots { source, copy, are_trees: true });
                 shared.pile.add([Task::Unlisted(Trail::default())]);
                 shared.pile.add(Listed::of(*kind, lines).into_iter().map(Task::Listed));
             }
@@ -151,8 +153,9 @@ impl Reader {
                     copy => copy?,
                 };
                 let are_directories = [&source_name, &copy_name].map(|name| name.as_c_str() == c".");
-                let _ = shared.roots.set(Roots { source, copy });
-                if are_directories == [true, true] {
+                let are_trees = are_directories == [true, true];
+                let _ = shared.roots.set(Roots { source, copy, are_trees });
+                if are_trees {
                     self.report.entries += 1;
                     self.top();
                     shared.pile.add([Task::Directory(Trail::default())]);
@@ -184,21 +187,32 @@ impl Reader {
         self.found(Finding::Differs(Difference { path: trail.path(name), what }));
     }
 
+    /// `fault` of an entry that has these names in the source and in the copy, with its path.
+    pub(super) fn failure(&self, trail: &Trail, (name, copy_name): (&CStr, &CStr), fault: Fault) -> Failure {
+        let path = match fault.side {
+            Side::Source => self.source_path(trail, name),
+            Side::Copy => self.copy_path(trail, copy_name),
+        };
+        fault.at(path)
+    }
+
     /// The path of an entry of the source, for people; of a manifest's, that of the copy.
     pub(super) fn source_path(&self, trail: &Trail, name: &CStr) -> PathBuf {
         match &self.shared.job.with {
-            With::Source(path) => joined(path, &trail.path(name)),
+            With::Source(path) => self.joined(path, &trail.path(name)),
             With::Manifest(..) => self.copy_path(trail, name),
         }
     }
 
     pub(super) fn copy_path(&self, trail: &Trail, name: &CStr) -> PathBuf {
-        joined(&self.shared.job.copy, &trail.path(name))
+        self.joined(&self.shared.job.copy, &trail.path(name))
     }
-}
 
-fn joined(base: &Path, below: &Path) -> PathBuf {
-    if below.as_os_str().is_empty() { base.to_owned() } else { base.join(below) }
+    /// What lies `below` one of the two that were named; of single entries, that itself.
+    fn joined(&self, named: &Path, below: &Path) -> PathBuf {
+        let is_itself = below.as_os_str().is_empty() || !self.shared.roots().are_trees;
+        if is_itself { named.to_owned() } else { named.join(below) }
+    }
 }
 
 /// A directory and `.`, or the directory that holds anything else, and its name there.

@@ -12,7 +12,7 @@ use tokio::sync::mpsc::error::TrySendError;
 use super::{Record, Worker, outcome::Current};
 use crate::{
     entry::Kind,
-    error::{Failure, Fault, Op},
+    error::{Failure, Fault},
     event::{Differs, Done},
     method::Method,
     options::Delete,
@@ -156,13 +156,7 @@ impl Worker {
     ///
     /// What `kind` it is need not be known; it is taken for a file then.
     pub(crate) fn fail(&mut self, node: &Node, name: &CStr, kind: Option<Kind>, fault: Fault) {
-        let path = match fault.op {
-            Op::Open | Op::Stat | Op::List | Op::Read | Op::ReadSymlink | Op::ReadXattrs | Op::Copy => {
-                node.place.source_path(name)
-            }
-            _ => node.place.target_path(name, kind.unwrap_or(Kind::File)),
-        };
-        node.span.in_scope(|| self.fail_at(fault.at(path)));
+        node.span.in_scope(|| self.fail_at(node.failure(name, kind, fault)));
     }
 
     pub(crate) fn fail_at(&mut self, failure: Failure) {

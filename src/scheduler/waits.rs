@@ -72,8 +72,7 @@ impl Worker {
             return self.fail(node, name, listed, fault);
         }
         let again = Again { node: node.hold(), name: name.into(), listed, tried: tried + 1 };
-        let path = node.place.source_path(name);
-        self.put_aside(Unit::Again(again), tried, fault.at(path));
+        self.put_aside(Unit::Again(again), tried, node.failure(name, listed, fault));
     }
 
     /// Whether the same is tried again after `fault`.
@@ -85,7 +84,7 @@ impl Worker {
     pub(crate) fn retry_range(&mut self, mut range: RangeOf, fault: Fault) {
         let tried = range.tried;
         range.tried += 1;
-        let failure = fault.at(range.file.path());
+        let failure = range.file.failure(fault);
         self.put_aside(Unit::Range(range), tried, failure);
     }
 
@@ -109,7 +108,7 @@ impl Worker {
         loop {
             match work(self) {
                 Err(fault) if self.may_retry(&fault, tried) => {
-                    self.rest(fault.at(node.place.path_in_copy(c"")), tried);
+                    self.rest(node.failure(c"", Some(Kind::Directory), fault), tried);
                     tried += 1;
                 }
                 done => return done,

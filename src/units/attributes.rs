@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     entry::{Granularity, Kind, Meta},
-    error::{During, Fault, Op},
+    error::{During, Fault, Op, Sided},
     event::Done,
     options::{Attributes, Compare},
     platform::{self, Handle},
@@ -69,13 +69,16 @@ impl Worker {
         let Subject { node, meta, to, found, .. } = *subject;
         let current = match found {
             Some(found) => Owner::of(found),
-            None => node.born(to).during(Op::Stat)?,
+            None => node.born(to).during(Op::Stat).in_copy()?,
         };
         // Asked before an ACL is set, which has a say in the mode.
         let there = match found {
             Some(found) => Some(found.mode),
             None if node.inherits_acl || meta.kind == Kind::Symlink || !self.keeps(Attributes::MODE) => None,
-            None => Some(self.mode_of_created(node, to, subject.created.unwrap_or(LEAST)).during(Op::Stat)?),
+            None => {
+                let mode = self.mode_of_created(node, to, subject.created.unwrap_or(LEAST));
+                Some(mode.during(Op::Stat).in_copy()?)
+            }
         };
         let (there, may_set_times) = match subject.is_new() {
             true => (there, true),
@@ -106,7 +109,7 @@ impl Worker {
 
     /// See whether the filesystem has kept a far time, which it does not say.
     fn see_clamped(&mut self, subject: &Subject<'_>) -> Result<(), Fault> {
-        let kept = subject.to.meta().during(Op::Stat)?.modified;
+        let kept = subject.to.meta().during(Op::Stat).in_copy()?.modified;
         if kept.secs.abs_diff(subject.meta.modified.secs) <= 2 {
             return Ok(()); // but for its clock's step
         }
@@ -196,13 +199,13 @@ impl Worker {
             };
             if let Some(file) = &file {
                 subject.to = Handle::Open(file);
-                if subject.to.meta().during(Op::Stat)?.id != found.id {
+                if subject.to.meta().during(Op::Stat).in_copy()?.id != found.id {
                     return Err(Fault::refused(Op::Replace, "it was replaced meanwhile"));
                 }
             }
             self.attributes(&subject)?;
             // Where the destination cannot keep it, there is nothing to correct, today or tomorrow.
-            let now = to.meta().during(Op::Stat)?;
+            let now = to.meta().during(Op::Stat).in_copy()?;
             is_corrected |= Owner::of(&now) != Owner::of(found)
                 || (now.mode, now.modified) != (found.mode, found.modified);
         } else {

@@ -8,6 +8,7 @@ use std::sync::{
 use super::verify::Digests;
 use crate::{
     digest::{Digest, DigestKind, Hasher},
+    error::Side,
     options::Verify,
 };
 
@@ -32,13 +33,6 @@ pub(super) enum State {
     /// A worker has it.
     Taken,
     Done(Option<Digest>),
-}
-
-/// One side of a large file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Side {
-    Source,
-    Copy,
 }
 
 impl Behind {

@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     entry::{FileId, Granularity, Kind, Meta},
-    error::{During, Fault, Op},
+    error::{During, Fault, Op, Sided},
     event::Done,
     options::{Attributes, Delete, Fsync},
     plan::Pair,
@@ -200,7 +200,7 @@ impl Worker {
             if goes_on_later {
                 node.tried.store(tried + 1, Ordering::Relaxed);
                 batch.into_iter().for_each(|batch| self.push(Unit::Batch(batch)));
-                let failure = fault.at(node.place.source_path(c""));
+                let failure = node.failure(c"", Some(Kind::Directory), fault);
                 return self.put_aside(Unit::List(node), tried, failure);
             }
             self.fail_directory(&node, fault);
@@ -226,7 +226,7 @@ impl Worker {
             wanted.below.keys().for_each(|name| names.push(name, None));
             return Ok(true);
         }
-        let dirs = node.dirs().during(Op::Open)?;
+        let dirs = node.dirs()?;
         let mut cursor = node.cursor.lock().unwrap_or_else(PoisonError::into_inner);
         dirs.seek(*cursor).during(Op::List)?;
         while names.bytes() < Self::BATCH / 2 {
@@ -286,7 +286,7 @@ impl Worker {
     /// All that a directory holds is done: give its copy the source's metadata.
     fn finish_directory(&mut self, node: &Node) -> Result<(), Fault> {
         let Some(meta) = &node.source else { return Ok(()) };
-        let dirs = node.dirs().during(Op::Open)?;
+        let dirs = node.dirs()?;
         node.resume_parent(&dirs);
         self.note_extraneous(node, &dirs, meta)?;
         if self.is_dry() {
@@ -295,7 +295,7 @@ impl Worker {
         self.close_journal(node);
         self.remove_marks(node, &dirs.target);
         let (from, to) = (Handle::Open(&dirs.source), Handle::Open(&dirs.target));
-        let now = if node.existed { to.meta().during(Op::Stat)? } else { node.target };
+        let now = if node.existed { to.meta().during(Op::Stat).in_copy()? } else { node.target };
         let mut done = Ok(());
         let subject = Subject {
             node,

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     entry::{FileId, Granularity, Kind, Meta},
-    error::{During, Fault, Op},
+    error::{During, Fault, Op, Sided},
     event::Done,
     options::{Attributes, Fsync},
     plan::{Action, decide},
@@ -142,7 +142,7 @@ impl Worker {
         owed: &mut Option<FileId>,
     ) -> Result<(), Fault> {
         const LOOKS: usize = 3;
-        let dirs = node.dirs().during(Op::Open)?;
+        let dirs = node.dirs()?;
         let mut kind = match listed {
             Some(kind) if kind != Kind::Symlink || !dirs.source.follows() => kind,
             _ => dirs.source.stat(name).during(Op::Stat)?.kind,
@@ -249,7 +249,7 @@ impl Worker {
         let Parked { node, name } = parked;
         self.guarded(&node.clone(), &name.clone(), |worker| {
             let link = |worker: &mut Worker| {
-                let dirs = node.dirs().during(Op::Open)?;
+                let dirs = node.dirs()?;
                 let meta = dirs.source.stat(&name).during(Op::Stat)?;
                 if meta.id != group {
                     worker.context.links.finished(group);
@@ -318,7 +318,7 @@ impl Worker {
         self.link_cache = cache;
         linked?;
         // The name may have been given to something else since it was copied.
-        let is_ours = dirs.target.stat(work_name).during(Op::Stat)?.id == target.id;
+        let is_ours = dirs.target.stat(work_name).during(Op::Stat).in_copy()?.id == target.id;
         if !is_ours {
             dirs.target.remove(work_name).during(Op::Remove)?;
             return Err(Fault::new(Op::CreateHardLink, io::Error::from(io::ErrorKind::NotFound)));

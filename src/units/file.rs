@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     entry::{FileId, Kind, Meta},
-    error::{During, Fault, Op},
+    error::{During, Fault, Op, Sided},
     event::{Differs, Done},
     options::{Compare, Sparse},
     plan::{self, Action, decide, looks_same},
@@ -179,7 +179,7 @@ impl Worker {
         let (staged, taken_up) = if may_resume { self.take_up(at, meta)? } else { None }.unzip();
         // What is there of it has the mode it got.
         let mode = match &staged {
-            Some(staged) => platform::meta(&staged.file).during(Op::Stat)?.mode,
+            Some(staged) => platform::meta(&staged.file).during(Op::Stat).in_copy()?.mode,
             None => mode,
         };
         let staged = match (staged, appearance) {

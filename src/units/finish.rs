@@ -1,6 +1,6 @@
 //! The end of a regular file: checked, given its attributes, made durable where that is wanted, and named.
 
-use std::ffi::CStr;
+use std::{ffi::CStr, io};
 
 use super::{
     attributes::UNFINISHED_BEFORE,
@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     entry::{FileId, Kind},
-    error::{During, Fault, Op},
+    error::{During, Fault, Op, Sided},
     method::Method,
     options::{Attributes, Fsync, Verify},
     plan,
@@ -158,7 +158,7 @@ impl Worker {
             Handle::Open(&staged.file).set_times(meta.accessed, modified).during(Op::SetTimes)?;
         }
         let id = match filling.group {
-            Some(_) => Some(staged.id().during(Op::Stat)?),
+            Some(_) => Some(staged.id().during(Op::Stat).in_copy()?),
             None => None,
         };
         Ok((has_changed, id))
@@ -177,7 +177,7 @@ impl Worker {
             Err(error) => {
                 let both =
                     format!("{}; and what was copied of it could not be removed: {error}", fault.cause);
-                Fault::refused(fault.op, both)
+                Fault { cause: io::Error::other(both), ..fault }
             }
         }
     }

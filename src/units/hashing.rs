@@ -3,13 +3,13 @@
 use std::sync::{Arc, atomic::Ordering};
 
 use super::{
-    behind::{Behind, Side, State},
+    behind::{Behind, State},
     wide::Wide,
 };
 use crate::{
     digest::Hasher,
     entry::Kind,
-    error::{During, Fault, Op},
+    error::{During, Fault, Op, Side},
     options::Verify,
     platform,
     scheduler::{Unit, Worker},
@@ -97,7 +97,7 @@ impl Worker {
                 match self.hash_some(on, &mut unit.hasher, &mut unit.at, limit) {
                     Ok(true) => {}
                     Ok(false) => break, // it is shorter than what was copied, which its digest shows
-                    Err(fault) => file.failed(fault),
+                    Err(fault) => file.failed(Fault { side: unit.side, ..fault }),
                 }
                 if self.should_leave() {
                     return Hashed::Rest(unit);

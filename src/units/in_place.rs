@@ -4,7 +4,7 @@ use std::fs::File;
 
 use super::Wide;
 use crate::{
-    error::{During, Fault, Op},
+    error::{During, Fault, Op, Sided},
     platform,
     scheduler::Worker,
     transfer::{Watch, cancelled},
@@ -19,7 +19,7 @@ impl Worker {
         to: u64,
         digest: [u8; 32],
     ) -> Result<bool, Fault> {
-        let there = self.digest_of_range(file, &file.filling.staged.file, from, to)?;
+        let there = self.digest_of_range(file, &file.filling.staged.file, from, to).in_copy()?;
         if there == Some(digest) {
             self.outcomes.totals.bytes_resumed += to - from;
             return Ok(true);
@@ -91,7 +91,7 @@ impl Worker {
     fn clear_holes(&mut self, file: &Wide, from: u64, to: u64) -> Result<(), Fault> {
         let copy = &file.filling.staged.file;
         for (hole, data) in self.holes_in(file, from, to)? {
-            if self.is_zero(copy, hole, data)? {
+            if self.is_zero(copy, hole, data).in_copy()? {
                 continue;
             }
             self.with_scratch(|_, scratch| {

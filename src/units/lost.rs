@@ -9,7 +9,7 @@ use std::fs::File;
 use super::{content::RESERVE_MIN, entry::Item};
 use crate::{
     entry::{Kind, Meta},
-    error::{During, Fault, Op},
+    error::{During, Fault, Op, Sided},
     options::Compare,
     plan::Storage,
     platform,
@@ -52,7 +52,7 @@ impl Worker {
                 let source = match &mut source {
                     Some(source) => source,
                     None => {
-                        if platform::meta(&copy).during(Op::Stat)?.id != found.id {
+                        if platform::meta(&copy).during(Op::Stat).in_copy()?.id != found.id {
                             return Err(Fault::refused(Op::Replace, "it was replaced meanwhile"));
                         }
                         source.insert(dirs.source.open_source(name).during(Op::Open)?)

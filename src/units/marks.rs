@@ -193,7 +193,7 @@ impl Worker {
         }
         let mut known = marks.lock();
         for node in mem::take(&mut known.due).iter().filter_map(Weak::upgrade) {
-            let made = node.dirs().and_then(|dirs| self.make_mark(&node, &dirs));
+            let made = node.dirs().map_err(|fault| fault.cause).and_then(|dirs| self.make_mark(&node, &dirs));
             match made {
                 Ok(Some(mark)) => {
                     let FileId { dev, ino } = node.target.id;

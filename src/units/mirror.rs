@@ -14,7 +14,7 @@ use std::{
 use super::{Node, Place, internal::is_internal, node::Dirs};
 use crate::{
     entry::{FileId, Kind, Meta},
-    error::{During, Failure, Fault, Op},
+    error::{During, Failure, Fault, Op, Sided},
     event::Done,
     options::{Attributes, Compression, Delete},
     platform::{Dir, Handle, ListCursor, Names},
@@ -102,14 +102,16 @@ impl Worker {
             return Ok(());
         }
         // Descriptors of their own, since these may have been listed to their end.
-        let (from, to) =
-            (dirs.source.open_dir(c".").during(Op::List)?, dirs.target.open_dir(c".").during(Op::List)?);
+        let (from, to) = (
+            dirs.source.open_dir(c".").during(Op::List)?,
+            dirs.target.open_dir(c".").during(Op::List).in_copy()?,
+        );
         let compression = self.context.job.compression;
         let mut extraneous = Names::default();
         let mut cursor = ListCursor::default();
         loop {
             let mut names = Names::default();
-            let goes_on = to.list(&mut self.listing, &mut cursor, &mut names).during(Op::List)?;
+            let goes_on = to.list(&mut self.listing, &mut cursor, &mut names).during(Op::List).in_copy()?;
             for (name, kind) in (0..names.len()).map(|index| names.get(index)) {
                 if self.is_cancelled() {
                     return Ok(());
@@ -122,7 +124,7 @@ impl Worker {
                 }
                 let kind = match kind {
                     Some(kind) => kind,
-                    None => to.stat(name).during(Op::Stat)?.kind,
+                    None => to.stat(name).during(Op::Stat).in_copy()?.kind,
                 };
                 if compression.is_wanted(name, |name| self.wants(node, name, kind)) {
                     extraneous.push(name, Some(kind));

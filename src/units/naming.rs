@@ -5,7 +5,7 @@ use std::{ffi::CStr, io};
 use super::{entry::Item, made::Made, node::Node, reach::Reached};
 use crate::{
     entry::{FileId, Kind, Meta},
-    error::{During, Fault, Op},
+    error::{During, Fault, Op, Sided},
     options::Compression,
     scheduler::Worker,
 };
@@ -98,7 +98,7 @@ impl Worker {
                 && dirs.target.stat(target_name).is_ok_and(|there| made.contains(there.id, target_name));
             if is_made { collision() } else { Fault::new(op, error) }
         })?;
-        made.insert(id(&given).during(Op::Stat)?);
+        made.insert(id(&given).during(Op::Stat).in_copy()?);
         Ok(given)
     }
 }

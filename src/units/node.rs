@@ -1,6 +1,7 @@
 //! A directory while it is copied.
 
 use std::{
+    ffi::CStr,
     io, mem,
     sync::{
         Arc, Mutex, OnceLock, PoisonError,
@@ -11,6 +12,7 @@ use std::{
 use super::{Descriptors, Place, made::Made, selected::Chosen};
 use crate::{
     entry::{FileId, Kind, Meta},
+    error::{During, Failure, Fault, Op, Side, Sided},
     plan::Pair,
     platform::{self, Dir, ListCursor},
 };
@@ -93,8 +95,9 @@ impl Dirs {
     }
 
     /// The directories above these, if they are still the ones of `parent`.
-    fn parents(&self, parent: &Node) -> io::Result<Dirs> {
-        let (source, target) = (self.source.open_dir(c"..")?, self.target.open_dir(c"..")?);
+    fn parents(&self, parent: &Node) -> Result<Dirs, Fault> {
+        let source = self.source.open_dir(c"..").during(Op::Open)?;
+        let target = self.target.open_dir(c"..").during(Op::Open).in_copy()?;
         parent.reopened(source, target, &self.budget)
     }
 }
@@ -193,8 +196,19 @@ impl Node {
         self.pending.fetch_sub(1, Ordering::AcqRel) == 1
     }
 
+    /// `fault` of the entry `name`, with its path on the side that it knows.
+    ///
+    /// What `kind` the entry is need not be known; it is taken for a file then.
+    pub(crate) fn failure(&self, name: &CStr, kind: Option<Kind>, fault: Fault) -> Failure {
+        let path = match fault.side {
+            Side::Source => self.place.source_path(name),
+            Side::Copy => self.place.target_path(name, kind.unwrap_or(Kind::File)),
+        };
+        fault.at(path)
+    }
+
     /// The open directories, opened again if they had to be closed.
-    pub(crate) fn dirs(&self) -> io::Result<Arc<Dirs>> {
+    pub(crate) fn dirs(&self) -> Result<Arc<Dirs>, Fault> {
         let mut slot = self.dirs.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(dirs) = &*slot {
             return Ok(dirs.clone());
@@ -233,7 +247,7 @@ impl Node {
     }
 
     /// Walk down from the nearest directory above that is open.
-    fn reopen(&self) -> io::Result<Dirs> {
+    fn reopen(&self) -> Result<Dirs, Fault> {
         let mut path: Vec<&Node> = vec![self];
         let mut above = self.parent.as_deref();
         let start = loop {
@@ -251,18 +265,23 @@ impl Node {
             let name = node.place.name();
             let place = &node.parent.as_ref().expect("only the root has none").place;
             let below = match node.is_absent {
-                true => target.duplicate()?,
-                false => target.open_dir(&place.target_name(name, Kind::Directory))?,
+                true => target.duplicate(),
+                false => target.open_dir(&place.target_name(name, Kind::Directory)),
             };
-            held = Some((source.open_dir(name)?, below));
+            let below = below.during(Op::Open).in_copy()?;
+            held = Some((source.open_dir(name).during(Op::Open)?, below));
         }
         let (source, target) = held.expect("the path holds at least this node");
         self.reopened(source, target, &start.budget)
     }
 
-    fn reopened(&self, source: Dir, target: Dir, budget: &Arc<Descriptors>) -> io::Result<Dirs> {
-        if source.meta()?.id != self.source_id || !self.is_absent && target.meta()?.id != self.target.id {
-            return Err(io::Error::other("the directory was moved or replaced while it was copied"));
+    fn reopened(&self, source: Dir, target: Dir, budget: &Arc<Descriptors>) -> Result<Dirs, Fault> {
+        let moved = || Fault::refused(Op::Open, "the directory was moved or replaced while it was copied");
+        if source.meta().during(Op::Stat)?.id != self.source_id {
+            return Err(moved());
+        }
+        if !self.is_absent && target.meta().during(Op::Stat).in_copy()?.id != self.target.id {
+            return Err(moved().in_copy());
         }
         let dirs = Dirs::new(source, target, budget);
         dirs.unsought.store(true, Ordering::Relaxed);

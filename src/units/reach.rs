@@ -9,7 +9,7 @@ use std::{
 use super::{Node, naming::in_the_way, node::Dirs};
 use crate::{
     entry::{FileId, Kind, Meta},
-    error::{During, Fault, Op},
+    error::{During, Fault, Op, Sided},
     options::Attributes,
     platform::{Dir, Handle},
     scheduler::Worker,
@@ -46,7 +46,7 @@ impl Worker {
             }
             opened => opened?,
         };
-        let mut found = target.meta().during(Op::Stat)?;
+        let mut found = target.meta().during(Op::Stat).in_copy()?;
         if !existed && found.mode & OWNERS != OWNERS && !self.context.is_privileged {
             Handle::Open(&target).set_mode(found.mode | OWNERS).during(Op::SetMode)?;
             found.mode |= OWNERS;
@@ -65,7 +65,7 @@ impl Worker {
         match dirs.target.make_dir(name, mode) {
             Ok(()) => Ok(false),
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists && may_exist => {
-                match dirs.target.stat(name).during(Op::Stat)?.kind {
+                match dirs.target.stat(name).during(Op::Stat).in_copy()?.kind {
                     Kind::Directory => Ok(true),
                     kind => Err(in_the_way(kind)),
                 }
@@ -79,7 +79,7 @@ impl Worker {
     fn open_target(&self, dirs: &Dirs, name: &CStr, existed: bool) -> Result<(Dir, Option<u32>), Fault> {
         let mut opened_up = None;
         if existed && !self.context.is_privileged {
-            let there = dirs.target.stat(name).during(Op::Stat)?;
+            let there = dirs.target.stat(name).during(Op::Stat).in_copy()?;
             if there.mode & OWNERS != OWNERS && there.uid == self.context.user {
                 dirs.target.set_mode_of(name, there.mode | OWNERS).during(Op::SetMode)?;
                 opened_up = Some(there.mode);
@@ -92,7 +92,7 @@ impl Worker {
 /// What is there of the copy's directory, which is not touched; where nothing is, its parent stands for it.
 pub(super) fn reach_as_is(parent: &Node, dirs: &Dirs, name: &CStr, meta: &Meta) -> Result<Reached, Fault> {
     let absent = || {
-        let target = dirs.target.duplicate().during(Op::Open)?;
+        let target = dirs.target.duplicate().during(Op::Open).in_copy()?;
         // On the filesystem of its parent, with a number that no directory there is likely to have,
         // and that any other source's directory of its path has too.
         let FileId { dev, ino } = parent.target.id;
@@ -112,7 +112,7 @@ pub(super) fn reach_as_is(parent: &Node, dirs: &Dirs, name: &CStr, meta: &Meta) 
         }
         Ok(found) if found.kind == Kind::Directory => {
             let target = dirs.target.open_dir(name).during(Op::CreateDirectory)?;
-            let found = target.meta().during(Op::Stat)?;
+            let found = target.meta().during(Op::Stat).in_copy()?;
             Ok(Reached { target, found, existed: true, opened_up: None })
         }
         Ok(found) => Err(in_the_way(found.kind)),

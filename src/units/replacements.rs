@@ -198,7 +198,7 @@ impl Worker {
             file;
         let dirs = match node.dirs() {
             Ok(dirs) => dirs,
-            Err(error) => return self.fail(&node, &name, Some(Kind::File), Fault::new(Op::Open, error)),
+            Err(fault) => return self.fail(&node, &name, Some(Kind::File), fault),
         };
         let at = Item { node: &node, dirs: &dirs, name: &name };
         if self.is_cancelled() {

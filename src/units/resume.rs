@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     entry::{FileId, Kind, Meta},
-    error::{During, Fault, Op},
+    error::{During, Fault, Op, Sided},
     plan::PARALLEL_MIN,
     platform::{self, Dir},
     report::Loss,
@@ -63,7 +63,7 @@ impl Worker {
         }
         let context = self.context.clone();
         let loaded = context.journals.load(dir, id, context.user, &mut self.listing, &context.cancel);
-        loaded.during(Op::List)
+        loaded.during(Op::List).in_copy()
     }
 
     /// Go on with what an earlier run has left of a file, if that can be.
@@ -76,7 +76,7 @@ impl Worker {
         if file.source == SourceState::of(meta)
             && let Some(there) =
                 open_ours(&dirs.target, &file.temporary, self.context.user).during(Op::CreateFile)?
-            && platform::meta(&there).during(Op::Stat)?.id.ino == file.copy
+            && platform::meta(&there).during(Op::Stat).in_copy()?.id.ino == file.copy
         {
             return Ok(Some((
                 Staged::taken_up(there, file.temporary),
@@ -97,8 +97,12 @@ impl Worker {
             let temporary = staged.temporary_name().ok_or(io::ErrorKind::InvalidInput)?.to_owned();
             let (source, copy) = (SourceState::of(meta), staged.id()?.ino);
             let file = Unfinished { number: 0, source, copy, temporary, ranges: Vec::new() };
-            let make =
-                || Ok((node.dirs()?.target.duplicate()?, self.context.temporaries.next_with(".journal")));
+            let make = || {
+                Ok((
+                    node.dirs().map_err(|fault| fault.cause)?.target.duplicate()?,
+                    self.context.temporaries.next_with(".journal"),
+                ))
+            };
             self.context.journals.begin(home, path, file, make)
         })();
         begun

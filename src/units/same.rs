@@ -3,7 +3,7 @@
 use super::entry::Item;
 use crate::{
     entry::{Granularity, Kind, Meta},
-    error::{During, Fault, Op},
+    error::{During, Fault, Op, Sided},
     event::Differs,
     frames::{Coding, Content},
     plan::Action,
@@ -58,7 +58,7 @@ impl Worker {
         let copy = dirs.target.open_source(&node.place.target_name(name, Kind::File)).during(Op::Replace)?;
         let ids = [&source, &copy].map(|file| platform::meta(file).map(|meta| meta.id));
         let [from, to] = ids;
-        if from.during(Op::Stat)? != meta.id || to.during(Op::Stat)? != found.id {
+        if from.during(Op::Stat)? != meta.id || to.during(Op::Stat).in_copy()? != found.id {
             return Err(Fault::refused(Op::Copy, "it was replaced meanwhile"));
         }
         let coding = self.coding(name);
@@ -67,7 +67,7 @@ impl Worker {
             Err(error) => return Err(Fault::new(Op::Read, error)),
         };
         let copy = Content::of(&copy, coding.and_then(Coding::copy_codec));
-        let Some(mut copy) = if_whole(copy).during(Op::Read)? else { return Ok(false) };
+        let Some(mut copy) = if_whole(copy).during(Op::Read).in_copy()? else { return Ok(false) };
         // What is not compressed may grow meanwhile, as a log does.
         let mut left = if coding.is_some() { u64::MAX } else { meta.size };
         loop {
@@ -79,7 +79,8 @@ impl Worker {
                 let (one, other) = scratch.buffer.split_at_mut(middle);
                 let most = middle.min(usize::try_from(left).unwrap_or(middle));
                 let read = source.read_full(&mut one[..most]).during(Op::Read)?;
-                let there = if_whole(copy.read_full(&mut other[..most])).during(Op::Read)?;
+                let there = if_whole(copy.read_full(&mut other[..most]));
+                let there = there.during(Op::Read).in_copy()?;
                 let is_same = there == Some(read) && one[..read] == other[..read];
                 Ok::<_, Fault>(is_same.then_some((read, most)))
             })?;

@@ -52,7 +52,7 @@ impl Worker {
     pub(super) fn is_excluded(&self, node: &Node, name: &CStr, listed: Option<Kind>) -> Result<bool, Fault> {
         let kind = match listed {
             Some(Kind::Symlink) | None if self.context.job.selection.has_rules() => {
-                let dirs = node.dirs().during(Op::Open)?;
+                let dirs = node.dirs()?;
                 match listed {
                     Some(kind) if !dirs.source.follows() => kind,
                     _ => dirs.source.stat(name).during(Op::Stat)?.kind,

@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     entry::{FileId, Kind},
-    error::{Failure, Op},
+    error::{During, Failure, Fault, Op, Sided},
     job::Target,
     method::Method,
     options::{Compression, Delete, FollowLinks, ZeroCopy},
@@ -92,7 +92,7 @@ impl Worker {
     fn begin(&mut self, index: usize, path: &Path) -> Result<(), Failure> {
         let from = Named::of(path)?;
         let mut to = match &self.context.job.target {
-            Target::Exact(path) => Named::of_target(path)?,
+            Target::Exact(path) => Named::of_target(path).map_err(Failure::in_copy)?,
             Target::Within(directory) => {
                 let base = from.base.clone();
                 Named { directory: directory.clone(), name: base.clone(), base }
@@ -108,7 +108,7 @@ impl Worker {
         if follow == FollowLinks::Always {
             source = source.following().map_err(|error| Failure::new(Op::Open, path, error))?;
         }
-        let target = to.open()?;
+        let target = to.open().map_err(Failure::in_copy)?;
         let at = |op| move |error| Failure::new(op, path, error);
         let meta = source.stat(&from.name).map_err(at(Op::Stat))?;
         let compression = self.context.job.compression;
@@ -122,7 +122,8 @@ impl Worker {
             refuse_directory_name(exact, &target, &to.name, meta.kind)?;
         }
         let source_meta = source.meta().map_err(at(Op::Stat))?;
-        let target_meta = target.meta().map_err(at(Op::Stat))?;
+        let at_copy = |fault: Fault| fault.at(to.directory.clone());
+        let target_meta = target.meta().during(Op::Stat).in_copy().map_err(at_copy)?;
         let pair = self.pair_of(&source, &source_meta, &target, &target_meta);
         if self.context.jobs_reason.get().is_none() {
             self.choose_jobs(&pair);
@@ -143,7 +144,7 @@ impl Worker {
             }
             if !self.is_dry() {
                 let loaded = self.load_journal(&target, target_meta.id);
-                loaded.map_err(|fault| fault.at(to.directory.clone()))?;
+                loaded.map_err(at_copy)?;
             }
             let may_take_up = self.is_dry() && self.context.job.resume;
             if may_take_up || target.stat(&to.name).is_ok() {
@@ -151,7 +152,7 @@ impl Worker {
             }
         }
         let inherits_acl = has_default_acl(&target);
-        let copies = target.duplicate().map_err(at(Op::Open))?;
+        let copies = target.duplicate().during(Op::Open).in_copy().map_err(at_copy)?;
         let copies = self.context.target.get_or_init(|| Arc::new(copies)).clone();
         self.warn_of_whole((&source, &from.name, &meta), (&target, &to.name));
         let root = Root {

@@ -35,7 +35,7 @@ impl Worker {
             platform::make_special(&dirs.target, name, meta, mode)
         });
         match placed {
-            Err(Fault { op: Op::CreateSpecial, cause })
+            Err(Fault { op: Op::CreateSpecial, cause, .. })
                 if platform::is_not_kept(&cause)
                     && !self.context.job.preserve.requires(Attributes::SPECIAL) =>
             {

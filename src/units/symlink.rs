@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     entry::{FileId, Granularity, Kind, Meta},
-    error::{During, Fault, Op},
+    error::{During, Fault, Op, Sided},
     event::Done,
     options::Existing,
     plan::{Action, decide},
@@ -124,7 +124,7 @@ impl Worker {
                 created: Some(mode),
                 times: true,
             })
-            .and_then(|()| dirs.target.stat(work_name).during(Op::Stat))
+            .and_then(|()| dirs.target.stat(work_name).during(Op::Stat).in_copy())
             .and_then(|there| {
                 let give = || match appearance {
                     Appearance::AtOnce => Ok(()),

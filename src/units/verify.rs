@@ -9,7 +9,7 @@ use super::{
 use crate::{
     digest::{Digest, DigestKind, Hasher},
     entry::Kind,
-    error::{During, Fault, Op},
+    error::{During, Fault, Op, Sided},
     frames::{Codec, Coding},
     options::Verify,
     platform,
@@ -84,11 +84,11 @@ impl Worker {
         let coding = self.coding(name);
         let end = match filled {
             Filled::Coded { content, .. } => content,
-            _ => platform::meta(&staged.file).during(Op::Stat)?.size,
+            _ => platform::meta(&staged.file).during(Op::Stat).in_copy()?.size,
         };
         let source = match passing.and_then(|passing| passing.finish(end)) {
             Some(digest) => digest,
-            None => self.digest_in(source, coding.and_then(Coding::source_codec), kind, end)?,
+            None => self.digest_in(source, coding.and_then(Coding::source_codec), kind, end).in_source()?,
         };
         let is_direct = self.leave_memory(&staged.file, || node.place.target_path(name, Kind::File))?;
         let copy = self.digest_in(&staged.file, coding.and_then(Coding::copy_codec), kind, end);
@@ -117,7 +117,7 @@ impl Worker {
 
     /// Refuse a copy that does not have the size of what was put in place.
     pub(super) fn compare_sizes(&mut self, copy: &File, expected: u64) -> Result<(), Fault> {
-        let size = platform::meta(copy).during(Op::Stat)?.size;
+        let size = platform::meta(copy).during(Op::Stat).in_copy()?.size;
         if size == expected {
             return Ok(());
         }
@@ -200,7 +200,7 @@ impl Worker {
         let Some(digest) = self.context.job.verify.digest().filter(|_| wanted) else { return Ok(()) };
         let file =
             at.dirs.target.open_source(&at.node.place.target_name(at.name, Kind::File)).during(Op::Verify)?;
-        let meta = platform::meta(&file).during(Op::Stat)?;
+        let meta = platform::meta(&file).during(Op::Stat).in_copy()?;
         if meta.kind == Kind::File {
             let codec = self.coding(at.name).and_then(Coding::copy_codec);
             self.digest = Some(self.digest_in(&file, codec, digest, meta.size)?);

@@ -2,7 +2,6 @@
 
 use std::{
     ffi::CString,
-    path::PathBuf,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
@@ -22,7 +21,7 @@ use super::{
 use crate::{
     backend::BLOCK,
     entry::Kind,
-    error::{During, Fault, Op},
+    error::{During, Failure, Fault, Op},
     method::Method,
     plan::{Ladder, Route},
     platform,
@@ -72,9 +71,9 @@ pub(crate) enum Ranged {
 }
 
 impl Wide {
-    /// Its path in the source.
-    pub(crate) fn path(&self) -> PathBuf {
-        self.node.place.source_path(&self.name)
+    /// `fault` of it, with its path.
+    pub(crate) fn failure(&self, fault: Fault) -> Failure {
+        self.node.failure(&self.name, Some(Kind::File), fault)
     }
 
     /// Count one more range.
@@ -136,7 +135,7 @@ impl Worker {
     pub(super) fn widen(&mut self, at: Item<'_>, mut filling: Filling, ladder: Ladder) -> Result<(), Fault> {
         let Item { node, name, .. } = at;
         let target_name = &*node.place.target_name(name, Kind::File);
-        let dirs = match node.dirs().during(Op::Open) {
+        let dirs = match node.dirs() {
             Ok(dirs) => dirs,
             Err(fault) => return Err(self.discard(at.dirs, target_name, &filling, fault)),
         };
