@@ -40,41 +40,88 @@ fn listing(sandbox: &Sandbox) -> String {
 }
 
 #[test]
-fn copies_go_where_those_of_cp_go() {
+fn a_directory_becomes_its_destination_and_everything_else_goes_where_cp_puts_it() {
     let tree = || {
         Sandbox::new()
             .file("file", b"file")
             .file("dir/inner", b"inner")
             .dir("there/dir")
             .file("there/dir/before", b"before")
+            .file("there/inner", b"an earlier copy")
             .file("taken", b"taken")
             .symlink("dir", "dirlink")
             .symlink("there", "therelink")
     };
     let sources = ["file", "dir", "dir/", "dir/.", "dirlink", "dirlink/", "./dir", "dir/inner"];
-    let destinations = [
-        "new",
-        "new/",
-        "there",
-        "there/",
-        "there/.",
-        "therelink",
-        "therelink/",
-        "there/new",
-        "no/where",
-        "taken/",
-    ];
+    let destinations =
+        ["new", "there", "there/", "there/.", "therelink", "therelink/", "there/new", "no/where", "taken/"];
     for source in sources {
         for destination in destinations {
+            let is_directory = source.contains("dir") && !source.ends_with("inner") && source != "dirlink";
             let (ours, theirs) = (tree(), tree());
             let orbit = run(&ours, &[source, destination]);
-            let cp =
-                Command::new("cp").args(["-a", source, destination]).current_dir(theirs.path("")).output();
+            let as_cp = match destination {
+                // What cp needs -T for, and through a link a slash.
+                "there" | "therelink" if is_directory => ["-aT", source, "there"],
+                _ => ["-a", source, destination],
+            };
+            let cp = Command::new("cp").args(as_cp).current_dir(theirs.path("")).output();
             let about = format!("{source} {destination}: {}", stderr(&orbit));
             assert_eq!(code(&orbit) == 0, cp.unwrap().status.success(), "{about}");
             assert_eq!(listing(&ours), listing(&theirs), "{about}");
         }
+        // With cp the first time a copy of that name, and the second time one inside it.
+        let ours = tree();
+        let before = listing(&ours);
+        let orbit = run(&ours, &[source, "new/"]);
+        assert!(code(&orbit) == 2 && stderr(&orbit).contains("mkdir new"), "{}", stderr(&orbit));
+        assert_eq!(listing(&ours), before);
     }
+}
+
+#[test]
+fn the_same_command_run_again_converges() {
+    let sandbox = Sandbox::new().file("s/f", b"1").dir("into").dir("real").symlink("real", "link");
+    for (arguments, copy) in [
+        (&["s", "d"][..], "d"),
+        (&["s/", "d2"], "d2"),
+        (&["s", "into/"], "into/s"),
+        (&["--into", "into", "s/"], "into/s"),
+        (&["s", "link"], "real"),
+        (&["-T", "s", "real/"], "real"),
+    ] {
+        let mut before = String::new();
+        for round in 0..3 {
+            let output = run(&sandbox, arguments);
+            assert_eq!(code(&output), 0, "{arguments:?}: {}", stderr(&output));
+            assert_eq!(sandbox.read(format!("{copy}/f")), b"1");
+            let after = listing(&sandbox);
+            assert!(round == 0 || after == before, "{arguments:?}: {after}");
+            before = after;
+        }
+    }
+    // All its names are others now, and it is the same mirror all the same.
+    fs::rename(sandbox.path("s/f"), sandbox.path("s/g")).unwrap();
+    let output = run(&sandbox, &["--delete", "s", "d"]);
+    assert_eq!(code(&output), 0, "{}", stderr(&output));
+    assert!(sandbox.path("d/g").exists() && !sandbox.path("d/f").exists());
+}
+
+#[test]
+fn a_directory_of_other_things_is_not_merged_with_unless_that_is_said() {
+    let sandbox = Sandbox::new().file("s/f", b"1").file("other/mine", b"keep");
+    let before = listing(&sandbox);
+    for options in [&[][..], &["--delete"], &["-n"], &["-q"]] {
+        let output = run(&sandbox, &[options, &["s", "other"]].concat());
+        assert_eq!(code(&output), 2, "{options:?}");
+        assert_eq!(listing(&sandbox), before, "{options:?}");
+        for way_out in ["orbit s other/", "orbit -T s other"] {
+            assert!(stderr(&output).contains(way_out), "{}", stderr(&output));
+        }
+    }
+    assert_eq!(code(&run(&sandbox, &["s", "other/"])), 0);
+    assert_eq!(code(&run(&sandbox, &["-T", "s", "other"])), 0);
+    assert_eq!(listing(&sandbox).lines().filter(|line| line.starts_with("./other/")).count(), 4);
 }
 
 #[test]
@@ -94,8 +141,10 @@ fn every_form_of_the_arguments_copies() {
     for (arguments, copy) in [
         (&["src", "new"][..], "new/a"),
         (&["-s", "src", "-d", "new"], "new/a"),
-        (&["--source", "src", "--dest", "dst"], "dst/src/a"),
-        (&["src", "dst"], "dst/src/a"),
+        (&["--source", "src", "--dest", "dst"], "dst/a"),
+        (&["src", "dst"], "dst/a"),
+        (&["src", "dst/"], "dst/src/a"),
+        (&["--into", "dst", "src"], "dst/src/a"),
         (&["-T", "src", "dst"], "dst/a"),
         (&["-t", "dst", "src"], "dst/src/a"),
         (&["src", "src/a", "dst"], "dst/a"),
@@ -155,11 +204,11 @@ fn a_failure_is_one_line_and_the_rest_is_copied() {
 fn odd_names_are_copied_and_quoted_in_failures() {
     let sandbox = Sandbox::new().file("src/-rf", b"1").file("src/\x1b[31m", b"2").dir("dst");
     fs::write(sandbox.path("src").join(odd_name()), b"3").unwrap();
-    let copied = run(&sandbox, &["src", "dst"]);
+    let copied = run(&sandbox, &["src", "dst/"]);
     assert_eq!(code(&copied), 0, "{}", stderr(&copied));
     assert_eq!(sandbox.read(Path::new("dst/src").join(odd_name())), b"3");
 
-    let refused = run(&sandbox, &["--existing=fail", "--json", "src", "dst"]);
+    let refused = run(&sandbox, &["--existing=fail", "--json", "src", "dst/"]);
     assert_eq!(code(&refused), 1);
     let mut lines: Vec<_> = stderr(&refused).lines().map(str::to_owned).collect();
     lines.sort();

@@ -1,50 +1,19 @@
 //! From arguments to a job.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-};
-
 use clap::{CommandFactory, error::ErrorKind};
 use orbit::{CopyJob, DataOptions, Preserve, ZeroCopy};
-use os_display::Quotable;
 
 use super::{
     args::{Backend, Cli, CopyArgs, Existing, Kept, Reflink, Sparse},
+    destination::{Found, Places},
     log,
 };
 
-/// The sources, and where their copies go as far as the arguments alone say.
-#[derive(Debug, PartialEq, Eq)]
-struct Places {
-    sources: Vec<PathBuf>,
-    destination: Destination,
-}
-
-#[derive(Debug, PartialEq, Eq)]
-enum Destination {
-    /// Into this directory.
-    Within(PathBuf),
-    /// This path becomes the copy.
-    Exact(PathBuf),
-    /// Into it where it is a directory; otherwise it becomes the copy.
-    Either(PathBuf),
-}
-
-impl Destination {
-    fn path(&self) -> &Path {
-        match self {
-            Destination::Within(path) | Destination::Exact(path) | Destination::Either(path) => path,
-        }
-    }
-}
-
 /// The job that the arguments describe; looks at what the destination is.
 pub(crate) fn job_of(args: &CopyArgs) -> Result<CopyJob, clap::Error> {
-    let places = places(args)?;
-    // Through symbolic links, as for every command.
-    let is_directory = fs::metadata(places.destination.path()).is_ok_and(|found| found.is_dir());
-    let job = job(args, places, is_directory)?;
+    let places = Places::of(args)?;
+    let found = places.look(args.select.follows_sources());
+    let job = job(args, places, found)?;
     if let Some(log) = &args.log {
         log::check_place(log, args.checks.manifest.as_deref(), &job)
             .map_err(|why| refusal(ErrorKind::ValueValidation, why))?;
@@ -52,31 +21,12 @@ pub(crate) fn job_of(args: &CopyArgs) -> Result<CopyJob, clap::Error> {
     Ok(job)
 }
 
-fn refusal(kind: ErrorKind, why: impl std::fmt::Display) -> clap::Error {
+pub(crate) fn refusal(kind: ErrorKind, why: impl std::fmt::Display) -> clap::Error {
     Cli::command().error(kind, why)
 }
 
-fn places(args: &CopyArgs) -> Result<Places, clap::Error> {
-    let mut sources = [&args.source[..], &args.paths[..]].concat();
-    let mut last = None;
-    if args.dest.is_none() && args.target_directory.is_none() && !args.paths.is_empty() {
-        last = sources.pop();
-    }
-    let missing = |what: String| Err(refusal(ErrorKind::MissingRequiredArgument, what));
-    let destination = match (&args.target_directory, args.dest.clone().or(last)) {
-        (Some(directory), _) => Destination::Within(directory.clone()),
-        (None, Some(path)) if args.no_target_directory => Destination::Exact(path),
-        (None, Some(path)) => Destination::Either(path),
-        (None, None) => return missing("a source and a destination are needed".to_owned()),
-    };
-    if sources.is_empty() {
-        return missing(format!("nothing to copy to {}: a source is needed", destination.path().quote()));
-    }
-    Ok(Places { sources, destination })
-}
-
-/// The job that the arguments describe, where the destination is a directory or is not.
-fn job(args: &CopyArgs, places: Places, is_directory: bool) -> Result<CopyJob, clap::Error> {
+/// The job that the arguments describe, where source and destination are what was found.
+fn job(args: &CopyArgs, places: Places, found: Found) -> Result<CopyJob, clap::Error> {
     if args.reflink == Reflink::Always && args.sparse != Sparse::Auto {
         let why = "--reflink=always shares blocks as they are, which --sparse=always or never would change";
         return Err(refusal(ErrorKind::ArgumentConflict, why));
@@ -92,22 +42,7 @@ fn job(args: &CopyArgs, places: Places, is_directory: bool) -> Result<CopyJob, c
             return Err(refusal(ErrorKind::ArgumentConflict, why));
         }
     }
-    let Places { sources, destination } = places;
-    let job = match destination {
-        Destination::Within(path) if is_directory => CopyJob::into_directory(sources, path),
-        Destination::Either(path) if is_directory => CopyJob::into_directory(sources, path),
-        Destination::Exact(path) | Destination::Either(path) if sources.len() == 1 => {
-            CopyJob::new(&sources[0], path)
-        }
-        Destination::Exact(_) => {
-            let why = "with --no-target-directory there is one source and one destination";
-            return Err(refusal(ErrorKind::TooManyValues, why));
-        }
-        Destination::Within(path) | Destination::Either(path) => {
-            let why = format!("{} is not a directory", path.quote());
-            return Err(refusal(ErrorKind::ValueValidation, why));
-        }
-    };
+    let job = places.job(found)?;
     let job = job.existing(existing(args.existing)).preserve(preserve(args)).data(data(args));
     let job = args.compress.apply(job);
     let job = args
@@ -181,10 +116,14 @@ mod tests {
         Ok(cli.copy)
     }
 
-    /// The job of these arguments, where the destination is or is not a directory.
+    /// The job of these arguments for a source that is no directory, where the destination is one or not.
     fn described(arguments: &[&str], is_directory: bool) -> Result<CopyJob, clap::Error> {
+        found(arguments, Found { is_directory, ..Found::default() })
+    }
+
+    fn found(arguments: &[&str], found: Found) -> Result<CopyJob, clap::Error> {
         let args = parsed(arguments)?;
-        job(&args, places(&args)?, is_directory)
+        job(&args, Places::of(&args)?, found)
     }
 
     fn assert_same(job: CopyJob, expected: CopyJob, about: &[&str]) {
@@ -224,6 +163,28 @@ mod tests {
         );
         let named = ["--", "capabilities", "d"];
         assert_same(described(&named, false).unwrap(), CopyJob::new("capabilities", "d"), &named);
+    }
+
+    #[test]
+    fn a_directory_becomes_the_destination_unless_that_is_said_to_hold_it() {
+        let there = Found { source_is_directory: true, is_directory: true, is_link: false };
+        let missing = Found { is_directory: false, ..there };
+        for arguments in [&["a", "d"][..], &["a/", "d"], &["-T", "a", "d"], &["-s", "a", "-d", "d"]] {
+            let source = if arguments[0] == "a/" { "a/" } else { "a" };
+            for what in [there, missing] {
+                assert_same(found(arguments, what).unwrap(), CopyJob::new(source, "d"), arguments);
+            }
+        }
+        let linked = Found { is_link: true, ..there };
+        assert_same(found(&["a", "d"], linked).unwrap(), CopyJob::new("a", "d/"), &["through a link"]);
+        assert_same(found(&["-T", "a", "d"], linked).unwrap(), CopyJob::new("a", "d"), &["-T"]);
+        for arguments in [&["a", "d/"][..], &["a", "--into=d/"], &["-t", "d/", "a"], &["-s", "a", "-d", "d/"]]
+        {
+            assert_same(found(arguments, there).unwrap(), CopyJob::into_directory(["a"], "d/"), arguments);
+            assert_eq!(found(arguments, missing).unwrap_err().exit_code(), 2, "{arguments:?}");
+        }
+        assert_same(found(&["a", "."], there).unwrap(), CopyJob::into_directory(["a"], "."), &["."]);
+        assert_same(found(&["-T", "a", "d/"], there).unwrap(), CopyJob::new("a", "d/"), &["-T"]);
     }
 
     #[test]

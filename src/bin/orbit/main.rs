@@ -4,6 +4,7 @@ mod args;
 mod capabilities;
 mod compare;
 mod copy;
+mod destination;
 mod explain;
 mod itemize;
 mod job;

@@ -25,6 +25,7 @@ pub(crate) use select::SelectArgs;
 pub(crate) use verify::VerifyArgs;
 
 const USAGE: &str = "orbit [OPTIONS] SRC... DST
+       orbit [OPTIONS] SRC... DIR/
        orbit [OPTIONS] -t DIR SRC...
        orbit [OPTIONS] -s SRC -d DST
        orbit capabilities [--json] [PATH | SRC DST]
@@ -33,7 +34,8 @@ const USAGE: &str = "orbit [OPTIONS] SRC... DST
        orbit report [--json] [--all] FILE";
 
 const AFTER_HELP: &str = "\
-Where DST is an existing directory, sources are copied into it; otherwise the copy becomes DST.
+A directory becomes DST, whether DST is there or not, so that the same command may be run again; a file, or \
+several sources, go into DST where it is a directory. DST/ with a slash means into it, and so does `.`.
 
 Exit status: 0 when everything was copied, 1 when something failed (the rest was still copied), \
 2 for wrong usage, 130 when interrupted.
@@ -93,10 +95,13 @@ pub(crate) struct CopyArgs {
     /// The destination
     #[arg(short, long, value_name = "DST")]
     pub(crate) dest: Option<PathBuf>,
-    /// Copy into DIR, which must exist
-    #[arg(short, long, value_name = "DIR", conflicts_with_all = ["dest", "no_target_directory"])]
+    /// Copy into DIR, which must exist: as DIR/ at the end
+    #[arg(
+        short, long, visible_alias = "into", value_name = "DIR",
+        conflicts_with_all = ["dest", "no_target_directory"]
+    )]
     pub(crate) target_directory: Option<PathBuf>,
-    /// Let the copy become DST, also where DST is a directory
+    /// Let the copy become DST, whatever DST is: a file is not put into it, a directory is merged with it
     #[arg(short = 'T', long)]
     pub(crate) no_target_directory: bool,
 

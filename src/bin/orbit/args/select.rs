@@ -126,6 +126,11 @@ impl RuleArgs {
 }
 
 impl SelectArgs {
+    /// Whether a source that is a symbolic link stands for what it leads to.
+    pub(crate) fn follows_sources(&self) -> bool {
+        self.dereference || self.follow_sources
+    }
+
     pub(crate) fn apply(&self, job: CopyJob) -> anyhow::Result<CopyJob> {
         let sizes = self.min_size.unwrap_or(0)..=self.max_size.unwrap_or(u64::MAX);
         if sizes.is_empty() {
