@@ -58,7 +58,7 @@ fn what_only_the_copy_has_is_deleted_and_directories_keep_their_times() {
 #[test]
 fn the_directory_that_a_copy_goes_into_is_no_mirror() {
     let sandbox = with_extras().file("dst/src/extra", b"extra");
-    let output = orbit().arg("--delete").args([sandbox.path("src"), sandbox.path("dst")]).output().unwrap();
+    let output = orbit().arg("--delete").args([sandbox.path("src"), sandbox.path("dst/")]).output().unwrap();
     assert!(output.status.success(), "{}", stderr(&output));
     assert!(sandbox.path("dst/extra").exists() && !sandbox.path("dst/src/extra").exists());
 }
