@@ -112,6 +112,13 @@ impl Op {
     }
 }
 
+impl Op {
+    /// Whether an entry that fails in this has its content, and lacks nothing but attributes.
+    pub(crate) fn sets_attributes(self) -> bool {
+        matches!(self, Op::SetXattrs | Op::SetAcl | Op::SetOwner | Op::SetMode | Op::SetTimes)
+    }
+}
+
 impl fmt::Display for Op {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.verb())

@@ -180,6 +180,8 @@ pub enum Loss {
     Media,
     /// The certainty that it fits: the destination has less room than all of it seems to need.
     Room,
+    /// More than half of what the copy had, which its source lacks.
+    Extraneous,
 }
 
 impl Loss {
@@ -198,6 +200,7 @@ impl Loss {
             Loss::Leftover => "leftover",
             Loss::Media => "media",
             Loss::Room => "room",
+            Loss::Extraneous => "extraneous",
         }
     }
 
@@ -216,6 +219,7 @@ impl Loss {
             Loss::Leftover => "leftovers of a run that was cut off could not be removed",
             Loss::Media => "verified from memory, as this filesystem cannot be read past it",
             Loss::Room => "not enough room",
+            Loss::Extraneous => "more than half of the copy is what the source lacks, and is deleted",
         }
     }
 }

@@ -13,14 +13,17 @@ pub enum Compare {
 
 /// Deleting what the source does not have, so that the copy becomes its mirror.
 ///
-/// Entries are deleted only in directories of the copy whose source was listed to its end without an error
-/// and, looked for by name, does not have them; never what a [`Selection`](crate::Selection) leaves out,
-/// never through a symbolic link, never on another filesystem that is mounted there.
+/// Entries are deleted only where no entry of the source failed in this run (in more than its attributes),
+/// and only in directories of the copy whose source was listed to its end and, looked for by name, does not
+/// have them; never what the rules of a [`Selection`](crate::Selection) exclude, at whatever depth, never
+/// through a symbolic link, never what is mounted there.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Mirror {
     pub(crate) delete: Delete,
     pub(crate) max: Option<MaxDelete>,
     pub(crate) force_empty: bool,
+    pub(crate) ignore_errors: bool,
+    pub(crate) delete_excluded: bool,
 }
 
 /// When entries that the source lacks are deleted.
@@ -74,6 +77,20 @@ impl Mirror {
     #[must_use]
     pub fn force_empty(self, force_empty: bool) -> Self {
         Mirror { force_empty, ..self }
+    }
+
+    /// Whether entries are deleted although others failed, which by default keeps everything in the copy of
+    /// that source.
+    #[must_use]
+    pub fn ignore_errors(self, ignore_errors: bool) -> Self {
+        Mirror { ignore_errors, ..self }
+    }
+
+    /// Whether what the rules and ignore files of a [`Selection`](crate::Selection) exclude is deleted from
+    /// the copy too, whether or not the source has it; by default it stays, and the directories above it.
+    #[must_use]
+    pub fn delete_excluded(self, delete_excluded: bool) -> Self {
+        Mirror { delete_excluded, ..self }
     }
 }
 

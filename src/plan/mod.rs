@@ -1,6 +1,7 @@
 //! Decisions, made from values alone: no I/O happens here.
 
 mod climb;
+mod deletion;
 mod existing;
 mod jobs;
 mod ladder;
@@ -12,6 +13,7 @@ mod threshold;
 mod zero_copy;
 
 pub(crate) use climb::{Climb, Seen, Why};
+pub(crate) use deletion::{Deletion, deletion, is_most, why_it_stays};
 pub(crate) use existing::{Action, decide, looks_same};
 pub use jobs::Storage;
 pub(crate) use jobs::{default_jobs, default_jobs_reason};

@@ -13,6 +13,11 @@ pub(crate) fn mount_of(_: &Dir) -> Option<Mount> {
     None
 }
 
+/// Devices alone tell one mount from another.
+pub(crate) fn mount_number(_: &Dir) -> Option<u64> {
+    None
+}
+
 pub(crate) fn can_set_xattr(_: &File) -> io::Result<()> {
     unknown()
 }

@@ -154,7 +154,7 @@ impl Context {
             waiting_runs: shares.waiting_runs,
             ring: shares.ring,
             sources_left: AtomicUsize::new(count),
-            extraneous: Extraneous::default(),
+            extraneous: Extraneous::new(count),
             expected: Expected::default(),
             replacements: Replacements::default(),
             marks: Marks::new(),

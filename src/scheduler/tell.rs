@@ -156,6 +156,14 @@ impl Worker {
     ///
     /// What `kind` it is need not be known; it is taken for a file then.
     pub(crate) fn fail(&mut self, node: &Node, name: &CStr, kind: Option<Kind>, fault: Fault) {
+        if !fault.op.sets_attributes() {
+            self.context.extraneous.count_failed(node.place.source_index());
+        }
+        self.fail_uncounted(node, name, kind, fault);
+    }
+
+    /// As [`fail`](Self::fail), where it is no further reason to delete nothing.
+    pub(crate) fn fail_uncounted(&mut self, node: &Node, name: &CStr, kind: Option<Kind>, fault: Fault) {
         node.span.in_scope(|| self.fail_at(node.failure(name, kind, fault)));
     }
 

@@ -112,6 +112,7 @@ impl Worker {
         if let Err(panic) = worked {
             // Outside of any entry: whatever it was, the run must not wait for this worker.
             let source = worker.context.job.sources.first().cloned().unwrap_or_default();
+            worker.context.extraneous.count_failed(None);
             worker.fail_at(panicked(&*panic).at(source));
             let stack = std::mem::take(&mut worker.stack);
             worker.context.queue.leave(stack);
@@ -128,6 +129,7 @@ impl Worker {
             });
             if let Err(fault) = performed {
                 let path = self.context.job.sources.first().cloned().unwrap_or_default();
+                self.context.extraneous.count_failed(None);
                 self.fail_at(fault.at(path));
             }
             if self.stack.is_empty() {
@@ -270,6 +272,7 @@ impl Worker {
         });
         if let Err(fault) = begun {
             let path = self.context.job.sources[index].clone();
+            self.context.extraneous.count_failed(Some(index));
             self.fail_at(fault.at(path));
             self.after_source(index);
         }

@@ -277,9 +277,11 @@ impl Worker {
     /// Note that a directory failed: each time a failure, and one entry that failed in all.
     fn fail_directory(&mut self, node: &Node, fault: Fault) {
         let failed_before = self.outcomes.totals.failed;
-        self.fail(node, c"", Some(Kind::Directory), fault);
         if node.has_failed.swap(true, Ordering::Relaxed) {
+            self.fail_uncounted(node, c"", Some(Kind::Directory), fault);
             self.outcomes.totals.failed = failed_before;
+        } else {
+            self.fail(node, c"", Some(Kind::Directory), fault);
         }
     }
 

@@ -172,6 +172,10 @@ impl Worker {
         filling: &Filling,
         fault: Fault,
     ) -> Fault {
+        if fault.op.sets_attributes() {
+            // Then it is not only an attribute that is missing.
+            self.context.extraneous.count_failed(None);
+        }
         match filling.staged.discard(&dirs.target, target_name) {
             Ok(()) => fault,
             Err(error) => {

@@ -6,7 +6,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use crate::entry::{FileId, Kind};
+use crate::entry::{FileId, Kind, Meta};
 
 /// Inodes that this run has put into one directory of the copy which was there before.
 ///
@@ -35,8 +35,18 @@ impl Made {
 
 impl Known {
     pub(super) fn contains(&self, id: FileId, name: &CStr) -> bool {
+        self.has(id) || !self.names.is_empty() && self.names.contains_key(name)
+    }
+
+    /// Whether this run made what is called `name`, or left it as it is.
+    pub(super) fn answers_for(&self, there: &Meta, name: &CStr) -> bool {
+        // Of a file with several names, some may be extraneous.
+        let is_one = there.kind == Kind::Directory || there.nlink == 1;
+        is_one && self.has(there.id) || self.names.contains_key(name)
+    }
+
+    fn has(&self, id: FileId) -> bool {
         self.inodes.get(&id.dev).is_some_and(|made| made.contains(&id.ino))
-            || !self.names.is_empty() && self.names.contains_key(name)
     }
 
     /// Remember the name of a `kind`; the kind of what is known by it already, if anything.

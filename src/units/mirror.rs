@@ -1,87 +1,146 @@
-//! What only the copy has: found when its directory is done, deleted when everything is.
+//! What only the copy has: found when its directory is done, decided about when everything is.
 
 use std::{
     ffi::CStr,
     io,
-    mem::MaybeUninit,
-    path::Path,
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
 };
 
-use super::{Node, Place, internal::is_internal, node::Dirs};
+use super::{Node, Place, delete::Does, internal::is_internal, made::Made, node::Dirs};
 use crate::{
     entry::{FileId, Kind, Meta},
     error::{During, Failure, Fault, Op, Sided},
-    event::Done,
-    options::{Attributes, Compression, Delete},
-    platform::{Dir, Handle, ListCursor, Names},
-    scheduler::{Unit, Worker, caught},
-    transfer::{Watch, cancelled},
+    options::{Compression, Delete, Mirror},
+    plan::{Deletion, deletion, is_most, why_it_stays},
+    platform::{Dir, ListCursor, Names},
+    report::Loss,
+    scheduler::{Unit, Worker},
+    select::Ignores,
+    transfer::Watch,
 };
 
 /// What a run is to delete in the end.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Extraneous {
-    found: Mutex<Vec<ExtraneousIn>>,
+    of: Vec<OfSource>,
     /// Entries that directories of the copy had when they were entered.
     there: AtomicU64,
-    /// Whether something speaks against deleting anything.
-    is_withheld: AtomicBool,
+    /// Those of them that are extraneous.
+    listed: AtomicU64,
+    /// Entries that are deleted, also those that were in directories which only the copy had.
+    pub(super) deleted: AtomicU64,
+    /// Directories in which there is something left to delete.
+    left: AtomicUsize,
+}
+
+/// What is known of one source.
+#[derive(Debug, Default)]
+struct OfSource {
+    found: Mutex<Vec<ExtraneousIn>>,
+    /// Entries that failed, other than in their attributes.
+    failed: AtomicU64,
+    /// Whether something else speaks against deleting anything, which was said.
+    is_refused: AtomicBool,
 }
 
 impl Extraneous {
+    /// Nothing yet, of so many sources.
+    pub(crate) fn new(sources: usize) -> Extraneous {
+        Extraneous {
+            of: (0..sources).map(|_| OfSource::default()).collect(),
+            there: AtomicU64::new(0),
+            listed: AtomicU64::new(0),
+            deleted: AtomicU64::new(0),
+            left: AtomicUsize::new(0),
+        }
+    }
+
     /// Count an entry that the copy has before anything is put there.
     pub(super) fn count_there(&self) {
         self.there.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Count an entry of a source that failed; where nobody knows of which, it is one of each.
+    pub(crate) fn count_failed(&self, source: Option<usize>) {
+        for (index, of) in self.of.iter().enumerate() {
+            if source.is_none_or(|source| source == index) {
+                of.failed.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+    }
+
+    fn refuse(&self, source: Option<usize>) {
+        if let Some(of) = source.and_then(|source| self.of.get(source)) {
+            of.is_refused.store(true, Ordering::Relaxed);
+        }
+    }
+
+    fn decide(&self, source: usize, mirror: Mirror) -> Deletion {
+        let OfSource { failed, is_refused, .. } = &self.of[source];
+        deletion(failed.load(Ordering::Relaxed), mirror.ignore_errors, is_refused.load(Ordering::Relaxed))
+    }
+
+    fn take(&self, source: usize) -> Vec<ExtraneousIn> {
+        std::mem::take(&mut *self.of[source].found.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
 /// The entries of one directory of the copy that its source lacks.
 #[derive(Debug)]
 pub(crate) struct ExtraneousIn {
-    place: Arc<Place>,
+    pub(super) place: Arc<Place>,
     /// Which directory that is.
-    id: FileId,
-    names: Arc<Names>,
+    pub(super) id: FileId,
+    pub(super) names: Arc<Names>,
     /// What the directory is to have when they are gone.
-    source: Meta,
+    pub(super) source: Meta,
+    /// The ignore files that hold here, and in all that the source lacks.
+    pub(super) ignores: Option<Arc<Ignores>>,
+    /// What this run has made here, or found to be as it should.
+    pub(super) made: Option<Arc<Made>>,
 }
 
 impl ExtraneousIn {
-    /// Whether the source's directory is not what it was, as far as its path leads there.
-    fn is_source_gone(&self) -> bool {
-        let path = self.place.source_path(c"");
-        let path = if path.as_os_str().is_empty() { Path::new(".") } else { &path };
-        match Dir::open(path).and_then(|dir| dir.meta()) {
-            Ok(now) => now.id != self.source.id || self.source.content_differs(&now),
-            Err(error) => matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory),
+    pub(super) fn new(node: &Node, source: &Meta, names: Names) -> ExtraneousIn {
+        ExtraneousIn {
+            place: node.place.clone(),
+            id: node.target.id,
+            names: Arc::new(names),
+            source: *source,
+            ignores: node.chosen.ignores.clone(),
+            made: node.made.clone(),
         }
     }
+
+    /// Make sure that the source's directory is what it was. What cannot be looked at may be all there is.
+    pub(super) fn check_source(&self) -> Result<(), Fault> {
+        match self.place.open_source().and_then(|dir| dir.meta()) {
+            Ok(now) if now.id == self.source.id && !has_moved(&self.source, &now) => Ok(()),
+            Ok(_) => Err(has_changed()),
+            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+                Err(has_changed())
+            }
+            Err(error) => {
+                let why =
+                    format!("its source cannot be looked at any more, so nothing in it is deleted: {error}");
+                Err(Fault::refused(Op::Remove, why))
+            }
+        }
+    }
+}
+
+/// Whether a directory was changed in any way between two looks; what hides a name may leave its time alone.
+fn has_moved(before: &Meta, now: &Meta) -> bool {
+    before.size != now.size || before.modified != now.modified || before.changed != now.changed
 }
 
 fn has_changed() -> Fault {
     let why = "its source changed while it was copied, so nothing in it is deleted; \
                the next run can tell what is gone";
     Fault::refused(Op::Remove, why)
-}
-
-/// A directory that is being deleted, and those above it.
-struct Level {
-    place: Arc<Place>,
-    id: FileId,
-    names: Arc<Names>,
-    next: usize,
-    /// Whether everything in it is gone so far.
-    is_emptied: bool,
-}
-
-impl Level {
-    fn new(place: Arc<Place>, id: FileId, names: Arc<Names>) -> Level {
-        Level { place, id, names, next: 0, is_emptied: true }
-    }
 }
 
 impl Worker {
@@ -106,7 +165,6 @@ impl Worker {
             dirs.source.open_dir(c".").during(Op::List)?,
             dirs.target.open_dir(c".").during(Op::List).in_copy()?,
         );
-        let compression = self.context.job.compression;
         let mut extraneous = Names::default();
         let mut cursor = ListCursor::default();
         loop {
@@ -116,17 +174,7 @@ impl Worker {
                 if self.is_cancelled() {
                     return Ok(());
                 }
-                if is_internal(name) {
-                    continue;
-                }
-                if self.has_source(&from, name)? {
-                    continue;
-                }
-                let kind = match kind {
-                    Some(kind) => kind,
-                    None => to.stat(name).during(Op::Stat).in_copy()?.kind,
-                };
-                if compression.is_wanted(name, |name| self.wants(node, name, kind)) {
+                if let Some(kind) = self.is_extraneous(node, (&from, &to), name, kind)? {
                     extraneous.push(name, Some(kind));
                 }
             }
@@ -139,71 +187,135 @@ impl Worker {
         }
         let is_top = node.parent.as_ref().is_some_and(|parent| parent.place.is_root());
         if is_top && !mirror.force_empty && self.is_empty(&from)? {
-            self.context.extraneous.is_withheld.store(true, Ordering::Relaxed);
+            self.context.extraneous.refuse(node.place.source_index());
             let why =
                 "the source is empty, so nothing of the copy is deleted (--force-empty does it all the same)";
             return Err(Fault::refused(Op::List, why));
         }
         // A name may be missing since its directory is on its way out.
-        if source.content_differs(&from.meta().during(Op::Stat)?) {
+        if has_moved(source, &from.meta().during(Op::Stat)?) {
             self.fail_to_delete(has_changed().at(node.place.path_in_copy(c"")));
             return Ok(());
         }
-        let found = ExtraneousIn {
-            place: node.place.clone(),
-            id: node.target.id,
-            names: Arc::new(extraneous),
-            source: *source,
-        };
-        self.context.extraneous.found.lock().unwrap_or_else(PoisonError::into_inner).push(found);
+        let found = ExtraneousIn::new(node, source, extraneous);
+        let of = node.place.source_index().map(|source| &self.context.extraneous.of[source]);
+        if let Some(of) = of {
+            of.found.lock().unwrap_or_else(PoisonError::into_inner).push(found);
+        }
         Ok(())
     }
 
-    /// Whether what is called `name` in the copy may be the copy of something in the source.
-    fn has_source(&self, from: &Dir, name: &CStr) -> Result<bool, Fault> {
-        let kind_of = |name: &CStr| match from.stat_itself(name) {
-            // With a suffix it may be longer than any name.
-            Err(error)
-                if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::InvalidFilename) =>
-            {
-                Ok(None)
-            }
-            there => there.during(Op::Stat).map(|there| Some(there.kind)),
+    /// What kind of entry `name` of a directory of the copy is, if it is one to be deleted.
+    fn is_extraneous(
+        &mut self,
+        node: &Node,
+        (from, to): (&Dir, &Dir),
+        name: &CStr,
+        listed: Option<Kind>,
+    ) -> Result<Option<Kind>, Fault> {
+        let kind_there = || match listed {
+            Some(kind) => Ok(kind),
+            None => to.stat(name).during(Op::Stat).in_copy().map(|there| there.kind),
         };
+        // A directory of such a name is not ours.
+        if is_internal(name) && kind_there()? != Kind::Directory {
+            return Ok(None);
+        }
+        let excludes = self.context.job.mirror.delete_excluded && self.context.job.selection.has_rules();
+        let wants = |worker: &Worker, kind| {
+            let compression = worker.context.job.compression;
+            compression.is_wanted(name, |name| worker.wants(node, name, kind))
+        };
+        let is_extraneous = match self.source_kind(from, name)? {
+            // What the source has is wanted or not as what it is there.
+            Some(kind) => excludes && !wants(self, kind),
+            None => self.context.job.mirror.delete_excluded || wants(self, kind_there()?),
+        };
+        if is_extraneous { kind_there().map(Some) } else { Ok(None) }
+    }
+
+    /// What kind of entry the source has, if what is called `name` in the copy may be the copy of one.
+    fn source_kind(&mut self, from: &Dir, name: &CStr) -> Result<Option<Kind>, Fault> {
         let compression = self.context.job.compression;
+        let itself = self.kind_in(from, name)?;
         if compression == Compression::None {
-            return kind_of(name).map(|kind| kind.is_some());
+            return Ok(itself);
         }
         // Files alone have other names, and a link may lead to one.
-        if kind_of(name)?.is_some_and(|kind| kind != Kind::File) {
-            return Ok(true);
+        if itself.is_some_and(|kind| kind != Kind::File) {
+            return Ok(itself);
         }
         for source in compression.source_names(name) {
-            if kind_of(&source)?.is_some_and(|kind| matches!(kind, Kind::File | Kind::Symlink)) {
-                return Ok(true);
+            let kind = self.kind_in(from, &source)?;
+            if kind.is_some_and(|kind| matches!(kind, Kind::File | Kind::Symlink)) {
+                return Ok(kind);
             }
         }
-        Ok(false)
+        Ok(None)
+    }
+
+    /// What kind of entry `name` of the source is; any answer but that there is none is an error.
+    fn kind_in(&mut self, from: &Dir, name: &CStr) -> Result<Option<Kind>, Fault> {
+        match from.stat_itself(name) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            // Longer than the source's names can be; but servers say so of paths, too.
+            Err(error) if error.kind() == io::ErrorKind::InvalidFilename => {
+                let names = self.names_in(from).during(Op::List)?;
+                let is_there = (0..names.len()).any(|index| names.get(index).0 == name);
+                if is_there { Err(Fault::new(Op::Stat, error)) } else { Ok(None) }
+            }
+            there => there.during(Op::Stat).map(|there| Some(there.kind)),
+        }
+    }
+
+    /// All names of a directory.
+    pub(super) fn names_in(&mut self, dir: &Dir) -> io::Result<Names> {
+        let dir = dir.open_dir(c".")?;
+        let (mut names, mut cursor) = (Names::default(), ListCursor::default());
+        while dir.list(&mut self.listing, &mut cursor, &mut names)? {}
+        Ok(names)
     }
 
     fn is_empty(&mut self, dir: &Dir) -> Result<bool, Fault> {
-        let mut names = Names::default();
-        dir.list(&mut self.listing, &mut ListCursor::default(), &mut names).during(Op::List)?;
-        Ok(names.is_empty())
+        self.names_in(dir).during(Op::List).map(|names| names.is_empty())
     }
 
     /// All sources are done with: delete what is extraneous.
     pub(super) fn mirror(&mut self) {
-        let extraneous = &self.context.extraneous;
-        if self.context.job.mirror.delete == Delete::Never || extraneous.is_withheld.load(Ordering::Relaxed) {
+        let context = self.context.clone();
+        let mirror = context.job.mirror;
+        if mirror.delete == Delete::Never || self.is_cancelled() {
             return;
         }
-        let found = std::mem::take(&mut *extraneous.found.lock().unwrap_or_else(PoisonError::into_inner));
-        if found.is_empty() || self.is_cancelled() || self.exceeds_limit(&found) {
+        let mut goes = Vec::new();
+        for source in 0..context.job.sources.len() {
+            let found = context.extraneous.take(source);
+            match context.extraneous.decide(source, mirror) {
+                Deletion::Goes => goes.extend(found),
+                Deletion::Stays => {}
+                Deletion::StaysBeside(failed) => self.tell_what_stays(&found, failed),
+            }
+        }
+        if goes.is_empty() || self.exceeds_limit(&goes) {
             return;
         }
-        found.into_iter().for_each(|within| self.push(Unit::Delete(within)));
+        context.extraneous.count_listed(&goes);
+        context.extraneous.left.store(goes.len(), Ordering::Relaxed);
+        goes.into_iter().for_each(|within| self.push(Unit::Delete(within)));
         self.share_if_wanted();
+    }
+
+    /// Say how much of the copy of one source stays because entries of it failed.
+    fn tell_what_stays(&mut self, found: &[ExtraneousIn], failed: u64) {
+        let Some(first) = found.first() else { return };
+        let path = first.place.whole_copy();
+        let mut count = 0;
+        for within in found {
+            // At least what was seen.
+            let listed = within.names.len() as u64;
+            count += self.walk_extraneous(within, Does::Count).map_or(listed, |walked| walked.entries);
+        }
+        self.fail_to_delete(Fault::refused(Op::Remove, why_it_stays(count, failed)).at(path));
     }
 
     /// Whether more would be deleted than may be; that is a failure.
@@ -212,7 +324,7 @@ impl Worker {
         let mut count = 0;
         for within in found {
             match self.walk_extraneous(within, Does::Count) {
-                Ok(entries) => count += entries,
+                Ok(walked) => count += walked.entries,
                 Err(fault) => {
                     self.fail_to_delete(fault.at(within.place.path_in_copy(c"")));
                     return true;
@@ -234,114 +346,23 @@ impl Worker {
         exceeds
     }
 
-    /// Delete the extraneous entries of one directory of the copy, and give it back its times.
-    pub(crate) fn delete(&mut self, within: &ExtraneousIn) {
-        if let Err(fault) = caught(|| self.try_delete(within)) {
-            self.fail_to_delete(fault.at(within.place.path_in_copy(c"")));
+    /// One directory less has something left to delete; the last one tells whether that was much.
+    pub(super) fn end_deletion(&mut self) {
+        let context = self.context.clone();
+        if context.extraneous.left.fetch_sub(1, Ordering::AcqRel) > 1 || context.job.mirror.max.is_some() {
+            return;
+        }
+        let Extraneous { deleted, there, listed, .. } = &context.extraneous;
+        let [deleted, there, listed] = [deleted, there, listed].map(|count| count.load(Ordering::Relaxed));
+        let there = (there + deleted).saturating_sub(listed.min(deleted));
+        if is_most(deleted, there) && !self.is_cancelled() {
+            let cause = format!("{deleted} of {there} entries; --max-delete sets a limit to that");
+            self.warn_of(Loss::Extraneous, || context.job.target.path().to_owned(), &cause);
         }
     }
 
-    fn try_delete(&mut self, within: &ExtraneousIn) -> Result<(), Fault> {
-        // It may have been empty already, and about to be removed, when it was looked at.
-        if within.is_source_gone() {
-            return Err(has_changed());
-        }
-        if self.context.job.dry_run {
-            return self.walk_extraneous(within, Does::Tell).map(drop);
-        }
-        let dir = open_again(within)?;
-        let mode = dir.meta().during(Op::Stat)?.mode;
-        let is_closed = !self.context.is_privileged && mode & 0o200 == 0;
-        if is_closed {
-            Handle::Open(&dir).set_mode(mode | 0o700).during(Op::SetMode)?;
-        }
-        let walked = self.walk_extraneous(within, Does::Delete);
-        if is_closed {
-            Handle::Open(&dir).set_mode(mode).during(Op::SetMode)?;
-        }
-        if self.keeps(Attributes::TIMESTAMPS) && self.context.job.mirror.delete == Delete::After {
-            let Meta { accessed, modified, .. } = within.source;
-            Handle::Open(&dir).set_times(accessed, modified).during(Op::SetTimes)?;
-        }
-        walked.map(drop)
-    }
-
-    /// Go through all that is extraneous in a directory, what directories hold before themselves; how many
-    /// entries that were, or were deleted.
-    ///
-    /// One directory is open at a time, whatever the depth; going up is through `..`, and only to the
-    /// directory that was left.
-    fn walk_extraneous(&mut self, within: &ExtraneousIn, does: Does) -> Result<u64, Fault> {
-        let mut dir = open_again(within)?;
-        let mut count = 0;
-        let top = Level::new(within.place.clone(), within.id, within.names.clone());
-        let mut levels = vec![top];
-        while let Some(level) = levels.last_mut() {
-            if self.is_cancelled() {
-                return Err(Fault::new(Op::Remove, cancelled()));
-            }
-            if level.next < level.names.len() {
-                let names = level.names.clone();
-                let (name, _) = names.get(level.next);
-                level.next += 1;
-                match look(&dir, level, name, &mut self.listing) {
-                    Ok(Found::Nothing) => {} // somebody else has deleted it
-                    Ok(Found::Directory(below, inside)) => {
-                        dir = below;
-                        levels.push(inside);
-                    }
-                    Ok(Found::Other(kind)) => {
-                        let is_gone = self.remove(&dir, &level.place, name, kind, does);
-                        level.is_emptied &= is_gone;
-                        count += u64::from(is_gone);
-                    }
-                    Err(fault) if does == Does::Count => return Err(fault),
-                    Err(fault) => {
-                        level.is_emptied = false;
-                        let path = level.place.path_in_copy(name);
-                        self.fail_to_delete(fault.at(path));
-                    }
-                }
-                continue;
-            }
-            let Some(through) = levels.pop() else { break };
-            let Some(above) = levels.last_mut() else { break };
-            let up = dir.open_dir(c"..").during(Op::Open)?;
-            if up.meta().during(Op::Stat)?.id != above.id {
-                return Err(Fault::refused(Op::Remove, "a directory was moved while it was deleted"));
-            }
-            dir = up;
-            let is_gone = through.is_emptied
-                && self.remove(&dir, &above.place, through.place.name(), Kind::Directory, does);
-            above.is_emptied &= is_gone;
-            count += u64::from(is_gone);
-        }
-        Ok(count)
-    }
-
-    /// Remove one entry, or act as if; whether it is gone.
-    fn remove(&mut self, dir: &Dir, place: &Arc<Place>, name: &CStr, kind: Kind, does: Does) -> bool {
-        let removed = match does {
-            Does::Count => return true,
-            Does::Tell => Ok(()),
-            Does::Delete if kind == Kind::Directory => dir.remove_dir(name),
-            Does::Delete => dir.remove(name),
-        };
-        match removed {
-            Ok(()) => self.record(place, name, kind, Done::Deleted, 0),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => {
-                self.fail_to_delete(Fault::new(Op::Remove, error).at(place.path_in_copy(name)));
-                return false;
-            }
-        }
-        true
-    }
-}
-
-impl Worker {
     /// Note a failure that is none of an entry of the source.
-    fn fail_to_delete(&mut self, failure: Failure) {
+    pub(super) fn fail_to_delete(&mut self, failure: Failure) {
         let failed_before = self.outcomes.totals.failed;
         self.fail_at(failure);
         self.outcomes.totals.undeleted += self.outcomes.totals.failed - failed_before;
@@ -349,49 +370,9 @@ impl Worker {
     }
 }
 
-/// What a walk does with what it comes across.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Does {
-    Count,
-    Tell,
-    Delete,
-}
-
-/// What lies under a name.
-enum Found {
-    Nothing,
-    Directory(Dir, Level),
-    Other(Kind),
-}
-
-/// Look at an entry without following it, and list it if it is a directory.
-fn look(dir: &Dir, level: &Level, name: &CStr, buffer: &mut [MaybeUninit<u8>]) -> Result<Found, Fault> {
-    let meta = match dir.stat(name) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Found::Nothing),
-        found => found.during(Op::Remove)?,
-    };
-    if meta.kind != Kind::Directory {
-        return Ok(Found::Other(meta.kind));
+impl Extraneous {
+    fn count_listed(&self, found: &[ExtraneousIn]) {
+        let listed: u64 = found.iter().map(|within| within.names.len() as u64).sum();
+        self.listed.fetch_add(listed, Ordering::Relaxed);
     }
-    if meta.id.dev != level.id.dev {
-        return Err(Fault::refused(Op::Remove, "another filesystem is mounted there"));
-    }
-    let below = dir.open_dir(name).during(Op::Remove)?;
-    if below.meta().during(Op::Remove)?.id != meta.id {
-        return Err(Fault::refused(Op::Remove, "it was replaced meanwhile"));
-    }
-    let mut names = Names::default();
-    let mut cursor = ListCursor::default();
-    while below.list(buffer, &mut cursor, &mut names).during(Op::List)? {}
-    let place = Arc::new(Place::below(&level.place, name));
-    Ok(Found::Directory(below, Level::new(place, meta.id, Arc::new(names))))
-}
-
-/// The directory whose entries are to be deleted, if it is still the one that was looked at.
-fn open_again(within: &ExtraneousIn) -> Result<Dir, Fault> {
-    let dir = within.place.open_target().and_then(|dir| dir.open_dir(c".")).during(Op::Open)?;
-    if dir.meta().during(Op::Stat)?.id != within.id {
-        return Err(Fault::refused(Op::Remove, "its directory was replaced meanwhile"));
-    }
-    Ok(dir)
 }

@@ -6,6 +6,7 @@ mod behind;
 mod clock;
 mod coded;
 mod content;
+mod delete;
 mod descriptors;
 mod directory;
 mod entry;

@@ -36,6 +36,8 @@ enum Above {
 /// Where a source and its copy lie; the latter's directory is open for as long as the run needs it.
 #[derive(Debug)]
 pub(crate) struct Root {
+    /// The number of the source.
+    pub(crate) source_index: usize,
     pub(crate) target: Arc<Dir>,
     pub(crate) source_path: PathBuf,
     pub(crate) target_path: PathBuf,
@@ -101,6 +103,18 @@ impl Place {
         }
     }
 
+    /// The number of the source that this lies in.
+    pub(crate) fn source_index(&self) -> Option<usize> {
+        let mut at = self;
+        loop {
+            match &at.above {
+                Above::Root(root) => return Some(root.source_index),
+                Above::Place(parent) => at = parent,
+                Above::Nothing => return None,
+            }
+        }
+    }
+
     /// The names that lead from the root to here, that of the source first.
     pub(super) fn names_down(&self) -> Vec<&CStr> {
         self.path_down().1
@@ -128,10 +142,30 @@ impl Place {
         joined(&root.target_path, &names)
     }
 
+    /// The path of the copy of the whole source.
+    pub(super) fn whole_copy(&self) -> PathBuf {
+        let (root, names) = self.path_down();
+        let first = names.first().copied().unwrap_or_default();
+        joined(&root.target_path, &[root.renamed.as_deref().unwrap_or(first)])
+    }
+
     /// A span for work on this place; its path is built only where somebody wants it.
     pub(crate) fn span(&self) -> tracing::Span {
         let run = || &self.path_down().0.run;
         tracing::debug_span!(parent: run(), "directory", path = %self.source_path(c"").display())
+    }
+
+    /// Open this place's directory in the source again, by its path.
+    pub(super) fn open_source(&self) -> io::Result<Dir> {
+        let path = self.source_path(c"");
+        match Dir::open(or_here(&path)) {
+            // Longer than a path may be.
+            Err(error) if error.kind() == io::ErrorKind::InvalidFilename => {
+                let (root, names) = self.path_down();
+                Dir::open(or_here(&root.source_path))?.open_beneath(&names)
+            }
+            opened => opened,
+        }
     }
 
     /// Open this place's directory in the copy again, for naming what is in it.
@@ -142,6 +176,11 @@ impl Place {
         }
         root.target.open_beneath(&names)
     }
+}
+
+/// A path to a directory, where an empty one is the present one.
+fn or_here(path: &Path) -> &Path {
+    if path.as_os_str().is_empty() { Path::new(".") } else { path }
 }
 
 fn joined(base: &Path, names: &[&CStr]) -> PathBuf {

@@ -67,14 +67,19 @@ impl Worker {
     /// Whether the rules want an entry of this name and kind; asked of entries of the source, and of
     /// those that only the copy has.
     pub(super) fn wants(&self, node: &Node, name: &CStr, kind: Kind) -> bool {
+        self.wants_at(&node.place, node.chosen.ignores.as_deref(), name, kind)
+    }
+
+    /// The same of an entry of the directory at `place`, where these ignore files hold.
+    pub(super) fn wants_at(&self, place: &Place, ignores: Option<&Ignores>, name: &CStr, kind: Kind) -> bool {
         let selection = &self.context.job.selection;
         let is_directory = kind == Kind::Directory;
-        if !selection.has_rules() || node.place.is_root() && is_directory {
+        if !selection.has_rules() || place.is_root() && is_directory {
             return true;
         }
-        let path = node.place.path_below(name);
+        let path = place.path_below(name);
         selection.wants_path(&path, is_directory)
-            && node.chosen.ignores.as_ref().is_none_or(|ignores| ignores.want(&path, is_directory))
+            && ignores.is_none_or(|ignores| ignores.want(&path, is_directory))
     }
 
     /// Leave a regular file out that is not of the size or time that is wanted.

@@ -84,6 +84,7 @@ impl Worker {
         if let Err(failure) = begun {
             self.outcomes.listings_open -= 1;
             self.outcomes.totals.entries_found += 1;
+            self.context.extraneous.count_failed(Some(index));
             self.fail_at(failure);
             self.after_source(index);
         }
@@ -156,6 +157,7 @@ impl Worker {
         let copies = self.context.target.get_or_init(|| Arc::new(copies)).clone();
         self.warn_of_whole((&source, &from.name, &meta), (&target, &to.name));
         let root = Root {
+            source_index: index,
             target: copies,
             source_path: from.directory,
             target_path: to.directory,

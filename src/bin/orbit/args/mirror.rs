@@ -18,6 +18,12 @@ pub(crate) struct MirrorArgs {
     /// Let an empty source empty its copy
     #[arg(long, requires = "delete")]
     force_empty: bool,
+    /// Delete although entries failed: without, nothing of a source is deleted then
+    #[arg(long, requires = "delete")]
+    ignore_errors: bool,
+    /// Delete what rules and ignore files exclude, too: without, it stays in the copy
+    #[arg(long, requires = "delete")]
+    delete_excluded: bool,
     /// Touch nothing, and say what would be done with each entry
     #[arg(short = 'n', long)]
     pub(crate) dry_run: bool,
@@ -62,7 +68,11 @@ impl MirrorArgs {
     }
 
     fn mirror(&self, delete: Delete) -> Mirror {
-        let mirror = Mirror::default().delete(delete).force_empty(self.force_empty);
+        let mirror = Mirror::default()
+            .delete(delete)
+            .force_empty(self.force_empty)
+            .ignore_errors(self.ignore_errors)
+            .delete_excluded(self.delete_excluded);
         match self.max_delete {
             Some(max) => mirror.max(max),
             None => mirror,
