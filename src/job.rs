@@ -201,7 +201,8 @@ impl CopyJob {
 
     /// Whether every regular file that is in the copy afterwards has its digest in its event, also those
     /// that are unchanged or linked, which are read for it; only with a [`Verify`] that takes digests.
-    /// Otherwise, and by default, those alone that were copied.
+    /// Otherwise, and by default, those alone that were copied. A file with more than 1 TiB of holes has no
+    /// digest, and fails then with its copy in place.
     #[must_use]
     pub fn digest_all(self, digest_all: bool) -> Self {
         CopyJob { digest_all, ..self }

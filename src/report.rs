@@ -88,10 +88,12 @@ impl Totals {
     /// Of a file whose source stood still these are in the end all that were found.
     #[must_use]
     pub fn bytes_done(&self) -> u64 {
-        self.bytes_copied + self.bytes_resumed + self.bytes_in_holes
+        self.bytes_copied.saturating_add(self.bytes_resumed).saturating_add(self.bytes_in_holes)
     }
 
     pub(crate) fn add(&mut self, other: &Totals) {
+        // A few files of holes may come to more bytes than a number holds.
+        let add = |sum: &mut u64, bytes: u64| *sum = sum.saturating_add(bytes);
         let Totals {
             entries_found,
             files_copied,
@@ -135,13 +137,13 @@ impl Totals {
         self.changed_while_copied += changed_while_copied;
         self.failed += failed;
         self.files_verified += files_verified;
-        self.bytes_verified += bytes_verified;
+        add(&mut self.bytes_verified, *bytes_verified);
         self.mismatches += mismatches;
-        self.bytes_copied += bytes_copied;
-        self.bytes_resumed += bytes_resumed;
-        self.bytes_in_frames += bytes_in_frames;
-        self.bytes_in_holes += bytes_in_holes;
-        self.bytes_found += bytes_found;
+        add(&mut self.bytes_copied, *bytes_copied);
+        add(&mut self.bytes_resumed, *bytes_resumed);
+        add(&mut self.bytes_in_frames, *bytes_in_frames);
+        add(&mut self.bytes_in_holes, *bytes_in_holes);
+        add(&mut self.bytes_found, *bytes_found);
     }
 }
 

@@ -19,7 +19,7 @@ use crate::{
     error::{During, Fault, Op, Sided},
     frames::{Coding, Content},
     platform::{self, Dir},
-    transfer::read_full,
+    transfer::{CommonHoles, read_full},
 };
 
 impl Reader {
@@ -54,7 +54,6 @@ impl Reader {
             let differ_at = self.compare(&source, &copy, 0, end);
             return self.concluded(trail, (name, copy_name), &source, from, differ_at);
         }
-        let begins: Vec<u64> = (0..from.size).step_by(Self::PART as usize).collect();
         let files = Arc::new(Large {
             trail: trail.clone(),
             name: name.to_owned(),
@@ -63,17 +62,23 @@ impl Reader {
             copy,
             meta: *from,
             differ_at: AtomicU64::new(u64::MAX),
-            parts: AtomicUsize::new(begins.len()),
+            parts: AtomicUsize::new(1),
         });
-        let part = |from: u64| {
-            Task::Part(Part { files: files.clone(), from, to: files.meta.size.min(from + Self::PART) })
-        };
-        // The last that is added comes first.
-        self.shared.pile.add(begins.into_iter().rev().map(part));
+        let to = files.meta.size;
+        self.shared.pile.add([Task::Part(Part { files, from: 0, to })]);
     }
 
     pub(super) fn part(&mut self, part: Part) {
-        let Part { files, from, to } = part;
+        let Part { files, from: begin, to } = part;
+        let from = CommonHoles::default().pass([&files.source, &files.copy], begin, to);
+        self.report.count_bytes(from - begin);
+        // Others compare what lies behind it meanwhile; a list of all parts could be endless.
+        let rest = from.saturating_add(Self::PART);
+        if rest < to && files.differ_at.load(Ordering::Relaxed) > from {
+            files.parts.fetch_add(1, Ordering::Relaxed);
+            self.shared.pile.add([Task::Part(Part { files: files.clone(), from: rest, to })]);
+        }
+        let to = rest.min(to);
         let mut fault = None;
         if files.differ_at.load(Ordering::Relaxed) > from {
             match self.compare(&files.source, &files.copy, from, to) {
@@ -132,7 +137,7 @@ impl Reader {
             if let Some(equal) = differ_at(&one[..read], &other[..there]) {
                 return Ok(Some(at + equal as u64));
             }
-            self.report.bytes += read as u64;
+            self.report.count_bytes(read as u64);
             at += read as u64;
             if read < one.len() {
                 break; // both end here
@@ -143,10 +148,11 @@ impl Reader {
 
     /// Where two files begin to differ between `at` and `end`.
     fn compare(&mut self, source: &File, copy: &File, mut at: u64, end: u64) -> Result<Option<u64>, Fault> {
+        let mut holes = CommonHoles::default();
         while at < end && !self.shared.cancel.is_cancelled() {
-            // What is a hole on both sides reads the same.
-            if let Ok(next) = next_data(source, copy, at, end) {
-                self.report.bytes += next - at;
+            if end != u64::MAX {
+                let next = holes.pass([source, copy], at, end);
+                self.report.count_bytes(next - at);
                 at = next;
                 if at == end {
                     break;
@@ -159,7 +165,7 @@ impl Reader {
             if let Some(equal) = differ_at(&one[..read], &other[..there]) {
                 return Ok(Some(at + equal as u64));
             }
-            self.report.bytes += read as u64;
+            self.report.count_bytes(read as u64);
             at += read as u64;
             if read < most {
                 break; // both end here
@@ -172,18 +178,4 @@ impl Reader {
 /// How many bytes two parts have in common, where they are not the same.
 fn differ_at(one: &[u8], other: &[u8]) -> Option<usize> {
     (one != other).then(|| one.iter().zip(other).take_while(|(one, other)| one == other).count())
-}
-
-/// Where either of two files has data next, or `end`.
-fn next_data(source: &File, copy: &File, at: u64, end: u64) -> std::io::Result<u64> {
-    /// Asked only where an answer may save more than it takes.
-    const STEP: u64 = 1 << 20;
-    if end == u64::MAX || !at.is_multiple_of(STEP) || end - at < STEP {
-        return Ok(at);
-    }
-    let from = platform::next_data(source, at, end)?.map_or(end, |(data, _)| data);
-    if from == at {
-        return Ok(at);
-    }
-    Ok(from.min(platform::next_data(copy, at, end)?.map_or(end, |(data, _)| data)))
 }

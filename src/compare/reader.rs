@@ -104,7 +104,7 @@ impl Reader {
         }
         let mut report = shared.report.lock().unwrap_or_else(PoisonError::into_inner);
         report.entries += reader.report.entries;
-        report.bytes += reader.report.bytes;
+        report.count_bytes(reader.report.bytes);
         report.differences += reader.report.differences;
         report.extra += reader.report.extra;
         report.failed += reader.report.failed;

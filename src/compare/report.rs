@@ -37,6 +37,11 @@ impl ComparisonReport {
         self.failed == 0 && !self.cancelled
     }
 
+    /// Count `bytes` as compared; a few files of holes may come to more than a number holds.
+    pub(super) fn count_bytes(&mut self, bytes: u64) {
+        self.bytes = self.bytes.saturating_add(bytes);
+    }
+
     pub(super) fn count(&mut self, finding: &Finding) {
         match finding {
             Finding::Differs(difference) if difference.what == What::Extra => self.extra += 1,

@@ -62,7 +62,7 @@ impl Adapt {
         }
         let need = context.queue.need();
         self.entries += outcomes.totals.entries_done();
-        self.bytes += outcomes.totals.bytes_copied;
+        self.bytes = self.bytes.saturating_add(outcomes.totals.bytes_copied);
         self.effort.worked += outcomes.effort.worked;
         if let Some(computed) = outcomes.effort.computed {
             *self.effort.computed.get_or_insert_default() += computed;

@@ -222,6 +222,7 @@ impl Watch for Worker {
     }
 
     fn passed_over(&mut self, bytes: u64) {
-        self.outcomes.totals.bytes_in_holes += bytes;
+        let holes = &mut self.outcomes.totals.bytes_in_holes;
+        *holes = holes.saturating_add(bytes);
     }
 }

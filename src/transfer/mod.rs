@@ -3,6 +3,7 @@
 mod buffered;
 mod clone;
 mod direct;
+mod holes;
 mod pace;
 
 use std::{fs::File, io};
@@ -10,6 +11,7 @@ use std::{fs::File, io};
 pub(crate) use buffered::{Zeros, copy_unsized, read_full, write_chunk};
 pub(crate) use clone::try_reflink;
 pub(crate) use direct::{Transfer, copy_direct};
+pub(crate) use holes::{CommonHoles, next_data_of};
 
 use crate::{method::Method, platform};
 

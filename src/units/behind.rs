@@ -72,7 +72,7 @@ impl Behind {
     pub(super) fn digests(&self) -> Option<Digests> {
         match (&*self.state(Side::Source), &*self.state(Side::Copy)) {
             (State::Done(Some(source)), State::Done(Some(copy))) => {
-                Some(Digests { source: *source, copy: *copy })
+                Some(Digests { source: *source, copy: *copy, are_whole: true })
             }
             _ => None,
         }

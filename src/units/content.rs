@@ -17,7 +17,8 @@ use crate::{
     platform,
     scheduler::Worker,
     transfer::{
-        Files, Scratch, Transfer, Watch, ZeroCopyResult, Zeros, copy_direct, copy_unsized, try_reflink,
+        Files, Scratch, Transfer, Watch, ZeroCopyResult, Zeros, cancelled, copy_direct, copy_unsized,
+        try_reflink,
     },
 };
 
@@ -119,14 +120,14 @@ impl Worker {
         // Of small files the clock is not even asked.
         let began =
             (ladder.is_timed && !filling.seeks_data && !self.context.limiter.is_limited()).then(Instant::now);
-        self.copy_span(transfer, filling.seeks_data, &mut at, size)?;
+        self.copy_span(transfer, filling.seeks_data, &mut at, size, size)?;
         if at == size {
             if let Some(began) = began {
                 self.compare(&node.pair, size, began);
             }
             return Ok(Filled::Whole);
         }
-        if reserves || self.has_holes(filling) {
+        if size >= RESERVE_MIN || self.has_holes(filling) {
             platform::set_size(files.destination, at).during(Op::Write)?;
         }
         Ok(Filled::Short)
@@ -190,25 +191,35 @@ impl Worker {
         }
     }
 
-    /// Copy the data from `at` to `end`, passing over holes; `at` stays below where the source ends.
+    /// Copy the data from `at` to `step`; `at` stays below where the source ends.
+    ///
+    /// Holes are passed over, however far beyond `step` they reach, but not beyond `end`.
     pub(super) fn copy_span(
         &mut self,
         transfer: Transfer<'_>,
         seeks_data: bool,
         at: &mut u64,
+        step: u64,
         end: u64,
     ) -> Result<(), Fault> {
         if !seeks_data {
-            return self.with_scratch(|worker, scratch| copy_direct(transfer, at, end, scratch, worker));
+            return self.with_scratch(|worker, scratch| copy_direct(transfer, at, step, scratch, worker));
         }
         while let Some((data, hole)) =
             platform::next_data(transfer.files.source, *at, end).during(Op::Read)?
         {
+            if self.is_cancelled() {
+                return Err(Fault::new(Op::Copy, cancelled()));
+            }
             self.pass_over(*at, data);
             *at = data;
+            if *at >= step {
+                return Ok(());
+            }
+            let hole = hole.min(step);
             self.with_scratch(|worker, scratch| copy_direct(transfer, at, hole, scratch, worker))?;
-            if *at < hole {
-                return Ok(()); // the source ended before
+            if *at < hole || *at == step {
+                return Ok(()); // the source ended before, or the step does
             }
         }
         self.pass_over(*at, end);

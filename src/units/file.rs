@@ -154,7 +154,8 @@ impl Worker {
         };
         let mode = self.creation_mode(node, meta);
         let target_name = &*node.place.target_name(name, Kind::File);
-        self.outcomes.totals.bytes_found += meta.size;
+        let found = &mut self.outcomes.totals.bytes_found;
+        *found = found.saturating_add(meta.size);
         let declined = ladder.declined;
         if let Some(method) = platform::WHOLE_COPY.filter(|_| !may_resume && coding.is_none()) {
             if let Some(staged) = self.copy_whole(at, &source, meta, appearance, &ladder)? {
@@ -239,8 +240,8 @@ impl Worker {
     fn tell_copy(&mut self, at: Item<'_>, meta: &Meta, bytes: u64, done: Done) -> First {
         let Item { node, name, .. } = at;
         let totals = &mut self.outcomes.totals;
-        totals.bytes_found += bytes;
-        totals.bytes_copied += bytes;
+        totals.bytes_found = totals.bytes_found.saturating_add(bytes);
+        totals.bytes_copied = totals.bytes_copied.saturating_add(bytes);
         self.record(&node.place, name, Kind::File, done, bytes);
         First::Copied(meta.id)
     }

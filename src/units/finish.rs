@@ -9,7 +9,7 @@ use super::{
     node::Dirs,
     stage::Appearance,
     subject::Subject,
-    verify::Digests,
+    verify::{Digests, no_digest},
 };
 use crate::{
     entry::{FileId, Kind},
@@ -95,6 +95,10 @@ impl Worker {
         let Item { node, name, .. } = at;
         self.count_file(moved, filling.declined);
         self.note_methods(moved);
+        let job = &self.context.job;
+        if job.digest_all && job.verify.digest().is_some() && self.digest.is_none() && !has_changed {
+            return self.fail(node, name, Some(Kind::File), no_digest());
+        }
         self.record(&node.place, name, Kind::File, filling.done, moved.iter().sum());
         if has_changed {
             self.outcomes.totals.changed_while_copied += 1;

@@ -46,6 +46,9 @@ impl Worker {
         let mut source = None;
         let mut from = 0;
         while from < meta.size {
+            if self.is_cancelled() {
+                return Err(Fault::new(Op::Copy, cancelled()));
+            }
             let data = platform::next_data(&copy, from, meta.size).during(Op::Replace)?;
             let (data, hole) = data.unwrap_or((meta.size, meta.size));
             if data > from {

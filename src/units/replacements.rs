@@ -140,7 +140,7 @@ impl Worker {
             context.replacements.was_any.store(true, Ordering::Relaxed);
             context.queue.at_last(Unit::Replace);
         }
-        waiting.bytes += replacement.filling.meta.size;
+        waiting.bytes = waiting.bytes.saturating_add(replacement.filling.meta.size);
         waiting.files.push(replacement);
         let is_full =
             waiting.files.len() >= Replacements::FILES_MAX || waiting.bytes >= Replacements::BYTES_MAX;

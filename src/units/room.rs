@@ -199,7 +199,7 @@ fn whole_filesystem(holder: &Dir, name: &CStr, meta: &Meta) -> Option<Dir> {
 }
 
 /// How many of a file's first `size` bytes are data.
-fn data_within(file: &File, size: u64) -> u64 {
+pub(super) fn data_within(file: &File, size: u64) -> u64 {
     let ranges = iter::successors(platform::next_data(file, 0, size).ok().flatten(), |(_, end)| {
         platform::next_data(file, *end, size).ok().flatten()
     });

@@ -9,7 +9,7 @@ use crate::{
     plan::Action,
     platform,
     scheduler::Worker,
-    transfer::{Watch, cancelled},
+    transfer::{CommonHoles, Watch, cancelled},
 };
 
 impl Differs {
@@ -54,25 +54,33 @@ impl Worker {
         found: &Meta,
     ) -> Result<bool, Fault> {
         let Item { node, dirs, name } = at;
-        let source = dirs.source.open_source(name).during(Op::Open)?;
-        let copy = dirs.target.open_source(&node.place.target_name(name, Kind::File)).during(Op::Replace)?;
-        let ids = [&source, &copy].map(|file| platform::meta(file).map(|meta| meta.id));
+        let source_file = dirs.source.open_source(name).during(Op::Open)?;
+        let copy_file =
+            dirs.target.open_source(&node.place.target_name(name, Kind::File)).during(Op::Replace)?;
+        let ids = [&source_file, &copy_file].map(|file| platform::meta(file).map(|meta| meta.id));
         let [from, to] = ids;
         if from.during(Op::Stat)? != meta.id || to.during(Op::Stat).in_copy()? != found.id {
             return Err(Fault::refused(Op::Copy, "it was replaced meanwhile"));
         }
         let coding = self.coding(name);
-        let mut source = match Content::of(&source, coding.and_then(Coding::source_codec)) {
+        let mut source = match Content::of(&source_file, coding.and_then(Coding::source_codec)) {
             Ok(content) => content,
             Err(error) => return Err(Fault::new(Op::Read, error)),
         };
-        let copy = Content::of(&copy, coding.and_then(Coding::copy_codec));
+        let copy = Content::of(&copy_file, coding.and_then(Coding::copy_codec));
         let Some(mut copy) = if_whole(copy).during(Op::Read).in_copy()? else { return Ok(false) };
         // What is not compressed may grow meanwhile, as a log does.
         let mut left = if coding.is_some() { u64::MAX } else { meta.size };
+        let mut holes = CommonHoles::default();
         loop {
             if self.is_cancelled() {
                 return Err(Fault::new(Op::Copy, cancelled()));
+            }
+            if coding.is_none() {
+                let at = holes.pass([&source_file, &copy_file], meta.size - left, meta.size);
+                left = meta.size - at;
+                source = Content::Plain { file: &source_file, at };
+                copy = Content::Plain { file: &copy_file, at };
             }
             let read = self.with_scratch(|_, scratch| {
                 let middle = scratch.buffer.len() / 2;

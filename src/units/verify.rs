@@ -5,17 +5,18 @@ use std::{fs::File, io, path::PathBuf};
 use super::{
     content::{Filled, Filling},
     entry::Item,
+    room::data_within,
 };
 use crate::{
     digest::{Digest, DigestKind, Hasher},
-    entry::Kind,
+    entry::{Kind, Meta},
     error::{During, Fault, Op, Sided},
     frames::{Codec, Coding},
     options::Verify,
     platform,
     report::Loss,
     scheduler::Worker,
-    transfer::{Watch, cancelled},
+    transfer::{Watch, cancelled, next_data_of},
 };
 
 /// The digests of a file and of its copy.
@@ -23,6 +24,24 @@ use crate::{
 pub(crate) struct Digests {
     pub(super) source: Digest,
     pub(super) copy: Digest,
+    /// Whether they are of all of the content, and not of the data alone and where it lies.
+    pub(super) are_whole: bool,
+}
+
+/// Holes of more bytes than this are not hashed, which would take an hour or, of the largest, centuries.
+const HOLES_MAX: u64 = 1 << 40;
+
+/// Whether the digests of a file are taken of its data alone.
+pub(super) fn is_hollow(file: &File, meta: &Meta) -> bool {
+    meta.size.saturating_sub(meta.allocated) > HOLES_MAX
+        && meta.size - data_within(file, meta.size) > HOLES_MAX // it may just be compressed
+}
+
+/// A file that is to have its digest written down has none.
+pub(super) fn no_digest() -> Fault {
+    let why = "it is in place but has no digest, since it has more than 1 TiB of holes, which are not hashed; \
+               exclude it where a manifest is wanted";
+    Fault::refused(Op::Verify, why)
 }
 
 /// The digest of a source in the making, from the bytes that pass through a buffer.
@@ -80,38 +99,74 @@ impl Worker {
         let Item { node, name, .. } = at;
         let Some(kind) = self.context.job.verify.digest() else { return Ok(None) };
         let passing = self.passing.take();
-        let Filling { source, staged, .. } = filling;
+        let Filling { source, staged, meta, .. } = filling;
         let coding = self.coding(name);
+        let is_hollow = coding.is_none() && is_hollow(source, meta);
         let end = match filled {
             Filled::Coded { content, .. } => content,
             _ => platform::meta(&staged.file).during(Op::Stat).in_copy()?.size,
         };
-        let source = match passing.and_then(|passing| passing.finish(end)) {
-            Some(digest) => digest,
-            None => self.digest_in(source, coding.and_then(Coding::source_codec), kind, end).in_source()?,
+        let passed = passing.and_then(|passing| passing.finish(end));
+        let source_digest = match passed {
+            None if is_hollow => None,
+            None => {
+                let codec = coding.and_then(Coding::source_codec);
+                Some(self.digest_in(source, codec, kind, end).in_source()?)
+            }
+            passed => passed,
         };
         let is_direct = self.leave_memory(&staged.file, || node.place.target_path(name, Kind::File))?;
-        let copy = self.digest_in(&staged.file, coding.and_then(Coding::copy_codec), kind, end);
+        let digests = match source_digest {
+            None => self.digests_of_data([source, &staged.file], kind, end),
+            Some(source) => {
+                let copy = self.digest_in(&staged.file, coding.and_then(Coding::copy_codec), kind, end);
+                if copy.as_ref().is_err_and(|fault| fault.cause.kind() == io::ErrorKind::InvalidData) {
+                    self.outcomes.totals.mismatches += 1; // it is no frame any more
+                }
+                copy.map(|copy| Digests { source, copy, are_whole: true })
+            }
+        };
         if is_direct {
             platform::set_direct(&staged.file, false).during(Op::Verify)?;
         }
-        if copy.as_ref().is_err_and(|fault| fault.cause.kind() == io::ErrorKind::InvalidData) {
-            self.outcomes.totals.mismatches += 1; // it is no frame any more
+        digests.map(Some)
+    }
+
+    /// The digests of what a file and its copy hold where either has data, and of where that is.
+    fn digests_of_data(&mut self, files: [&File; 2], kind: DigestKind, end: u64) -> Result<Digests, Fault> {
+        let mut hashers = [Hasher::new(kind), Hasher::new(kind)];
+        let mut at = 0;
+        while let Some((data, hole)) = next_data_of(files, at, end).during(Op::Verify)? {
+            for (side, (file, hasher)) in files.into_iter().zip(&mut hashers).enumerate() {
+                hasher.update(&data.to_le_bytes());
+                hasher.update(&hole.to_le_bytes());
+                let mut from = data;
+                loop {
+                    let some = self.hash_some(file, hasher, &mut from, hole);
+                    if !(if side == 0 { some.in_source() } else { some })? || from == hole {
+                        break;
+                    }
+                }
+                hasher.update(&from.to_le_bytes()); // where it ends, if it does
+            }
+            at = hole;
         }
-        Ok(Some(Digests { source, copy: copy? }))
+        let [source, copy] = hashers.map(Hasher::finish);
+        Ok(Digests { source, copy, are_whole: false })
     }
 
     /// Refuse a copy whose content is not that of its source.
     pub(super) fn compare_digests(&mut self, digests: Digests, size: u64) -> Result<(), Fault> {
-        let Digests { source, copy } = digests;
+        let Digests { source, copy, are_whole } = digests;
         if source != copy {
             self.outcomes.totals.mismatches += 1;
             let why = format!("its content is not what was copied: the source has {source}, the copy {copy}");
             return Err(Fault::new(Op::Verify, io::Error::new(io::ErrorKind::InvalidData, why)));
         }
         self.outcomes.totals.files_verified += 1;
-        self.outcomes.totals.bytes_verified += size;
-        self.digest = Some(copy);
+        let verified = &mut self.outcomes.totals.bytes_verified;
+        *verified = verified.saturating_add(size);
+        self.digest = are_whole.then_some(copy);
         Ok(())
     }
 
@@ -202,6 +257,9 @@ impl Worker {
             at.dirs.target.open_source(&at.node.place.target_name(at.name, Kind::File)).during(Op::Verify)?;
         let meta = platform::meta(&file).during(Op::Stat).in_copy()?;
         if meta.kind == Kind::File {
+            if self.coding(at.name).is_none() && is_hollow(&file, &meta) {
+                return Err(no_digest());
+            }
             let codec = self.coding(at.name).and_then(Coding::copy_codec);
             self.digest = Some(self.digest_in(&file, codec, digest, meta.size)?);
         }

@@ -17,6 +17,7 @@ use super::{
     journal::pieces,
     journals::Entered,
     node::Dirs,
+    verify::is_hollow,
 };
 use crate::{
     backend::BLOCK,
@@ -168,8 +169,10 @@ impl Worker {
         };
         let pieces = pieces(ranges, size);
         let verify = self.context.job.verify;
-        // What is in place already has no order; then both sides are read when all of it is there.
-        let behind = verify.digest().filter(|_| !may_resume).map(|kind| Behind::new(verify, kind));
+        // What is in place already has no order, nor have files that are nearly all holes; then both sides are read
+        // when all of it is there.
+        let is_in_order = !may_resume && !is_hollow(&filling.source, &filling.meta);
+        let behind = verify.digest().filter(|_| is_in_order).map(|kind| Behind::new(verify, kind));
         let file = Arc::new(Wide {
             node: node.hold(),
             dirs,
@@ -225,7 +228,7 @@ impl Worker {
             let step = if file.entered.is_some() { Self::STEP_WRITTEN_DOWN } else { Self::STEP };
             let step = range.end.min(range.at + step);
             let from = range.at;
-            let stepped = self.copy_step(&file, &mut range.at, step);
+            let stepped = self.copy_step(&file, &mut range.at, step, range.end);
             if let Err(fault) = stepped.and_then(|()| self.enter_step(&file, from, range.at)) {
                 if self.may_retry(&fault, range.tried) {
                     fault_to_pass = Some(fault);
@@ -251,13 +254,13 @@ impl Worker {
         }
     }
 
-    fn copy_step(&mut self, file: &Wide, at: &mut u64, end: u64) -> Result<(), Fault> {
+    fn copy_step(&mut self, file: &Wide, at: &mut u64, step: u64, end: u64) -> Result<(), Fault> {
         #[cfg(test)]
         crate::scheduler::break_down(c"breaks-down-in-ranges", &file.name);
         let Filling { source, staged, seeks_data, .. } = &file.filling;
         let files = Files { source, destination: &staged.file };
         let transfer = Transfer { files, ladder: &file.ladder, pair: &file.node.pair, zeros: self.zeros() };
-        self.copy_span(transfer, *seeks_data, at, end)
+        self.copy_span(transfer, *seeks_data, at, step, end)
     }
 
     /// A range is done with.

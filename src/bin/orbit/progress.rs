@@ -110,9 +110,9 @@ fn work(progress: &Progress) -> (u64, u64) {
     let begun = entries_done + progress.workers as u64;
     // Sizes are known only of files that were begun; the others are taken to be like those.
     let waiting = totals.entries_found.saturating_sub(begun);
-    let bytes_waiting = totals.bytes_found / begun.max(1) * waiting;
-    let done = totals.bytes_done() + entries_done * ENTRY;
-    let found = totals.bytes_found + bytes_waiting + totals.entries_found * ENTRY;
+    let bytes_waiting = (totals.bytes_found / begun.max(1)).saturating_mul(waiting);
+    let done = totals.bytes_done().saturating_add(entries_done * ENTRY);
+    let found = totals.bytes_found.saturating_add(bytes_waiting).saturating_add(totals.entries_found * ENTRY);
     (done, found.max(done))
 }
 

@@ -2,12 +2,14 @@
 
 use std::fs;
 
-use orbit::{Attributes, CopyJob, DataOptions, Preserve, Reflink, Sparse};
+use orbit::{
+    Attributes, Compare, CopyJob, DataOptions, Existing, Preserve, Reflink, Sparse, Verify, ZeroCopy,
+};
 
 use crate::support::{
     Filesystem, Mount, Sandbox, assert_complete,
     awkward::{make_sparse, noise},
-    run,
+    orbit, run, stderr,
     tree::{Content, Tree, assert_matches, assert_same},
 };
 
@@ -122,4 +124,77 @@ fn reserved_blocks_that_were_never_written_are_not_copied_as_data() {
     assert_complete(&sandbox.copy());
     assert_same(&sandbox.path("src"), &sandbox.path("dst"));
     assert!(allocated(&sandbox.path("dst/wide")) < MIB);
+}
+
+/// Whoever walked through these would not come back.
+#[test]
+fn holes_of_exbibytes_are_passed_over_by_whatever_reads_them() {
+    const MOST: u64 = i64::MAX as u64;
+    for filesystem in [Filesystem::Xfs, Filesystem::XfsPlain, Filesystem::Tmpfs] {
+        let Some(mount) = Mount::new(filesystem, 512) else { return };
+        let sandbox = Sandbox::on(&mount).dir("src");
+        let data = noise(3 * MIB as usize, 7);
+        let file = |name: &str| sandbox.path("src").join(name);
+        make_sparse(&file("data"), MOST, &[(5000, &data), (MOST / 2, &data[..9]), (MOST - 4096, &data[..5])]);
+        // Together more bytes than a number holds.
+        for name in ["one", "two", "three"] {
+            make_sparse(&file(name), MOST, &[]);
+        }
+        let (reflink, verify) = (DataOptions::default().reflink(Reflink::Never), Verify::Sha256);
+        let plain = |name: &str| CopyJob::new(sandbox.path("src"), sandbox.path(name));
+        let jobs: [(&str, &dyn Fn(CopyJob) -> CopyJob); _] = [
+            ("shared", &|job| job),
+            ("ranges", &|job| job.data(reflink).jobs(4)),
+            ("alone", &|job| job.data(reflink).jobs(1)),
+            ("kernel", &|job| job.data(reflink.zero_copy(ZeroCopy::Force))),
+            ("zeros", &|job| job.data(reflink.sparse(Sparse::Always))),
+            ("resumed", &|job| job.data(reflink).resume(true)),
+            ("verified", &|job| job.data(reflink).verify(verify)),
+            ("verified", &|job| job.verify(verify).existing(Existing::Replace)),
+            ("verified", &|job| job.compare(Compare::Content)), // which finds it unchanged
+            ("verified", &|job| job),
+            ("dry", &|job| job.dry_run(true)),
+        ];
+        for (name, job) in jobs {
+            let job = job(plain(name));
+            let report = run(job);
+            assert_complete(&report);
+            assert_eq!(report.totals.bytes_done(), report.totals.bytes_found, "{filesystem:?} {name:?}");
+            if name != "dry" {
+                let output = orbit().arg("verify").arg(sandbox.path("src")).arg(sandbox.path(name)).output();
+                let output = output.unwrap();
+                assert!(output.status.success(), "{filesystem:?} {name:?}: {}", stderr(&output));
+                let stored = allocated(&sandbox.path(name).join("data"));
+                assert!(stored <= allocated(&file("data")) + 8192, "{filesystem:?} {name:?}: {stored}");
+            }
+        }
+        let totals = run(plain("verified").existing(Existing::Replace).verify(verify)).totals;
+        assert_eq!(totals.files_verified, 4, "{filesystem:?}: compared, though not hashed");
+        // One byte far out is a difference to all of them.
+        let other = fs::File::options().write(true).open(sandbox.path("verified/two")).unwrap();
+        let modified = fs::metadata(file("two")).unwrap().modified().unwrap();
+        std::os::unix::fs::FileExt::write_all_at(&other, b"x", MOST / 3).unwrap();
+        other.set_modified(modified).unwrap();
+        let output = orbit().arg("verify").arg(sandbox.path("src")).arg(sandbox.path("verified")).output();
+        let output = output.unwrap();
+        assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
+        assert_eq!(run(plain("verified").compare(Compare::Content)).totals.files_copied, 1);
+    }
+}
+
+#[test]
+fn what_has_too_large_holes_for_a_digest_is_in_place_and_not_in_the_manifest() {
+    let Some(mount) = Mount::new(Filesystem::Tmpfs, 64) else { return };
+    let sandbox = Sandbox::on(&mount).file("src/small", b"small");
+    make_sparse(&sandbox.path("src/huge"), 2 * TIB, &[(TIB, b"data")]);
+    for _ in 0..2 {
+        let [src, dst, sums] = ["src", "dst", "sums"].map(|name| sandbox.path(name));
+        let output = orbit().arg("--verify").arg("--manifest").arg(&sums).arg("-T").args([src, dst]).output();
+        let output = output.unwrap();
+        assert_eq!(output.status.code(), Some(1));
+        assert!(stderr(&output).contains("more than 1 TiB of holes"), "{}", stderr(&output));
+        assert_eq!(fs::metadata(sandbox.path("dst/huge")).unwrap().len(), 2 * TIB);
+        let lines = String::from_utf8(sandbox.read("sums")).unwrap();
+        assert!(lines.lines().count() == 1 && lines.contains("small"), "{lines}");
+    }
 }
