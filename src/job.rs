@@ -230,4 +230,10 @@ impl CopyJob {
     pub fn entry_costs(self, entry_costs: bool) -> Self {
         CopyJob { entry_costs, ..self }
     }
+
+    /// Whether a later run must be able to tell that this one was cut off: it leaves files unfinished under
+    /// their names, or a power cut may take what they were given.
+    pub(crate) fn leaves_marks(&self) -> bool {
+        self.existing.trusts_mtime() || self.fsync.outlives_cuts()
+    }
 }

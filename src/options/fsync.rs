@@ -8,8 +8,8 @@
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Fsync {
-    /// Nothing is waited for, and no mark says in the copy that a run is under way. A power cut may leave
-    /// neither the old file nor the new one of those that were replaced.
+    /// Nothing is waited for. A power cut may leave neither the old file nor the new one of those that were
+    /// replaced.
     None,
     /// New files are not waited for. Files that replace others are made durable in groups before they take
     /// their names, so that each is whole, the old one or the new one, whenever the power goes. A later run
@@ -24,7 +24,7 @@ pub enum Fsync {
 
 impl Fsync {
     /// Whether a later run must be able to tell what a power cut has taken.
-    pub(crate) fn leaves_marks(self) -> bool {
+    pub(crate) fn outlives_cuts(self) -> bool {
         matches!(self, Fsync::Auto | Fsync::End)
     }
 }

@@ -1,6 +1,6 @@
 //! Which entries of the sources are copied.
 
-use std::{ops::RangeInclusive, path::Path, time::SystemTime};
+use std::{fmt, ops::RangeInclusive, path::Path, time::SystemTime};
 
 use crate::{
     entry::Stamp,
@@ -28,6 +28,8 @@ pub enum FollowLinks {
 #[derive(Clone, Debug)]
 pub struct Selection {
     rules: Rules,
+    /// The rules as they were given, hashed.
+    rules_said: Option<blake3::Hash>,
     pub(crate) gitignore: bool,
     sizes: RangeInclusive<u64>,
     newer_than: Option<Stamp>,
@@ -40,6 +42,7 @@ impl Default for Selection {
     fn default() -> Self {
         Selection {
             rules: Rules::default(),
+            rules_said: None,
             gitignore: false,
             sizes: 0..=u64::MAX,
             newer_than: None,
@@ -57,7 +60,9 @@ impl Selection {
     /// # Errors
     /// For a pattern that cannot be understood.
     pub fn rules(self, rules: impl IntoIterator<Item = Rule>) -> Result<Self, BadPattern> {
-        Ok(Selection { rules: Rules::compile(rules)?, ..self })
+        let rules: Vec<Rule> = rules.into_iter().collect();
+        let rules_said = (!rules.is_empty()).then(|| blake3::hash(format!("{rules:?}").as_bytes()));
+        Ok(Selection { rules: Rules::compile(rules)?, rules_said, ..self })
     }
 
     /// Whether `.gitignore` files of the source hold (gitignore(5)); they do not by default.
@@ -100,6 +105,21 @@ impl Selection {
     /// Whether nothing is left out but what is on other filesystems.
     pub(crate) fn wants_all(&self) -> bool {
         !self.has_rules() && self.sizes == (0..=u64::MAX) && self.newer_than.is_none() && self.files.is_none()
+    }
+
+    /// Whether nothing at all is left out.
+    pub(crate) fn is_everything(&self) -> bool {
+        self.wants_all() && !self.one_file_system
+    }
+
+    /// Say which entries these are, so that two which choose the same say the same.
+    pub(crate) fn say(&self, to: &mut impl fmt::Write) -> fmt::Result {
+        let Selection { rules: _, rules_said, gitignore, sizes, newer_than, one_file_system, follow, files } =
+            self;
+        write!(
+            to,
+            "{rules_said:?} {gitignore} {sizes:?} {newer_than:?} {one_file_system} {follow:?} {files:?}"
+        )
     }
 
     /// Whether any rule concerns paths.

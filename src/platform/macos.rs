@@ -57,6 +57,11 @@ impl Dir {
         Ok(())
     }
 
+    /// Create the empty file `name`, which must not exist.
+    pub(crate) fn create_closed(&self, name: &CStr, mode: u32) -> io::Result<()> {
+        self.create_new(name, mode).map(drop)
+    }
+
     /// Append all entries to `names`; `false` when that was done before.
     pub(crate) fn list(
         &self,

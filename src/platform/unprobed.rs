@@ -73,6 +73,10 @@ pub(crate) fn sitting(_: &Dir) -> Option<Vec<u8>> {
     None
 }
 
+pub(crate) fn keeps_change_times(_: Option<&str>) -> bool {
+    false
+}
+
 pub(crate) fn keeps_order(_: Option<&str>) -> bool {
     false
 }

@@ -126,7 +126,7 @@ impl Context {
         let first = namesakes.leaders(count).rev().map(Unit::Source).collect();
         // One worker begins; how many may follow is settled when the storage is known.
         let queue = Queue::new(first, 1);
-        if (job.fsync.leaves_marks() || job.resume) && !job.dry_run {
+        if (job.leaves_marks() || job.resume) && !job.dry_run {
             queue.at_last(Unit::Conclude);
         }
         Context {

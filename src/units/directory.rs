@@ -86,17 +86,20 @@ impl Worker {
         if is_absent && !is_ours {
             self.expect_entry(parent, dirs);
         }
-        if existed && !is_ours {
-            if parent.place.is_root() && !self.is_dry() {
-                self.load_journal(&target, found.id)?;
-            }
-            self.sweep(Of::Copy, &target, found.id, &parent.place.path_in_copy(target_name));
-        }
         let pair = if parent.source_id.dev == meta.id.dev && parent.target.id.dev == found.id.dev {
             parent.pair.clone()
         } else {
             self.pair_of(&source, &meta, &target, &found)
         };
+        if existed && !is_ours {
+            if parent.place.is_root() {
+                if !self.is_dry() {
+                    self.load_journal(&target, found.id)?;
+                }
+                self.hear_above(&target, &pair);
+            }
+            self.sweep(Of::Copy, &target, found.id, &pair, &parent.place.path_in_copy(target_name));
+        }
         let made = match &self.context.made_within {
             Some(within) if is_absent => Some(within.directory(found.id)),
             None if is_absent => Some(Arc::default()),
@@ -146,7 +149,7 @@ impl Worker {
     ///
     /// Once a run, before any of its entries is begun there: what comes later may be this run's own. A
     /// run that only tells counts it as gone.
-    pub(super) fn sweep(&mut self, of: Of, target: &Dir, id: FileId, path: &Path) {
+    pub(super) fn sweep(&mut self, of: Of, target: &Dir, id: FileId, pair: &Pair, path: &Path) {
         let context = self.context.clone();
         let is_dry = self.is_dry();
         // What lies beside copies is none of theirs.
@@ -159,20 +162,26 @@ impl Worker {
         if swept.as_mut().is_some_and(|swept| !swept.insert(id)) {
             return;
         }
+        let mut left = Vec::new();
         let swept = stage::each_name(target, &mut self.listing, &context.cancel, |name| {
             if counts && !is_internal(name) {
                 context.extraneous.count_there();
             }
             if is_dry {
                 context.expected.expect_gone(target, id.dev, name);
-                context.marks.read(target, name);
+                context.marks.read(target, name, pair);
                 return Ok(());
             }
-            if !context.journals.speak_of(name) {
-                stage::sweep(target, name)?;
+            let swept = if context.journals.speak_of(name) { Ok(()) } else { stage::sweep(target, name) };
+            // What another user has left may be his to remove; one's own goes all the same.
+            if let Err(error) = swept.and_then(|()| context.marks.meet(target, id, name, pair)) {
+                left.push((name.to_owned(), error));
             }
-            context.marks.meet(target, id, name)
+            Ok(())
         });
+        for (name, error) in left {
+            self.warn_of(Loss::Leftover, || path.join(platform::to_os(&name)), &error.to_string());
+        }
         if let Err(error) = swept {
             self.warn_of(Loss::Leftover, || path.to_owned(), &error.to_string());
         }

@@ -286,9 +286,10 @@ impl Worker {
             }
             node.refuse_made(target_name, found)?;
             // Whatever its content, it is not a name of the copy yet: `unchanged` is not enough.
-            let replaces = match decide(meta, found, self.context.job.existing, Granularity::Nanos(1)) {
+            let granularity = Granularity::Nanos(1);
+            let replaces = match decide(meta, found, self.context.job.existing, granularity) {
                 Action::Unchanged | Action::Replace => true,
-                Action::Skip => false,
+                Action::Skip => self.is_left_unfinished(at, meta, meta, found, granularity)?,
                 Action::Refuse(why) => return Err(Fault::refused(Op::Replace, why)),
             };
             if !replaces {

@@ -83,6 +83,9 @@ impl Worker {
         if action == Action::Unchanged && self.is_cut_off(at, meta, found)? {
             action = Action::Replace;
         }
+        if action == Action::Skip && self.is_left_unfinished(at, meta, &as_kept, found, granularity)? {
+            action = Action::Replace;
+        }
         self.differs = Differs::between(&as_kept, found, action, granularity);
         match action {
             Action::Unchanged if self.must_be_new(at, meta, found) => {
@@ -92,8 +95,7 @@ impl Worker {
             Action::Skip => {
                 self.record(&node.place, name, meta.kind, Done::Skipped, 0);
                 // Names that are missing may be linked to it where it is the same file all the same.
-                let is_same = looks_same(&as_kept, found, granularity)
-                    && !(is_coded && self.is_cut_off(at, meta, found)?);
+                let is_same = looks_same(&as_kept, found, granularity);
                 Ok(if is_same { First::Copied(found.id) } else { First::LeftOut })
             }
             Action::Refuse(why) => Err(Fault::refused(Op::Replace, why)),
@@ -133,9 +135,6 @@ impl Worker {
         let (mut appearance, done) = self.appearance(found);
         let coding = self.coding(name);
         let may_resume = coding.is_none() && self.may_resume(meta);
-        if appearance == Appearance::AtOnce && (may_resume || self.may_look_finished(node, meta)) {
-            appearance = Appearance::WhenFinished;
-        }
         if self.is_dry() {
             self.tell_once(at, meta.kind)?;
             let bytes = self.bytes_held(&source, meta, coding);
@@ -143,6 +142,12 @@ impl Worker {
             return Ok(self.tell_copy(at, meta, bytes, done));
         }
         self.mark();
+        // What lies beside other things gets no mark, and neither does a file that was named by itself.
+        let is_unmarked = node.place.is_root() || self.context.marks.is_unmarked();
+        let waits = may_resume || is_unmarked || self.may_look_finished(node, meta);
+        if appearance == Appearance::AtOnce && waits {
+            appearance = Appearance::WhenFinished;
+        }
         let job = &self.context.job;
         let capabilities = &self.context.capabilities;
         let mut ladder = match coding {

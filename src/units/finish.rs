@@ -183,6 +183,7 @@ impl Worker {
         match filling.staged.discard(&dirs.target, target_name) {
             Ok(()) => fault,
             Err(error) => {
+                self.context.marks.owe();
                 let both =
                     format!("{}; and what was copied of it could not be removed: {error}", fault.cause);
                 Fault { cause: io::Error::other(both), ..fault }

@@ -2,7 +2,7 @@
 
 use std::ffi::CStr;
 
-use super::marks::is_mark;
+use super::said::is_mark;
 
 const PREFIX: &[u8] = b".orbit-";
 const DIGITS: usize = 16;

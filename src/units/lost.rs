@@ -20,7 +20,9 @@ use crate::{
 impl Worker {
     /// Whether a copy that looks like its source lacks some of its content.
     pub(super) fn is_cut_off(&mut self, at: Item<'_>, meta: &Meta, found: &Meta) -> Result<bool, Fault> {
-        if found.kind != Kind::File || self.context.job.compare == Compare::Content {
+        let job = &self.context.job;
+        let was_compared = job.compare == Compare::Content && job.existing.goes_by_content();
+        if found.kind != Kind::File || was_compared {
             return Ok(false);
         }
         if let Some(coding) = self.coding(at.name) {

@@ -2,27 +2,32 @@
 //!
 //! A mark is an empty file in the top directory of the copy, made before the first file is copied. All it
 //! says is in its name, so that a filesystem that keeps the order of what is created needs no flush: where
-//! a copy outlived the power cut, so did the mark. A lock says that its run is alive.
+//! a copy outlived the power cut, so did the mark. A lock says that its run is alive; behind a server there is
+//! none.
 
 use std::{
     collections::BTreeMap,
     ffi::{CStr, CString},
-    fs::File,
+    fs::{File, TryLockError},
     io, mem,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError, Weak,
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak,
         atomic::{AtomicBool, AtomicI64, Ordering},
     },
     time::UNIX_EPOCH,
 };
 
-use super::{Node, Place, node::Dirs};
+use super::{
+    Node, Place,
+    node::Dirs,
+    said::{Of, Said},
+};
 use crate::{
     entry::{FileId, Kind, Stamp},
     error::{Fault, Op},
     options::Fsync,
-    plan::Storage,
-    platform::{self, Dir},
+    plan::{Pair, Storage},
+    platform::{self, Dir, ListCursor, Names},
     report::Loss,
     scheduler::Worker,
 };
@@ -33,11 +38,19 @@ pub(crate) struct Marks {
     /// Whether top directories wait for a mark.
     is_due: AtomicBool,
     is_any: AtomicBool,
-    /// Copies that changed from then on, in seconds since 1970, are compared by content.
+    /// Copies that changed from then on may be what a run that died has left unfinished, in seconds since 1970.
+    unfinished_since: AtomicI64,
+    /// Copies that changed from then on are compared by content, in seconds since 1970.
     doubtful_since: AtomicI64,
+    /// Whether no mark could be made: then no unfinished file may have its name.
+    is_unmarked: AtomicBool,
+    /// Whether this run leaves something under its name that is not finished.
+    is_owed: AtomicBool,
     known: Mutex<Known>,
     /// When this run began, in seconds since 1970.
     began: i64,
+    /// Which entries this run copies of a source.
+    choice: OnceLock<u32>,
 }
 
 #[derive(Debug, Default)]
@@ -51,60 +64,34 @@ struct Known {
 #[derive(Debug)]
 struct Mark {
     name: CString,
-    /// Held open for its lock.
-    lock: File,
+    /// Held open for its lock, where that is no hindrance in the end.
+    lock: Option<File>,
     /// Where this run has made it. One that was found is of a run that was cut off; what that one copied
     /// is made durable before it goes.
     place: Option<Arc<Place>>,
+    /// What its run copies, or copied, if that is known.
+    of: Option<Of>,
 }
 
-const PREFIX: &[u8] = b".orbit-";
-const SUFFIX: &[u8] = b".run";
-const SITTING: usize = 16;
-const TIME: usize = 10;
 /// How many that are found are kept, to be removed; more than a few are no accident.
 const FOUND_MAX: usize = 16;
 /// What a coarse clock may be behind, in seconds.
 const SLACK: i64 = 3;
 
-/// What the name of a mark says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Said {
-    /// Which boot and mount its run was in, hashed.
-    sitting: u64,
-    /// When its run began, in seconds since 1970.
-    began: i64,
-}
-
-impl Said {
-    fn in_name(name: &CStr) -> Option<Said> {
-        let said = name.to_bytes().strip_prefix(PREFIX)?.strip_suffix(SUFFIX)?;
-        let is_hex = |byte: &u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(byte);
-        let (sitting, rest) = said.split_at_checked(SITTING)?;
-        let time = rest.strip_prefix(b"-").filter(|time| time.len() == TIME)?;
-        let number = |digits: &[u8]| {
-            let digits = std::str::from_utf8(digits).ok().filter(|text| text.bytes().all(|b| is_hex(&b)))?;
-            u64::from_str_radix(digits, 16).ok()
-        };
-        Some(Said { sitting: number(sitting)?, began: i64::try_from(number(time)?).ok()? })
-    }
-
-    fn name(self) -> CString {
-        let Said { sitting, began } = self;
-        let name = format!(".orbit-{sitting:016x}-{:010x}.run", began.clamp(0, (1 << 40) - 1));
-        CString::new(name).expect("digits hold no NUL")
-    }
-}
-
-/// Whether `name` is one that only a mark has.
-pub(super) fn is_mark(name: &CStr) -> bool {
-    Said::in_name(name).is_some()
-}
-
 /// This boot and the mount of a directory, hashed.
 fn sitting(dir: &Dir) -> Option<u64> {
     let hash = blake3::hash(&platform::sitting(dir)?);
     Some(u64::from_le_bytes(hash.as_bytes()[..8].try_into().expect("8 bytes")))
+}
+
+/// Whether the run of a mark has died, as far as its lock tells, and the lock.
+fn is_dead(dir: &Dir, name: &CStr) -> io::Result<Option<File>> {
+    let lock = dir.open_existing(name)?;
+    match lock.try_lock_shared() {
+        Err(TryLockError::WouldBlock) => Ok(None), // its run is alive
+        // Where there are no locks, nobody knows.
+        _ => Ok(Some(lock)),
+    }
 }
 
 impl Marks {
@@ -113,15 +100,34 @@ impl Marks {
         Marks {
             is_due: AtomicBool::new(false),
             is_any: AtomicBool::new(false),
+            unfinished_since: AtomicI64::new(i64::MAX),
             doubtful_since: AtomicI64::new(i64::MAX),
+            is_unmarked: AtomicBool::new(false),
+            is_owed: AtomicBool::new(false),
             known: Mutex::default(),
             began: now.cast_signed(),
+            choice: OnceLock::new(),
         }
     }
 
     /// Whether a copy that changed then may have lost what it was given.
     pub(super) fn doubts(&self, changed: Stamp) -> bool {
         changed.secs >= self.doubtful_since.load(Ordering::Relaxed)
+    }
+
+    /// Whether a copy that changed then may be one that a run which died has left unfinished.
+    pub(super) fn may_be_unfinished(&self, changed: Stamp) -> bool {
+        changed.secs >= self.unfinished_since.load(Ordering::Relaxed)
+    }
+
+    /// Whether files must not have their names before they are finished, since no mark says that they are not.
+    pub(super) fn is_unmarked(&self) -> bool {
+        self.is_unmarked.load(Ordering::Relaxed)
+    }
+
+    /// This run leaves something under its name that is not finished: its marks stay.
+    pub(super) fn owe(&self) {
+        self.is_owed.store(true, Ordering::Relaxed);
     }
 
     fn lock(&self) -> MutexGuard<'_, Known> {
@@ -131,41 +137,54 @@ impl Marks {
     /// Note what a mark says that was found in a directory of the copy.
     ///
     /// # Errors
-    /// Those of opening it, but for its being gone.
-    pub(super) fn meet(&self, dir: &Dir, id: FileId, name: &CStr) -> io::Result<()> {
+    /// Those of opening it, but for its being gone: who cannot open it cannot tell whether its run is alive,
+    /// and believes what it says.
+    pub(super) fn meet(&self, dir: &Dir, id: FileId, name: &CStr, pair: &Pair) -> io::Result<()> {
         let Some(said) = Said::in_name(name) else { return Ok(()) };
-        let opened = match dir.stat(name) {
-            Ok(there) if there.kind == Kind::File => dir.open_existing(name),
-            Ok(_) => return Ok(()),
-            Err(error) => Err(error),
-        };
-        let lock = match opened {
+        let lock = match self.hear_if_dead(dir, name, said, pair) {
+            Ok(None) => return Ok(()),
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-            opened => opened?,
+            heard => heard?,
         };
-        if lock.try_lock().is_err() {
-            return Ok(()); // its run is alive
-        }
-        self.hear(dir, said);
         let mut known = self.lock();
         if known.marks.values().map(Vec::len).sum::<usize>() < FOUND_MAX {
-            let mark = Mark { name: name.to_owned(), lock, place: None };
+            // What is open while it is removed changes its directory later on FUSE.
+            let lock = lock.filter(|_| pair.storages[1] != Storage::Remote);
+            let mark = Mark { name: name.to_owned(), lock, place: None, of: said.of };
             known.marks.entry((id.dev, id.ino)).or_default().push(mark);
             self.is_any.store(true, Ordering::Relaxed);
         }
         Ok(())
     }
 
-    /// Note what the mark `name` says, if it is one, for a run that changes nothing.
-    pub(super) fn read(&self, dir: &Dir, name: &CStr) {
-        Said::in_name(name).into_iter().for_each(|said| self.hear(dir, said));
+    /// Note what the mark `name` says, if it is one, and leave it alone.
+    pub(super) fn read(&self, dir: &Dir, name: &CStr, pair: &Pair) {
+        if let Some(said) = Said::in_name(name) {
+            let _ = self.hear_if_dead(dir, name, said, pair);
+        }
     }
 
-    fn hear(&self, dir: &Dir, said: Said) {
+    fn hear_if_dead(&self, dir: &Dir, name: &CStr, said: Said, pair: &Pair) -> io::Result<Option<File>> {
+        let there = dir.stat(name)?;
+        if there.kind != Kind::File {
+            return Ok(None);
+        }
+        let lock = match is_dead(dir, name) {
+            Ok(None) => return Ok(None),
+            lock => lock,
+        };
+        let mut since = said.began;
+        if pair.storages[1] == Storage::Remote {
+            since = since.min(there.modified.secs); // by the clock that says when files changed
+        }
+        let since = since - SLACK;
+        self.unfinished_since.fetch_min(since, Ordering::Relaxed);
         // Of this boot and mount, whatever was written is still to be had.
         if sitting(dir) != Some(said.sitting) {
-            self.doubtful_since.fetch_min(said.began - SLACK, Ordering::Relaxed);
+            let knows = platform::keeps_change_times(pair.names[1].as_deref());
+            self.doubtful_since.fetch_min(if knows { since } else { i64::MIN }, Ordering::Relaxed);
         }
+        lock
     }
 }
 
@@ -173,9 +192,7 @@ impl Worker {
     /// A top directory of the copy is open: it gets a mark before the first file is copied.
     pub(super) fn expect_mark(&self, node: &Arc<Node>) {
         const MANY: usize = 64;
-        // What is removed while it is open, or was just now, changes its directory later on NFS and FUSE.
-        let may = node.pair.storage != Storage::Remote;
-        if may && self.context.job.fsync.leaves_marks() && !self.is_dry() {
+        if self.context.job.leaves_marks() && !self.is_dry() {
             let mut known = self.context.marks.lock();
             if known.due.len() >= MANY {
                 known.due.retain(|node| node.strong_count() > 0);
@@ -202,7 +219,10 @@ impl Worker {
                 }
                 Ok(None) => {}
                 // Where no mark can be made, hardly anything else can.
-                Err(error) => tracing::debug!(%error, "no mark of this run in the copy"),
+                Err(error) => {
+                    tracing::debug!(%error, "no mark of this run in the copy");
+                    marks.is_unmarked.store(true, Ordering::Relaxed);
+                }
             }
         }
         // Only now, for those who copy meanwhile.
@@ -210,19 +230,43 @@ impl Worker {
     }
 
     fn make_mark(&self, node: &Node, dirs: &Dirs) -> io::Result<Option<Mark>> {
-        let Some(sitting) = sitting(&dirs.target) else { return Ok(None) };
-        let name = Said { sitting, began: self.context.marks.began }.name();
-        let lock = match dirs.target.create_new(&name, 0o600) {
+        let sitting = sitting(&dirs.target);
+        let of = Some(self.what_is_copied(node));
+        let name = Said { sitting: sitting.unwrap_or(0), began: self.context.marks.began, of }.name();
+        let is_remote = node.pair.storages[1] == Storage::Remote;
+        let made = match is_remote {
+            // What is removed while it is open, or was just now, changes its directory later.
+            true => dirs.target.create_closed(&name, 0o600).map(|()| None),
+            false => dirs.target.create_new(&name, 0o600).map(Some),
+        };
+        let lock = match made {
             // That of another run which began in the same second: it says the same.
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(None),
-            created => created?,
+            made => made?,
         };
-        let _ = lock.try_lock();
-        if !platform::keeps_order(node.pair.names[1].as_deref()) {
-            lock.sync_all()?;
-            dirs.target.sync()?;
+        if let Some(lock) = &lock {
+            let _ = lock.try_lock();
+            let is_in_order = sitting.is_none() || platform::keeps_order(node.pair.names[1].as_deref());
+            if !is_in_order && self.context.job.fsync.outlives_cuts() {
+                lock.sync_all()?;
+                dirs.target.sync()?;
+            }
         }
-        Ok(Some(Mark { name, lock, place: Some(node.place.clone()) }))
+        Ok(Some(Mark { name, lock, place: Some(node.place.clone()), of }))
+    }
+
+    fn what_is_copied(&self, node: &Node) -> Of {
+        let mut of = Of::source(&node.place.source_path(c""));
+        of.choice = *self.context.marks.choice.get_or_init(|| Of::choice(&self.context.job));
+        of
+    }
+
+    /// Whether this run looks at all that the run of a mark may have left in the copy of `node`.
+    fn looks_at_all(&self, node: &Node, of: Option<Of>) -> bool {
+        let is_everything = self.context.job.selection.is_everything();
+        let Some(of) = of else { return is_everything };
+        let ours = self.what_is_copied(node);
+        of.source == ours.source && (is_everything || of.choice == ours.choice)
     }
 
     /// All that a directory of the copy holds is done: take its marks away.
@@ -234,9 +278,14 @@ impl Worker {
         let FileId { dev, ino } = node.target.id;
         let here = marks.lock().marks.remove(&(dev, ino)).unwrap_or_default();
         let is_certain = self.context.failed.load(Ordering::Relaxed) == 0;
+        let is_owed = marks.is_owed.load(Ordering::Relaxed);
         for mark in here {
-            // What one that was found says still holds for what this run failed to look at.
-            if mark.place.is_some() || is_certain {
+            // What one that was found says still holds for what this run did not, or could not, look at.
+            let goes = match mark.place {
+                Some(_) => !is_owed,
+                None => is_certain && !is_owed && self.looks_at_all(node, mark.of),
+            };
+            if goes {
                 self.remove_mark(mark, dir, &node.place);
             }
         }
@@ -258,16 +307,47 @@ impl Worker {
         }
     }
 
+    /// Where names alone say that files are whole: hear the marks of runs that died in the directories above
+    /// a copy, which are of runs that copied more.
+    pub(super) fn hear_above(&mut self, target: &Dir, pair: &Pair) {
+        if self.context.job.existing.trusts_mtime() {
+            return;
+        }
+        let Ok(meta) = target.meta() else { return };
+        let (mut at, mut id) = (None, meta.id);
+        // What cannot be opened or listed here was not made by us.
+        while let Ok(above) = at.as_ref().unwrap_or(target).open_dir(c"..")
+            && let Ok(meta) = above.meta()
+            && meta.id.dev == id.dev
+            && meta.id != id
+        {
+            let marks = &self.context.marks;
+            let mut cursor = ListCursor::default();
+            loop {
+                let mut names = Names::default();
+                match above.list(&mut self.listing, &mut cursor, &mut names) {
+                    Ok(true) => {}
+                    Ok(false) | Err(_) => break,
+                }
+                (0..names.len()).for_each(|index| marks.read(&above, names.get(index).0, pair));
+            }
+            id = meta.id;
+            at = Some(above);
+        }
+    }
+
     /// The last thing that a run does.
     pub(crate) fn conclude_run(&mut self, is_cancelled: bool) {
         self.close_journals(is_cancelled);
         // Of directories that a cancelled run did not finish.
         let left = mem::take(&mut *self.context.marks.lock());
-        for mark in left.marks.into_values().flatten() {
-            if let Some(place) = mark.place.clone()
-                && let Ok(dir) = place.open_target()
-            {
-                self.remove_mark(mark, &dir, &place);
+        if !self.context.marks.is_owed.load(Ordering::Relaxed) {
+            for mark in left.marks.into_values().flatten() {
+                if let Some(place) = mark.place.clone()
+                    && let Ok(dir) = place.open_target()
+                {
+                    self.remove_mark(mark, &dir, &place);
+                }
             }
         }
         if is_cancelled || self.context.job.fsync != Fsync::End {
@@ -282,29 +362,6 @@ impl Worker {
                 self.outcomes.totals.failed = failed_before; // it is no entry
                 self.outcomes.totals.unsynced += 1;
             }
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_mark_says_in_its_name_when_its_run_began_and_where() {
-        for (sitting, began) in [(0, 0), (u64::MAX, (1 << 40) - 1), (0x1234_5678_9abc_def0, 1_800_000_000)] {
-            let said = Said { sitting, began };
-            assert_eq!(Said::in_name(&said.name()), Some(said));
-        }
-        for other in [
-            c".orbit-.run",
-            c".orbit-0123456789abcdef.tmp",
-            c".orbit-0123456789abcdef-0123456789.tmp",
-            c".orbit-0123456789abcdef-012345678G.run",
-            c".orbit-+123456789abcdef-0123456789.run",
-            c".orbit-0123456789abcdef-01234567891.run",
-        ] {
-            assert!(!is_mark(other), "{other:?}");
         }
     }
 }

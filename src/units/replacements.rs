@@ -206,6 +206,7 @@ impl Worker {
             if let Err(error) =
                 filling.staged.discard(&dirs.target, &node.place.target_name(&name, Kind::File))
             {
+                self.context.marks.owe();
                 self.fail(&node, &name, Some(Kind::File), Fault::new(Op::Remove, error));
             }
             return;

@@ -149,7 +149,8 @@ impl Worker {
             }
             let may_take_up = self.is_dry() && self.context.job.resume;
             if may_take_up || target.stat(&to.name).is_ok() {
-                self.sweep(Of::Holder, &target, target_meta.id, &to.directory);
+                self.hear_above(&target, &pair);
+                self.sweep(Of::Holder, &target, target_meta.id, &pair, &to.directory);
             }
         }
         let inherits_acl = has_default_acl(&target);

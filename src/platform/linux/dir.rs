@@ -69,6 +69,17 @@ impl Dir {
         Ok(retried(|| openat(self, c".", flags, Mode::from_bits_truncate(mode)))?.into())
     }
 
+    /// Create the empty file `name`, which must not exist, without opening it where that can be done.
+    pub(crate) fn create_closed(&self, name: &CStr, mode: u32) -> io::Result<()> {
+        match retried(|| mknodat(self, name, SFlag::S_IFREG, mode_bits(mode), 0)) {
+            // NFS makes no regular files so, nor does a FUSE filesystem that lacks the call.
+            Err(nix::Error::EINVAL | nix::Error::ENOSYS | nix::Error::EOPNOTSUPP | nix::Error::EPERM) => {
+                self.create_new(name, mode).map(drop)
+            }
+            made => Ok(made?),
+        }
+    }
+
     /// Create the file `name` as a whole copy of `source`, which Linux has no call for.
     pub(crate) fn create_copy(&self, _: &CStr, _: &File, _: &mut dyn FnMut(u64) -> bool) -> io::Result<()> {
         Err(io::ErrorKind::Unsupported.into())

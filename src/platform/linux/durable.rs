@@ -26,6 +26,12 @@ pub(crate) fn sitting(dir: &Dir) -> Option<Vec<u8>> {
     Some([&boot[..], &mount.to_le_bytes()].concat())
 }
 
+/// Whether a filesystem of this name keeps on its device when a file was last changed, beside when its
+/// content was.
+pub(crate) fn keeps_change_times(filesystem: Option<&str>) -> bool {
+    !matches!(filesystem, Some("vfat" | "msdos" | "exfat"))
+}
+
 /// Whether a crash keeps the order in which names were created (as journals do), by the name of the
 /// filesystem: then what was created first need not be synchronized to be there.
 pub(crate) fn keeps_order(filesystem: Option<&str>) -> bool {

@@ -149,6 +149,11 @@ impl Dir {
         OpenOptions::new().read(true).write(true).create_new(true).open(self.at(name))
     }
 
+    /// Create the empty file `name`, which must not exist.
+    pub(crate) fn create_closed(&self, name: &CStr, mode: u32) -> io::Result<()> {
+        self.create_new(name, mode).map(drop)
+    }
+
     /// Create the file `name`, which must not exist, as a copy of `source` (`CopyFileExW`).
     ///
     /// `moved` is told how many bytes are in place, and says whether to go on.

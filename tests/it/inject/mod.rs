@@ -17,6 +17,7 @@ mod events;
 mod failures;
 mod interrupted;
 mod killed;
+mod left;
 mod liars;
 mod matrix;
 mod metadata;

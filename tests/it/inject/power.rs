@@ -339,10 +339,9 @@ fn few_replacements_are_made_durable_one_by_one_and_many_together() {
         let sandbox = to_be_replaced(count);
         let none = Traced::copy(sandbox.path("src"), sandbox.path("dst"))
             .told("fsync", "none")
-            .recording("fdatasync,syncfs,fsync,openat")
+            .recording("fdatasync,syncfs,fsync")
             .run();
         assert_eq!(none.count("fdatasync") + none.count("syncfs") + none.count("fsync"), 0);
-        assert!(none.calls.iter().all(|call| !call.line.contains(".run")), "nothing is marked");
         assert_same(&sandbox.path("src"), &sandbox.path("dst"));
     }
 }
