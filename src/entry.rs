@@ -133,9 +133,11 @@ pub(crate) struct Meta {
 }
 
 impl Meta {
-    /// Whether the content may have changed between two looks at one open file.
+    /// Whether the content of an open file has changed between two looks at it, as its size and time tell.
+    ///
+    /// What changes names, links or attributes alone shows in the change time, and in nothing else.
     pub(crate) fn content_differs(&self, later: &Meta) -> bool {
-        self.size != later.size || self.modified != later.modified || self.changed != later.changed
+        self.size != later.size || self.modified != later.modified
     }
 
     /// Whether the entry may have holes: fewer bytes allocated than its size.

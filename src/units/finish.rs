@@ -123,7 +123,8 @@ impl Worker {
         // Files of sysfs say 4096 bytes whatever they hold, and have no blocks; where there are
         // blocks, an early end is a change even if a server has not told of it yet.
         let ended_early = filled == Filled::Short && meta.allocated > 0;
-        let has_changed = ended_early || meta.content_differs(&platform::meta(source).during(Op::Stat)?);
+        let now = if ended_early { None } else { self.has_stood_still(at, filling, filled)? };
+        let has_changed = now.is_none();
         let (content, stored) = match filled {
             Filled::Coded { content, stored } => (content, stored),
             _ => (meta.size, meta.size),
@@ -151,7 +152,7 @@ impl Worker {
             name,
             from: Handle::Open(source),
             to: Handle::Open(&staged.file),
-            meta,
+            meta: now.as_ref().unwrap_or(meta),
             found: None,
             created: Some(*mode),
             times: !has_changed,

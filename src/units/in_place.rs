@@ -20,7 +20,11 @@ impl Worker {
         digest: [u8; 32],
     ) -> Result<bool, Fault> {
         let there = self.digest_of_range(file, &file.filling.staged.file, from, to).in_copy()?;
-        if there == Some(digest) {
+        let mut is_current = || {
+            let of_source = self.digest_of_range(file, &file.filling.source, from, to).in_source()?;
+            Ok::<_, Fault>(of_source == Some(digest))
+        };
+        if there == Some(digest) && (!file.is_doubtful || is_current()?) {
             self.outcomes.totals.bytes_resumed += to - from;
             return Ok(true);
         }

@@ -51,6 +51,11 @@ pub(crate) struct InPlace {
 }
 
 impl SourceState {
+    /// Whether a source has the size and the modification time that it had.
+    pub(super) fn looks_like(&self, meta: &Meta) -> bool {
+        self.size == meta.size && self.modified == meta.modified
+    }
+
     pub(super) fn of(meta: &Meta) -> SourceState {
         let Meta { size, modified, changed, id, .. } = *meta;
         SourceState { size, modified, changed, inode: id.ino }

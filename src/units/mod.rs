@@ -39,6 +39,7 @@ mod shared;
 mod source;
 mod special;
 mod stage;
+mod still;
 mod subject;
 mod symlink;
 mod verify;

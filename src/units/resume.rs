@@ -32,6 +32,9 @@ use crate::{
 pub(super) struct TakenUp {
     pub(super) entered: Entered,
     pub(super) ranges: Vec<InPlace>,
+    /// Whether the source may be another by now, though its size and time are what they were: then it is compared as
+    /// well.
+    pub(super) is_doubtful: bool,
 }
 
 /// The directory whose journal an entry of `node` is written down in, and the path from there.
@@ -73,14 +76,14 @@ impl Worker {
         let home = (home.target.id.dev, home.target.id.ino);
         let Some(file) = self.context.journals.unfinished(home, &path) else { return Ok(None) };
         let entered = Entered { home, path, number: file.number };
-        if file.source == SourceState::of(meta)
+        if file.source.looks_like(meta)
             && let Some(there) =
                 open_ours(&dirs.target, &file.temporary, self.context.user).during(Op::CreateFile)?
             && platform::meta(&there).during(Op::Stat).in_copy()?.id.ino == file.copy
         {
             return Ok(Some((
                 Staged::taken_up(there, file.temporary),
-                TakenUp { entered, ranges: file.ranges },
+                TakenUp { entered, ranges: file.ranges, is_doubtful: file.source != SourceState::of(meta) },
             )));
         }
         // The source is another by now, or what was there of the copy.

@@ -1,5 +1,7 @@
 //! Whether a file that is there has its source's content, byte by byte.
 
+use std::fs::File;
+
 use super::entry::Item;
 use crate::{
     entry::{Granularity, Kind, Meta},
@@ -62,25 +64,35 @@ impl Worker {
         if from.during(Op::Stat)? != meta.id || to.during(Op::Stat).in_copy()? != found.id {
             return Err(Fault::refused(Op::Copy, "it was replaced meanwhile"));
         }
-        let coding = self.coding(name);
-        let mut source = match Content::of(&source_file, coding.and_then(Coding::source_codec)) {
+        self.hold_same([&source_file, &copy_file], self.coding(name), meta.size)
+    }
+
+    /// Whether two files hold the same, the second of them a copy of the first; their first `size` bytes, unless
+    /// one of them is in frames.
+    pub(super) fn hold_same(
+        &mut self,
+        [source_file, copy_file]: [&File; 2],
+        coding: Option<Coding>,
+        size: u64,
+    ) -> Result<bool, Fault> {
+        let mut source = match Content::of(source_file, coding.and_then(Coding::source_codec)) {
             Ok(content) => content,
             Err(error) => return Err(Fault::new(Op::Read, error)),
         };
-        let copy = Content::of(&copy_file, coding.and_then(Coding::copy_codec));
+        let copy = Content::of(copy_file, coding.and_then(Coding::copy_codec));
         let Some(mut copy) = if_whole(copy).during(Op::Read).in_copy()? else { return Ok(false) };
         // What is not compressed may grow meanwhile, as a log does.
-        let mut left = if coding.is_some() { u64::MAX } else { meta.size };
+        let mut left = if coding.is_some() { u64::MAX } else { size };
         let mut holes = CommonHoles::default();
         loop {
             if self.is_cancelled() {
                 return Err(Fault::new(Op::Copy, cancelled()));
             }
             if coding.is_none() {
-                let at = holes.pass([&source_file, &copy_file], meta.size - left, meta.size);
-                left = meta.size - at;
-                source = Content::Plain { file: &source_file, at };
-                copy = Content::Plain { file: &copy_file, at };
+                let at = holes.pass([source_file, copy_file], size - left, size);
+                left = size - at;
+                source = Content::Plain { file: source_file, at };
+                copy = Content::Plain { file: copy_file, at };
             }
             let read = self.with_scratch(|_, scratch| {
                 let middle = scratch.buffer.len() / 2;

@@ -55,6 +55,8 @@ pub(crate) struct Wide {
     tried: u32,
     /// Where it is written down what is in place.
     pub(super) entered: Option<Entered>,
+    /// Whether what a journal says of it is to be checked against the source, too.
+    pub(super) is_doubtful: bool,
     /// Since when its cost counts, where that is wanted.
     measured_since: Option<Instant>,
     pub(super) filling: Filling,
@@ -162,6 +164,7 @@ impl Worker {
             }
             return Err(self.discard(&dirs, target_name, &filling, fault));
         }
+        let is_doubtful = filling.taken_up.as_ref().is_some_and(|taken| taken.is_doubtful);
         let (entered, ranges) = match filling.taken_up.take() {
             Some(taken) => (Some(taken.entered), taken.ranges),
             None if may_resume => (self.enter_in_journal(at, &filling.meta, &filling.staged), Vec::new()),
@@ -193,6 +196,7 @@ impl Worker {
             began: Instant::now(),
             was_left: AtomicBool::new(false),
             entered,
+            is_doubtful,
             filling,
         });
         for (at, end, expected) in pieces.into_iter().rev() {

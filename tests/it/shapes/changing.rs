@@ -115,6 +115,57 @@ fn the_next_run_copies_a_changed_file_again() {
     assert!(again.methods().all(|(method, _)| method != Method::System));
 }
 
+/// Log rotation, a new hard link, a change of mode: none of them touches the content.
+#[test]
+fn what_becomes_of_names_and_attributes_alone_is_no_change() {
+    let Some(mount) = Mount::new(Filesystem::Ext4, 256) else { return };
+    for (data, size) in ways() {
+        let sandbox = Sandbox::on(&mount).file("src/app.log", &awkward::noise(size, 1));
+        awkward::set_times(&sandbox.path("src/app.log"), 1_600_000_000, 7);
+        let (began, ended) = (AtomicBool::new(false), AtomicBool::new(false));
+        let report = thread::scope(|scope| {
+            scope.spawn(|| {
+                let [log, old] = ["app.log", "app.log.1"].map(|name| sandbox.path("src").join(name));
+                while !began.load(Ordering::Relaxed) && !ended.load(Ordering::Relaxed) {
+                    began.store(sandbox.path("dst/app.log").exists(), Ordering::Relaxed);
+                }
+                fs::rename(&log, &old).unwrap();
+                fs::hard_link(&old, sandbox.path("beside")).unwrap();
+                awkward::set_mode(&old, 0o640);
+            });
+            let report = run(CopyJob::new(sandbox.path("src"), sandbox.path("dst")).data(data).jobs(2));
+            ended.store(true, Ordering::Relaxed);
+            report
+        });
+        // The listing may have been before the rename or after it, and found either.
+        assert_eq!(report.totals.changed_while_copied, 0, "{:?}", report.failures);
+        let copies = ["dst/app.log", "dst/app.log.1"].map(|name| sandbox.path(name));
+        let copy = copies.iter().find(|copy| copy.exists()).expect("one of the names");
+        assert_eq!(fs::read(copy).unwrap(), sandbox.read("src/app.log.1"));
+        assert_eq!(
+            fs::metadata(copy).unwrap().modified().unwrap(),
+            fs::metadata(sandbox.path("src/app.log.1")).unwrap().modified().unwrap()
+        );
+    }
+}
+
+/// The size and the time are the old ones, and the content is not.
+#[test]
+fn content_whose_time_was_set_back_is_a_change() {
+    let Some(mount) = Mount::new(Filesystem::Ext4, 256) else { return };
+    let sandbox = Sandbox::on(&mount).file("src/file", &awkward::noise(30 << 20, 1));
+    let path = sandbox.path("src/file");
+    let modified = fs::metadata(&path).unwrap().modified().unwrap();
+    let data = DataOptions::default().reflink(Reflink::Never);
+    let report = copy_while(&sandbox, data, |_| {
+        let file = File::options().write(true).open(&path).unwrap();
+        let byte = std::time::UNIX_EPOCH.elapsed().unwrap().subsec_nanos() as u8;
+        file.write_all_at(&[byte; 4096], 4096).unwrap();
+        file.set_modified(modified).unwrap();
+    });
+    assert_eq!((report.totals.changed_while_copied, report.totals.failed), (1, 1), "{:?}", report.failures);
+}
+
 fn fd(file: &File) -> i32 {
     std::os::fd::AsRawFd::as_raw_fd(file)
 }
