@@ -100,9 +100,9 @@ pub enum Event {
     Retrying(Retrying),
     /// Something could not be kept; sent once for each kind.
     Warned(Warning),
-    /// Entry events that were not kept, because nobody read the stream for a while.
+    /// Entry events that were not kept, because nobody had begun to read the stream; failures are all kept.
     Missed {
-        /// How many.
+        /// How many entries.
         entries: u64,
     },
 }

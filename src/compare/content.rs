@@ -65,7 +65,7 @@ impl Reader {
             parts: AtomicUsize::new(1),
         });
         let to = files.meta.size;
-        self.shared.pile.add([Task::Part(Part { files, from: 0, to })]);
+        self.shared.queue.give([Task::Part(Part { files, from: 0, to })]);
     }
 
     pub(super) fn part(&mut self, part: Part) {
@@ -76,7 +76,7 @@ impl Reader {
         let rest = from.saturating_add(Self::PART);
         if rest < to && files.differ_at.load(Ordering::Relaxed) > from {
             files.parts.fetch_add(1, Ordering::Relaxed);
-            self.shared.pile.add([Task::Part(Part { files: files.clone(), from: rest, to })]);
+            self.shared.queue.give([Task::Part(Part { files: files.clone(), from: rest, to })]);
         }
         let to = rest.min(to);
         let mut fault = None;

@@ -37,7 +37,7 @@ impl Reader {
         if names.len() > Self::BATCH {
             let names = Arc::new(names);
             let begins = (0..names.len()).step_by(Self::BATCH);
-            self.shared.pile.add(begins.map(|from| Task::Batch {
+            self.shared.queue.give(begins.map(|from| Task::Batch {
                 trail: trail.clone(),
                 names: names.clone(),
                 from,
@@ -140,7 +140,7 @@ impl Reader {
         }
         match from.kind {
             Kind::File => self.files(trail, (source, name, &from), (copy, copy_name, &to)),
-            Kind::Directory => self.shared.pile.add([Task::Directory(trail.down(name))]),
+            Kind::Directory => self.shared.queue.give([Task::Directory(trail.down(name))]),
             Kind::Symlink => {
                 let targets = source.read_link(name).during(Op::ReadSymlink).and_then(|from| {
                     let to = copy.read_link(copy_name).during(Op::ReadSymlink).in_copy()?;

@@ -6,7 +6,6 @@ mod entry;
 mod finding;
 mod listed;
 mod metadata;
-mod pile;
 mod reader;
 mod report;
 mod task;

@@ -8,14 +8,14 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
 };
 
-use tokio::sync::mpsc;
+use tokio::sync::mpsc::{self, error::TrySendError};
 
 use super::{
     Comparison, ComparisonReport, Difference, Finding, What,
     comparison::With,
-    pile::Pile,
     task::{Listed, Task},
     trail::Trail,
 };
@@ -23,7 +23,7 @@ use crate::{
     entry::FileId,
     error::{Failure, Fault, Op, Side},
     platform::{self, Dir},
-    scheduler::Cancel,
+    scheduler::{Cancel, Patience, Permit, Permits, Queue, Taken},
 };
 
 /// What all workers of a comparison share.
@@ -31,8 +31,9 @@ use crate::{
 pub(crate) struct Shared {
     pub(super) job: Comparison,
     pub(crate) cancel: Cancel,
-    pub(super) pile: Pile<Task>,
+    pub(crate) queue: Queue<Task>,
     findings: mpsc::Sender<Finding>,
+    permits: Arc<Permits>,
     report: Mutex<ComparisonReport>,
     /// Which file of the copy stands for one of the source that has several names, and the other way.
     pub(super) links: Mutex<[HashMap<FileId, FileId>; 2]>,
@@ -56,14 +57,23 @@ pub(crate) struct Reader {
     pub(super) buffers: [Vec<u8>; 2],
     pub(super) listing: Box<[MaybeUninit<u8>]>,
     pub(super) report: ComparisonReport,
+    permit: Permit,
+    began: Instant,
 }
 
 impl Shared {
-    pub(crate) fn new(job: Comparison, findings: mpsc::Sender<Finding>, cancel: Cancel) -> Shared {
+    pub(crate) fn new(
+        job: Comparison,
+        findings: mpsc::Sender<Finding>,
+        cancel: Cancel,
+        permits: Arc<Permits>,
+        jobs: usize,
+    ) -> Shared {
         Shared {
             job,
             cancel,
-            pile: Pile::new(vec![Task::Begin]),
+            queue: Queue::new(vec![Task::Begin], jobs),
+            permits,
             findings,
             report: Mutex::default(),
             links: Mutex::default(),
@@ -84,15 +94,24 @@ impl Reader {
     const BUFFER: usize = 256 * 1024;
     const LISTING: usize = 64 * 1024;
 
-    /// Compare until nothing is left.
-    pub(crate) fn run(shared: Arc<Shared>) {
+    /// How long the only worker goes on while a run of the engine has none.
+    const SLICE: Duration = Duration::from_millis(100);
+
+    /// Compare until nothing is left, or somebody else needs the permit more.
+    pub(crate) fn run(shared: Arc<Shared>, mut permit: Permit) {
+        permit.begin();
+        if !shared.queue.enter() {
+            return;
+        }
         let mut reader = Reader {
             buffers: [vec![0; Self::BUFFER], vec![0; Self::BUFFER]],
             listing: vec![MaybeUninit::uninit(); Self::LISTING].into_boxed_slice(),
             report: ComparisonReport::default(),
             shared: shared.clone(),
+            permit,
+            began: Instant::now(),
         };
-        while let Some(task) = shared.pile.take() {
+        while let Taken::Unit(task) = shared.queue.take(Patience::Short) {
             if !shared.cancel.is_cancelled() {
                 let done = catch_unwind(AssertUnwindSafe(|| reader.perform(task)));
                 if done.is_err() {
@@ -100,7 +119,10 @@ impl Reader {
                     reader.failed(fault.at(shared.job.copy.clone()));
                 }
             }
-            shared.pile.done();
+            if reader.should_yield() {
+                shared.queue.leave(Vec::new());
+                break;
+            }
         }
         let mut report = shared.report.lock().unwrap_or_else(PoisonError::into_inner);
         report.entries += reader.report.entries;
@@ -108,6 +130,12 @@ impl Reader {
         report.differences += reader.report.differences;
         report.extra += reader.report.extra;
         report.failed += reader.report.failed;
+    }
+
+    /// Whether another run or comparison should have this worker's place.
+    fn should_yield(&self) -> bool {
+        self.shared.permits.are_waited_for()
+            && (self.began.elapsed() > Self::SLICE || self.shared.queue.need().alive > 1)
     }
 
     fn perform(&mut self, task: Task) {
@@ -137,8 +165,8 @@ impl Reader {
                 let source =
                     copy.duplicate().map_err(|error| Failure::new(Op::Open, &shared.job.copy, error))?;
                 let _ = shared.roots.set(Roots { source, copy, are_trees: true });
-                shared.pile.add([Task::Unlisted(Trail::default())]);
-                shared.pile.add(Listed::of(*kind, lines).into_iter().map(Task::Listed));
+                shared.queue.give([Task::Unlisted(Trail::default())]);
+                shared.queue.give(Listed::of(*kind, lines).into_iter().map(Task::Listed));
             }
             With::Source(path) => {
                 let (source, source_name) = root(path)?;
@@ -158,7 +186,7 @@ impl Reader {
                 if are_trees {
                     self.report.entries += 1;
                     self.top();
-                    shared.pile.add([Task::Directory(Trail::default())]);
+                    shared.queue.give([Task::Directory(Trail::default())]);
                 } else {
                     self.entry(
                         &Trail::default(),
@@ -176,7 +204,13 @@ impl Reader {
     pub(super) fn found(&mut self, finding: Finding) {
         self.report.count(&finding);
         // Where nobody listens, it is counted all the same.
-        let _ = self.shared.findings.blocking_send(finding);
+        if let Err(TrySendError::Full(finding)) = self.shared.findings.try_send(finding) {
+            let Shared { findings, cancel, .. } = &*self.shared;
+            self.permit.give_back();
+            let sending = findings.send(finding);
+            let _ = cancel.bell().wait_for(Self::SLICE, sending, || !cancel.is_cancelled());
+            self.permit.take_again(cancel);
+        }
     }
 
     pub(super) fn failed(&mut self, failure: Failure) {

@@ -21,7 +21,7 @@ use crate::{
 
 /// What a worker does next.
 #[derive(Debug)]
-pub(super) enum Task {
+pub(crate) enum Task {
     /// Open both sides.
     Begin,
     /// Compare this directory.
@@ -38,7 +38,7 @@ pub(super) enum Task {
 
 /// A part of two large files.
 #[derive(Debug)]
-pub(super) struct Part {
+pub(crate) struct Part {
     pub(super) files: Arc<Large>,
     pub(super) from: u64,
     pub(super) to: u64,
@@ -46,7 +46,7 @@ pub(super) struct Part {
 
 /// Two large files of one size, open.
 #[derive(Debug)]
-pub(super) struct Large {
+pub(crate) struct Large {
     pub(super) trail: Trail,
     pub(super) name: CString,
     pub(super) copy_name: CString,
@@ -60,7 +60,7 @@ pub(super) struct Large {
 
 /// A file that a manifest names.
 #[derive(Debug)]
-pub(super) struct Listed {
+pub(crate) struct Listed {
     pub(super) path: PathBuf,
     pub(super) kind: DigestKind,
     pub(super) digest: Digest,

@@ -10,7 +10,7 @@ use crate::platform;
 
 /// The names that lead from what is compared down to a directory; nothing for that itself.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Trail(Option<Arc<Step>>);
+pub(crate) struct Trail(Option<Arc<Step>>);
 
 #[derive(Debug)]
 struct Step {

@@ -1,9 +1,6 @@
 //! Adapting the number of workers to the device, from what they tell.
 
-use std::{
-    sync::atomic::Ordering,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use crate::{
     plan::{Climb, Seen, Why},
@@ -67,7 +64,7 @@ impl Adapt {
         if let Some(computed) = outcomes.effort.computed {
             *self.effort.computed.get_or_insert_default() += computed;
         }
-        let is_full = need.alive >= need.limit && context.waiting_runs.load(Ordering::Relaxed) == 0;
+        let is_full = need.alive >= need.limit && !context.permits.are_waited_for();
         self.looks += 1;
         self.full += u32::from(is_full);
         let seen = self.seen();

@@ -1,34 +1,60 @@
 //! A comparison under way, as its starter sees it.
 
 use std::{
-    pin::Pin,
-    sync::Arc,
+    pin::{Pin, pin},
+    sync::{Arc, Weak},
     task::{self, Poll},
     thread,
     time::Instant,
 };
 
-use futures::Stream;
-use tokio::{sync::mpsc, task::JoinHandle};
+use futures::{
+    FutureExt, Stream,
+    future::{Fuse, FusedFuture},
+};
+use tokio::{
+    sync::mpsc,
+    task::{JoinHandle, JoinSet},
+};
 
-use super::{Aborted, Engine};
+use super::{Aborted, Engine, Shared, supervisor::Active};
 use crate::{
-    compare::{Comparison, ComparisonReport, Finding, Reader, Shared},
-    scheduler::Cancel,
+    compare::{self, Comparison, ComparisonReport, Finding, Reader},
+    scheduler::{Cancel, Waiting},
 };
 
 /// A comparison under way: a stream of [`Finding`]s, and in the end a [`ComparisonReport`].
 ///
-/// Every finding is delivered, and a slow reader slows the comparison. Dropping it breaks it off.
+/// Every finding is delivered, unless it is broken off, and a slow reader slows the comparison. Dropping it
+/// breaks it off.
 #[derive(Debug)]
 pub struct Comparing {
     findings: mpsc::Receiver<Finding>,
-    cancel: Cancel,
+    canceller: Canceller,
     supervisor: JoinHandle<ComparisonReport>,
 }
 
+/// Breaks a comparison off.
+#[derive(Debug)]
+struct Canceller {
+    cancel: Cancel,
+    /// Weak, as in [`super::Canceller`].
+    shared: Weak<compare::Shared>,
+}
+
+impl Canceller {
+    fn cancel(&self) {
+        self.cancel.cancel();
+        if let Some(shared) = self.shared.upgrade() {
+            shared.queue.wake_all();
+        }
+    }
+}
+
 impl Engine {
-    /// Start to compare, with as many workers as there are places for.
+    /// Start to compare, with as many workers as there are places for beside those of runs.
+    ///
+    /// It waits for a place as a run does, and makes room for runs that wait for one.
     ///
     /// # Panics
     /// Outside of a Tokio runtime, whose blocking pool does the work.
@@ -40,38 +66,64 @@ impl Engine {
         let jobs = comparison.jobs.unwrap_or_else(cores).get().min(self.shared.limit);
         let (sender, findings) = mpsc::channel(WAITING);
         let cancel = Cancel::default();
-        let shared = Arc::new(Shared::new(comparison, sender, cancel.clone()));
         let engine = self.shared.clone();
+        let permits = engine.permits.clone();
+        let shared = compare::Shared::new(comparison, sender, cancel.clone(), permits, jobs);
+        let shared = Arc::new(shared);
+        let canceller = Canceller { cancel, shared: Arc::downgrade(&shared) };
+        // From here on, not from the first poll, as a run.
+        let active = Active::new(engine.clone());
         let supervisor = tokio::spawn(async move {
+            let _active = active;
             let began = Instant::now();
-            let mut workers = tokio::task::JoinSet::new();
-            for index in 0..jobs {
-                // One place is waited for; more are taken as far as they are free.
-                let permit = match index {
-                    0 => engine.permits.clone().acquire_owned().await.ok(),
-                    _ => engine.permits.clone().try_acquire_owned().ok(),
-                };
-                let Some(permit) = permit else { break };
-                let shared = shared.clone();
-                workers.spawn_blocking(move || {
-                    let _permit = permit;
-                    Reader::run(shared);
-                });
-            }
-            while workers.join_next().await.is_some() {}
+            drive(&shared, &engine).await;
             let mut report = shared.report();
             report.cancelled = shared.cancel.is_cancelled();
             report.elapsed = began.elapsed();
             report
         });
-        Comparing { findings, cancel, supervisor }
+        Comparing { findings, canceller, supervisor }
+    }
+}
+
+/// Start workers while there is something to compare, until nothing is left or it is broken off.
+async fn drive(shared: &Arc<compare::Shared>, engine: &Shared) {
+    let mut workers = JoinSet::new();
+    let mut waiting: Option<Waiting> = None;
+    let mut acquiring = pin!(Fuse::terminated());
+    loop {
+        let need = shared.queue.need();
+        let is_over = need.is_done || shared.cancel.is_cancelled();
+        if is_over && workers.is_empty() || shared.cancel.is_cancelled() && shared.queue.close_unbegun() {
+            return;
+        }
+        if need.wants_worker && workers.len() < need.limit && acquiring.is_terminated() {
+            acquiring.set(engine.permits.acquire().fuse());
+        }
+        waiting = (workers.is_empty() && !acquiring.is_terminated())
+            .then(|| waiting.take().unwrap_or_else(|| engine.permits.wait()));
+        tokio::select! {
+            biased;
+            permit = &mut acquiring => {
+                if shared.queue.need().wants_worker {
+                    let shared = shared.clone();
+                    workers.spawn_blocking(move || Reader::run(shared, permit));
+                }
+            }
+            Some(ended) = workers.join_next() => {
+                if let Err(error) = ended {
+                    tracing::error!(%error, "a worker ended unexpectedly");
+                }
+            }
+            () = shared.queue.news.notified() => {}
+        }
     }
 }
 
 impl Comparing {
-    /// Break it off.
+    /// Break it off: what is waited for is waited for no longer, and findings that nobody reads are let go.
     pub fn cancel(&self) {
-        self.cancel.cancel();
+        self.canceller.cancel();
     }
 
     /// Wait for the end, letting go of findings that nobody has read; they are counted all the same.
@@ -95,6 +147,6 @@ impl Stream for Comparing {
 
 impl Drop for Comparing {
     fn drop(&mut self) {
-        self.cancel.cancel();
+        self.canceller.cancel();
     }
 }

@@ -34,6 +34,14 @@ impl Listening {
     }
 }
 
+/// What a run leaves when it is over.
+#[derive(Debug)]
+pub(super) struct Ended {
+    pub(super) report: Report,
+    /// Events after those that are in the channel.
+    pub(super) unread: VecDeque<Event>,
+}
+
 /// Folds what workers tell into a report, events and progress.
 pub(super) struct Gather {
     context: Arc<Context>,
@@ -43,6 +51,8 @@ pub(super) struct Gather {
     listening: Listening,
     /// Events from before anyone listened, or for a reader who is behind.
     backlog: VecDeque<Event>,
+    /// Those among them that are not to be lost whoever listens: failures, and the first warning of each kind.
+    backlog_kept: usize,
     missed: u64,
     listings_open: i64,
     started: Instant,
@@ -67,6 +77,7 @@ impl Gather {
             progress,
             listening,
             backlog: VecDeque::new(),
+            backlog_kept: 0,
             missed: 0,
             listings_open,
             started: Instant::now(),
@@ -137,14 +148,20 @@ impl Gather {
     fn keep(&mut self, event: Event) {
         if self.events.is_closed() {
             self.context.records_wanted.store(false, Ordering::Relaxed);
-        } else if self.listening.has_begun() || self.backlog.len() < Self::BACKLOG - 1 {
-            self.backlog.push_back(event);
-        } else {
-            // Nobody came to read: what was kept is let go, and no more is kept.
-            self.context.records_wanted.store(false, Ordering::Relaxed);
-            self.missed += self.backlog.len() as u64 + 1;
-            self.backlog.clear();
+            return;
         }
+        let is_kept = is_never_lost(&event);
+        if self.listening.has_begun() || is_kept || self.backlog.len() - self.backlog_kept < Self::BACKLOG - 1
+        {
+            self.backlog_kept += usize::from(is_kept);
+            return self.backlog.push_back(event);
+        }
+        // Nobody came to read: entries that were kept are let go, and no more are kept.
+        self.context.records_wanted.store(false, Ordering::Relaxed);
+        let is_entry = |event: &Event| matches!(event, Event::Entry { .. });
+        let entries = self.backlog.iter().chain([&event]).filter(|event| is_entry(event)).count();
+        self.missed += entries as u64;
+        self.backlog.retain(is_never_lost);
     }
 
     /// Whether there are events for somebody who reads them; until they are delivered, nothing more
@@ -155,24 +172,30 @@ impl Gather {
 
     /// Deliver what was kept, waiting for its reader; whenever that is broken off, nothing is lost.
     pub(super) async fn deliver(&mut self) {
-        if self.missed > 0 {
-            let entries = std::mem::take(&mut self.missed);
-            self.backlog.push_front(Event::Missed { entries });
-        }
+        self.tell_missed();
         while !self.backlog.is_empty() {
             let Ok(room) = self.events.reserve().await else {
+                self.backlog_kept = 0;
                 return self.backlog.clear(); // nobody will read them
             };
             // Taken only now, for whoever breaks the waiting off.
             let event = self.backlog.pop_front().expect("it was there, and is nobody else's");
+            self.backlog_kept -= usize::from(is_never_lost(&event));
             room.send(event);
         }
     }
 
-    /// The run is over: let go of the events, and say what was done.
-    pub(super) async fn finish(mut self) -> Report {
-        // What was kept fits into the channel, so a reader who never comes is not waited for.
-        self.deliver().await;
+    fn tell_missed(&mut self) {
+        if self.missed > 0 {
+            let entries = std::mem::take(&mut self.missed);
+            self.backlog.push_front(Event::Missed { entries });
+        }
+    }
+
+    /// The run is over: say what was done, and hand over the events that nobody has read yet; a reader who
+    /// never comes is not waited for.
+    pub(super) fn finish(mut self) -> Ended {
+        self.tell_missed();
         let need = self.context.queue.need();
         self.report.jobs = Jobs {
             limit: need.limit,
@@ -200,8 +223,13 @@ impl Gather {
             elapsed = ?self.report.elapsed,
             "run finished"
         );
-        self.report
+        Ended { report: self.report, unread: self.backlog }
     }
+}
+
+/// Whether an event is kept for a reader however late he comes.
+fn is_never_lost(event: &Event) -> bool {
+    matches!(event, Event::Failed(_) | Event::Warned(_))
 }
 
 fn entry_event(record: Record) -> Event {

@@ -6,10 +6,7 @@ mod gather;
 mod run;
 mod supervisor;
 
-use std::{
-    io,
-    sync::{Arc, atomic::AtomicUsize},
-};
+use std::{io, sync::Arc};
 
 use tokio::sync::{Semaphore, mpsc, watch};
 
@@ -19,7 +16,7 @@ pub use run::{Aborted, Canceller, LimitsHandle, Run};
 use crate::{
     backend::RingSlot,
     job::CopyJob,
-    scheduler::{Cancel, Context, JobsLimit, Shares},
+    scheduler::{Cancel, Context, JobsLimit, Permits, Shares},
     units::Descriptors,
 };
 
@@ -49,12 +46,11 @@ pub struct Engine {
 struct Shared {
     jobs: Option<usize>,
     /// Places of workers.
-    permits: Arc<Semaphore>,
+    permits: Arc<Permits>,
     /// Places of runs that have begun: each keeps directories open until it ends.
     seats: Arc<Semaphore>,
     limit: usize,
     descriptors: Arc<Descriptors>,
-    waiting_runs: Arc<AtomicUsize>,
     ring: Arc<RingSlot>,
     active: watch::Sender<usize>,
 }
@@ -89,11 +85,10 @@ impl EngineBuilder {
         let seats = descriptors.runs_max().min(Semaphore::MAX_PERMITS);
         let shared = Shared {
             jobs: self.jobs,
-            permits: Arc::new(Semaphore::new(permits)),
+            permits: Arc::new(Permits::new(permits)),
             seats: Arc::new(Semaphore::new(seats)),
             limit,
             descriptors,
-            waiting_runs: Arc::default(),
             ring: Arc::default(),
             active: watch::Sender::new(0),
         };
@@ -135,7 +130,7 @@ impl Engine {
         let (outcomes, gathered) = mpsc::channel(Self::OUTCOMES);
         let shares = Shares {
             descriptors: shared.descriptors.clone(),
-            waiting_runs: shared.waiting_runs.clone(),
+            permits: shared.permits.clone(),
             ring: shared.ring.clone(),
             jobs_limit: JobsLimit { engine: shared.limit, asked: job.jobs.or(shared.jobs) },
         };
@@ -143,7 +138,7 @@ impl Engine {
         run::start(context, gathered, shared.clone())
     }
 
-    /// Wait until no run is active, those included that were dropped and are cleaning up.
+    /// Wait until no run and no comparison is active, those included that were dropped and are cleaning up.
     pub async fn quiesce(&self) {
         let mut active = self.shared.active.subscribe();
         // The sender lives in this engine, so waiting cannot fail.

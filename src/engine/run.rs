@@ -1,13 +1,15 @@
 //! A copy under way, as its starter sees it.
 
 use std::{
+    collections::VecDeque,
+    future::poll_fn,
     num::NonZeroU64,
     pin::Pin,
     sync::{Arc, Weak},
-    task::{self, Poll},
+    task::{self, Poll, ready},
 };
 
-use futures::Stream;
+use futures::{FutureExt, Stream};
 use tokio::{
     sync::{mpsc, watch},
     task::JoinHandle,
@@ -16,7 +18,7 @@ use tracing::Instrument;
 
 use super::{
     Shared,
-    gather::{Gather, Listening},
+    gather::{Ended, Gather, Listening},
     supervisor::supervise,
 };
 use crate::{
@@ -27,8 +29,9 @@ use crate::{
 
 /// A copy under way: a stream of [`Event`]s, and in the end a [`Report`].
 ///
-/// Events that come before the stream is first polled are kept up to a thousand; after that,
-/// every one is delivered, and a slow reader slows the copy. Dropping a run cancels it.
+/// Every event is delivered once the stream is polled, and a slow reader then slows the copy. Before that, only
+/// failures and warnings are all kept, in memory; of entries and retries no more than a thousand, whose place
+/// [`Event::Missed`] takes. Dropping a run cancels it.
 #[derive(Debug)]
 pub struct Run {
     events: mpsc::Receiver<Event>,
@@ -36,7 +39,11 @@ pub struct Run {
     listening: Listening,
     canceller: Canceller,
     limits: LimitsHandle,
-    supervisor: Option<JoinHandle<Report>>,
+    supervisor: Option<JoinHandle<Ended>>,
+    /// How it ended, once that is known.
+    ended: Option<Result<Report, Aborted>>,
+    /// Events that came last, once it has ended.
+    unread: VecDeque<Event>,
 }
 
 /// Cancels a [`Run`] from elsewhere.
@@ -87,7 +94,16 @@ pub(super) fn start(context: Arc<Context>, gathered: mpsc::Receiver<Outcomes>, s
     let canceller = Canceller(Arc::downgrade(&context));
     let limits = LimitsHandle(context.limiter.clone());
     let supervisor = tokio::spawn(supervise(context, gathered, gather, shared).instrument(span));
-    Run { events, progress, listening, canceller, limits, supervisor: Some(supervisor) }
+    Run {
+        events,
+        progress,
+        listening,
+        canceller,
+        limits,
+        supervisor: Some(supervisor),
+        ended: None,
+        unread: VecDeque::new(),
+    }
 }
 
 impl Run {
@@ -123,10 +139,21 @@ impl Run {
     pub async fn finish(mut self) -> Result<Report, Aborted> {
         self.events.close();
         while self.events.recv().await.is_some() {}
-        let supervisor = self.supervisor.as_mut().expect("it is taken only here");
-        let report = supervisor.await.map_err(Aborted);
-        self.supervisor = None;
-        report
+        poll_fn(|context| self.poll_end(context)).await;
+        self.ended.take().expect("it has ended")
+    }
+
+    /// Wait until how it ended is known.
+    fn poll_end(&mut self, context: &mut task::Context<'_>) -> Poll<()> {
+        if let Some(supervisor) = &mut self.supervisor {
+            let ended = ready!(supervisor.poll_unpin(context)).map_err(Aborted);
+            self.supervisor = None;
+            self.ended = Some(ended.map(|Ended { report, unread }| {
+                self.unread = unread;
+                report
+            }));
+        }
+        Poll::Ready(())
     }
 }
 
@@ -135,7 +162,11 @@ impl Stream for Run {
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut task::Context<'_>) -> Poll<Option<Event>> {
         self.listening.begin();
-        self.events.poll_recv(context)
+        if let Some(event) = ready!(self.events.poll_recv(context)) {
+            return Poll::Ready(Some(event));
+        }
+        ready!(self.poll_end(context));
+        Poll::Ready(self.unread.pop_front())
     }
 }
 

@@ -1,9 +1,6 @@
 //! Driving one run: workers are started while there is work for them, and their news gathered.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicUsize, Ordering},
-};
+use std::sync::Arc;
 
 use futures::{
     FutureExt,
@@ -14,11 +11,14 @@ use tokio::{
     task::JoinSet,
 };
 
-use super::{Engine, Shared, gather::Gather};
+use super::{
+    Engine, Shared,
+    gather::{Ended, Gather},
+};
 use crate::{
     options::{Compare, Delete, Limits, Mirror, Retry},
-    report::{Loss, Report},
-    scheduler::{Context, Outcomes, Worker},
+    report::Loss,
+    scheduler::{Context, Outcomes, Permit, Waiting, Worker},
 };
 
 /// Cancels the workers when the supervisor itself is dropped, with its runtime.
@@ -33,11 +33,11 @@ impl Drop for StopWorkers {
     }
 }
 
-/// Counts a run as active.
-struct Active(Arc<Shared>);
+/// Counts a run or a comparison as active.
+pub(super) struct Active(Arc<Shared>);
 
 impl Active {
-    fn new(shared: Arc<Shared>) -> Active {
+    pub(super) fn new(shared: Arc<Shared>) -> Active {
         shared.active.send_modify(|runs| *runs += 1);
         Active(shared)
     }
@@ -49,29 +49,13 @@ impl Drop for Active {
     }
 }
 
-/// Counts a run as waiting for its first worker, so that other runs make room.
-struct Waiting(Arc<AtomicUsize>);
-
-impl Waiting {
-    fn new(runs: &Arc<AtomicUsize>) -> Waiting {
-        runs.fetch_add(1, Ordering::Relaxed);
-        Waiting(runs.clone())
-    }
-}
-
-impl Drop for Waiting {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
 /// Drive a run until everything is done or, once cancelled, cleaned up; then say what was done.
 pub(super) fn supervise(
     context: Arc<Context>,
     mut gathered: mpsc::Receiver<Outcomes>,
     mut gather: Gather,
     shared: Arc<Shared>,
-) -> impl Future<Output = Report> {
+) -> impl Future<Output = Ended> {
     // From here on, not from the first poll: a run counts as active once it is started.
     let active = Active::new(shared.clone());
     async move {
@@ -83,7 +67,7 @@ pub(super) fn supervise(
         }
         let _seat = take_seat(&context, &shared).await;
         drive(&context, &mut gathered, &mut gather, &shared).await;
-        gather.finish().await
+        gather.finish()
     }
 }
 
@@ -156,18 +140,21 @@ async fn drive(
         if need.is_done && workers.is_empty() && has_heard_all {
             break;
         }
+        if context.cancel.is_cancelled() && context.queue.close_unbegun() {
+            break; // those that have no thread yet will find nothing to do
+        }
         if need.wants_worker && context.cancel.is_cancelled() && workers.is_empty() {
             // Somebody has to clean up; that is not worth waiting for a place.
-            start_worker(&mut workers, context, None);
+            start_worker(&mut workers, context, shared.permits.none());
         } else if need.wants_worker
             && has_room(context, &untold)
             && workers.len() < need.limit
             && acquiring.is_terminated()
         {
-            acquiring.set(shared.permits.clone().acquire_owned().fuse());
+            acquiring.set(shared.permits.acquire().fuse());
         }
         waiting = (workers.is_empty() && !acquiring.is_terminated())
-            .then(|| waiting.take().unwrap_or_else(|| Waiting::new(&shared.waiting_runs)));
+            .then(|| waiting.take().unwrap_or_else(|| shared.permits.wait()));
         // Asked once, since the answer changes as soon as somebody begins to read.
         let is_behind = gather.is_behind();
         // Nothing here may wait for the reader of events alone: he may never come back, and a place
@@ -178,8 +165,7 @@ async fn drive(
             Some(outcomes) = gathered.recv(), if !is_behind => gather.absorb(outcomes, need.alive),
             permit = &mut acquiring => {
                 if context.queue.need().wants_worker && has_room(context, &untold) {
-                    let permit = permit.expect("an engine never closes its semaphore");
-                    start_worker(&mut workers, context, Some(permit));
+                    start_worker(&mut workers, context, permit);
                 }
             }
             Some(ended) = workers.join_next() => match ended {
@@ -197,15 +183,8 @@ fn has_room(context: &Context, untold: &[Outcomes]) -> bool {
     untold.is_empty() && context.outcomes.capacity() > 0
 }
 
-fn start_worker(
-    workers: &mut JoinSet<Outcomes>,
-    context: &Arc<Context>,
-    permit: Option<OwnedSemaphorePermit>,
-) {
+fn start_worker(workers: &mut JoinSet<Outcomes>, context: &Arc<Context>, permit: Permit) {
     let context = context.clone();
     let span = tracing::Span::current();
-    workers.spawn_blocking(move || {
-        let _permit = permit;
-        span.in_scope(|| Worker::run(context))
-    });
+    workers.spawn_blocking(move || span.in_scope(|| Worker::run(context, permit)));
 }

@@ -10,7 +10,7 @@ use std::{
 
 use tokio::sync::mpsc;
 
-use super::{Limiter, Outcomes, Queue, Unit};
+use super::{Limiter, Outcomes, Permits, Queue, Unit, bell::Bell};
 use crate::{
     backend::RingSlot,
     capabilities::ZeroCopyCapabilities,
@@ -54,8 +54,8 @@ pub(crate) struct Context {
     pub(crate) jobs_limit: JobsLimit,
     /// How the number of workers was chosen, once that is known.
     pub(crate) jobs_reason: OnceLock<String>,
-    /// Runs of the same engine that wait for a worker.
-    pub(crate) waiting_runs: Arc<AtomicUsize>,
+    /// The engine's permits to work.
+    pub(crate) permits: Arc<Permits>,
     pub(crate) ring: Arc<RingSlot>,
     /// Sources that are not done with.
     pub(crate) sources_left: AtomicUsize,
@@ -92,15 +92,27 @@ pub(crate) struct JobsLimit {
 
 /// Says that a run should stop; shared by whoever may say so and everyone who must hear it.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Cancel(Arc<AtomicBool>);
+pub(crate) struct Cancel(Arc<Cancelling>);
+
+#[derive(Debug, Default)]
+struct Cancelling {
+    is_cancelled: AtomicBool,
+    bell: Arc<Bell>,
+}
 
 impl Cancel {
     pub(crate) fn cancel(&self) {
-        self.0.store(true, Ordering::Relaxed);
+        self.0.is_cancelled.store(true, Ordering::Relaxed);
+        self.0.bell.ring();
     }
 
     pub(crate) fn is_cancelled(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
+        self.0.is_cancelled.load(Ordering::Relaxed)
+    }
+
+    /// What wakes whoever sleeps when the run is cancelled.
+    pub(crate) fn bell(&self) -> &Arc<Bell> {
+        &self.0.bell
     }
 }
 
@@ -108,7 +120,7 @@ impl Cancel {
 #[derive(Debug)]
 pub(crate) struct Shares {
     pub(crate) descriptors: Arc<Descriptors>,
-    pub(crate) waiting_runs: Arc<AtomicUsize>,
+    pub(crate) permits: Arc<Permits>,
     pub(crate) jobs_limit: JobsLimit,
     pub(crate) ring: Arc<RingSlot>,
 }
@@ -131,7 +143,7 @@ impl Context {
         }
         Context {
             records_wanted: AtomicBool::new(job.entry_events),
-            limiter: Arc::new(Limiter::new(job.limits)),
+            limiter: Arc::new(Limiter::new(job.limits, cancel.bell().clone())),
             job,
             capabilities: ZeroCopyCapabilities::detect(),
             queue,
@@ -151,7 +163,7 @@ impl Context {
             target: OnceLock::new(),
             jobs_limit: shares.jobs_limit,
             jobs_reason: OnceLock::new(),
-            waiting_runs: shares.waiting_runs,
+            permits: shares.permits,
             ring: shares.ring,
             sources_left: AtomicUsize::new(count),
             extraneous: Extraneous::new(count),

@@ -3,12 +3,13 @@
 use std::{
     num::NonZeroU64,
     sync::{
-        Mutex, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::{Duration, Instant},
 };
 
+use super::bell::Bell;
 use crate::options::Limits;
 
 /// The rates of a run, which may change while it goes on.
@@ -18,15 +19,31 @@ pub(crate) struct Limiter {
     is_limited: AtomicBool,
     bytes: Rate,
     operations: Rate,
+    /// How often the rates were changed.
+    changes: AtomicU64,
+    turns: Mutex<Turns>,
+    /// Wakes whoever sleeps until its turn.
+    bell: Arc<Bell>,
 }
 
-/// Turns are given out one after the other, each as long as what it is for takes at this rate.
+/// A rate in units a second; 0 for none.
 #[derive(Debug)]
-struct Rate {
-    /// 0 for none.
-    per_second: AtomicU64,
-    /// When the next turn begins.
-    next: Mutex<Option<Instant>>,
+struct Rate(AtomicU64);
+
+/// When the next turns of either kind begin. They are given out one after the other, each as long as what it is
+/// for takes at its rate.
+#[derive(Debug, Default)]
+struct Turns {
+    bytes: Option<Instant>,
+    operations: Option<Instant>,
+}
+
+/// A turn to do something within the rates there are.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Turn {
+    pub(crate) begins: Instant,
+    /// How often the rates had been changed when it was given out.
+    changes: u64,
 }
 
 impl Rate {
@@ -35,23 +52,20 @@ impl Rate {
     const CREDIT: Duration = Duration::from_millis(20);
 
     fn new(per_second: Option<NonZeroU64>) -> Rate {
-        Rate { per_second: AtomicU64::new(per_second.map_or(0, NonZeroU64::get)), next: Mutex::default() }
+        Rate(AtomicU64::new(per_second.map_or(0, NonZeroU64::get)))
     }
 
     fn set(&self, per_second: Option<NonZeroU64>) {
-        self.per_second.store(per_second.map_or(0, NonZeroU64::get), Ordering::Relaxed);
-        // Turns that were given out at another rate do not hold up those at this one.
-        *self.next.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        self.0.store(per_second.map_or(0, NonZeroU64::get), Ordering::Relaxed);
     }
 
     fn get(&self) -> Option<NonZeroU64> {
-        NonZeroU64::new(self.per_second.load(Ordering::Relaxed))
+        NonZeroU64::new(self.0.load(Ordering::Relaxed))
     }
 
-    /// When the turn for `count` begins, asked at `now`.
-    fn turn(&self, count: u64, now: Instant) -> Instant {
+    /// When the turn for `count` begins, asked at `now`, where the next one begins at `next`.
+    fn turn(&self, next: &mut Option<Instant>, count: u64, now: Instant) -> Instant {
         let Some(rate) = self.get() else { return now };
-        let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
         let earliest = now.checked_sub(Self::CREDIT).unwrap_or(now);
         let begins = next.unwrap_or(now).max(earliest);
         *next = Some(begins + Self::length(count, rate));
@@ -59,9 +73,8 @@ impl Rate {
     }
 
     /// Take back the part of a turn that was not used.
-    fn take_back(&self, count: u64) {
+    fn take_back(&self, next: &mut Option<Instant>, count: u64) {
         let Some(rate) = self.get() else { return };
-        let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
         *next = next.map(|next| next.checked_sub(Self::length(count, rate)).unwrap_or(next));
     }
 
@@ -78,11 +91,14 @@ impl Limiter {
     /// The smallest piece that content is cut to, in bytes.
     const LEAST: u64 = 512;
 
-    pub(crate) fn new(limits: Limits) -> Limiter {
+    pub(crate) fn new(limits: Limits, bell: Arc<Bell>) -> Limiter {
         let limiter = Limiter {
             is_limited: AtomicBool::new(false),
             bytes: Rate::new(limits.bandwidth),
             operations: Rate::new(limits.operations),
+            changes: AtomicU64::new(0),
+            turns: Mutex::default(),
+            bell,
         };
         limiter.settle();
         limiter
@@ -91,6 +107,10 @@ impl Limiter {
     fn settle(&self) {
         let is_limited = self.bytes.get().is_some() || self.operations.get().is_some();
         self.is_limited.store(is_limited, Ordering::Relaxed);
+    }
+
+    fn turns(&self) -> MutexGuard<'_, Turns> {
+        self.turns.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn is_limited(&self) -> bool {
@@ -102,13 +122,22 @@ impl Limiter {
     }
 
     pub(crate) fn set_bandwidth(&self, bytes: Option<NonZeroU64>) {
-        self.bytes.set(bytes);
-        self.settle();
+        self.change(|| self.bytes.set(bytes));
     }
 
     pub(crate) fn set_operations(&self, operations: Option<NonZeroU64>) {
-        self.operations.set(operations);
+        self.change(|| self.operations.set(operations));
+    }
+
+    fn change(&self, set: impl FnOnce()) {
+        let mut turns = self.turns();
+        set();
         self.settle();
+        // Turns that were given out at other rates do not hold up those at these; who waits for one asks anew.
+        *turns = Turns::default();
+        self.changes.fetch_add(1, Ordering::Relaxed);
+        drop(turns);
+        self.bell.ring();
     }
 
     /// How many of `bytes` one call may move.
@@ -122,13 +151,21 @@ impl Limiter {
     /// Take back what a call was allowed to move and has not moved.
     pub(crate) fn take_back(&self, bytes: u64) {
         if bytes > 0 {
-            self.bytes.take_back(bytes);
+            self.bytes.take_back(&mut self.turns().bytes, bytes);
         }
     }
 
-    /// When a call that moves `bytes` may begin, asked at `now`.
-    pub(crate) fn turn(&self, bytes: u64, now: Instant) -> Instant {
-        self.bytes.turn(bytes, now).max(self.operations.turn(1, now))
+    /// The turn of a call that moves `bytes`, asked for at `now`.
+    pub(crate) fn turn(&self, bytes: u64, now: Instant) -> Turn {
+        let mut turns = self.turns();
+        let of_bytes = self.bytes.turn(&mut turns.bytes, bytes, now);
+        let begins = of_bytes.max(self.operations.turn(&mut turns.operations, 1, now));
+        Turn { begins, changes: self.changes.load(Ordering::Relaxed) }
+    }
+
+    /// Whether the rates were changed since a turn was given out.
+    pub(crate) fn is_off(&self, turn: &Turn) -> bool {
+        self.changes.load(Ordering::Relaxed) != turn.changes
     }
 }
 
@@ -144,7 +181,7 @@ mod tests {
             operations: NonZeroU64::new(operations),
             ..Limits::default()
         };
-        Limiter::new(limits)
+        Limiter::new(limits, Arc::default())
     }
 
     /// What workers that ask again as soon as they may move in each second, by a clock of their own.
@@ -156,7 +193,7 @@ mod tests {
         loop {
             let (index, clock) = clocks.iter_mut().enumerate().min_by_key(|(_, clock)| **clock).unwrap();
             let piece = limiter.piece(left[index]);
-            let begins = limiter.turn(piece, *clock).max(*clock);
+            let begins = limiter.turn(piece, *clock).begins.max(*clock);
             let second = (begins - start).as_secs();
             if second >= seconds {
                 return moved;
@@ -201,9 +238,11 @@ mod tests {
         let limiter = limiter(1000, 0);
         let now = Instant::now();
         limiter.turn(1_000_000, now);
-        assert!(limiter.turn(1, now) > now + Duration::from_secs(900));
+        let late = limiter.turn(1, now);
+        assert!(late.begins > now + Duration::from_secs(900) && !limiter.is_off(&late));
         limiter.set_bandwidth(NonZeroU64::new(1_000_000_000));
-        assert!(limiter.turn(1, now) <= now);
+        assert!(limiter.is_off(&late), "whoever waits for it asks anew");
+        assert!(limiter.turn(1, now).begins <= now);
         limiter.set_bandwidth(None);
         assert!(!limiter.is_limited());
         assert_eq!(limiter.piece(u64::MAX), u64::MAX);
@@ -214,7 +253,7 @@ mod tests {
         let (limiter, now) = (limiter(1_000_000, 0), Instant::now());
         limiter.turn(1_000_000, now);
         limiter.take_back(900_000);
-        assert_eq!(limiter.turn(1, now), now + Duration::from_millis(100));
+        assert_eq!(limiter.turn(1, now).begins, now + Duration::from_millis(100));
     }
 
     proptest! {
@@ -223,7 +262,7 @@ mod tests {
             let (limiter, now) = (limiter(rate, 0), Instant::now());
             let mut last = None;
             for count in counts {
-                let turn = limiter.turn(count.min(rate), now);
+                let turn = limiter.turn(count.min(rate), now).begins;
                 prop_assert!(last.is_none_or(|last| turn >= last));
                 last = Some(turn);
             }

@@ -1,9 +1,11 @@
 //! Who works on what: worker loops, the queue they share, and the news they send.
 
+mod bell;
 mod context;
 mod cost;
 mod limiter;
 mod outcome;
+mod permit;
 mod queue;
 mod tell;
 mod unit;
@@ -14,7 +16,8 @@ pub(crate) use context::{Cancel, Context, JobsLimit, Shares};
 pub(crate) use cost::CostSoFar;
 pub(crate) use limiter::Limiter;
 pub(crate) use outcome::{Effort, Outcomes, Record};
-pub(crate) use queue::Queue;
+pub(crate) use permit::{Permit, Permits, Waiting};
+pub(crate) use queue::{Patience, Queue, Taken};
 pub(crate) use unit::{Batch, LateNames, RangeOf, Unit};
 #[cfg(test)]
 pub(crate) use worker::break_down;

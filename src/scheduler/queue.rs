@@ -14,8 +14,8 @@ use super::Unit;
 
 /// Work shared between the workers of one run; touched only when one of them has none left.
 #[derive(Debug)]
-pub(crate) struct Queue {
-    state: Mutex<State>,
+pub(crate) struct Queue<U = Unit> {
+    state: Mutex<State<U>>,
     changed: Condvar,
     hungry: AtomicBool,
     crowded: AtomicBool,
@@ -24,9 +24,28 @@ pub(crate) struct Queue {
     pub(crate) news: Notify,
 }
 
-#[derive(Debug, Default)]
-struct State {
-    units: Vec<Unit>,
+/// How long a worker that has no work waits for some.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Patience {
+    /// A moment.
+    Short,
+    /// Until what is delayed is due.
+    Long,
+}
+
+/// What a worker that has no work gets.
+#[derive(Debug)]
+pub(crate) enum Taken<U = Unit> {
+    Unit(U),
+    /// There will be work later: the worker is to wait with [`Patience::Long`], and needs no permit meanwhile.
+    Later,
+    /// It should leave, and has left.
+    Nothing,
+}
+
+#[derive(Debug)]
+struct State<U> {
+    units: Vec<U>,
     /// Workers inside their loops.
     alive: usize,
     /// Workers waiting for work, among those alive.
@@ -35,14 +54,16 @@ struct State {
     peak: usize,
     closed: bool,
     /// What may be tried again, each from its moment on.
-    delayed: Vec<(Instant, Unit)>,
+    delayed: Vec<(Instant, U)>,
+    /// Whether a worker waits for what is delayed, so that no other has to.
+    is_waited_for: bool,
     /// What is done when nothing else is left, the last added first.
-    last: Vec<Unit>,
+    last: Vec<U>,
     /// Whether nothing is waited for any more.
     hurries: bool,
 }
 
-impl State {
+impl<U> State<U> {
     /// Make work of what was delayed until now; when the next will be.
     fn ripen(&mut self, now: Instant) -> Option<Instant> {
         let hurries = self.hurries;
@@ -68,12 +89,23 @@ pub(crate) struct Need {
     pub(crate) is_done: bool,
 }
 
-impl Queue {
+impl<U> Queue<U> {
     /// How long a worker without work waits before it leaves.
     const PATIENCE: Duration = Duration::from_millis(100);
 
-    pub(crate) fn new(units: Vec<Unit>, limit: usize) -> Queue {
-        let state = State { units, limit, ..State::default() };
+    pub(crate) fn new(units: Vec<U>, limit: usize) -> Queue<U> {
+        let state = State {
+            units,
+            alive: 0,
+            idle: 0,
+            limit,
+            peak: 0,
+            closed: false,
+            delayed: Vec::new(),
+            is_waited_for: false,
+            last: Vec::new(),
+            hurries: false,
+        };
         Queue {
             hungry: AtomicBool::new(state.is_hungry()),
             crowded: AtomicBool::new(false),
@@ -84,12 +116,12 @@ impl Queue {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, State<U>> {
         // A panic never happens between two changes of the state, so poison says nothing here.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn settle(&self, state: &State) {
+    fn settle(&self, state: &State<U>) {
         self.hungry.store(state.is_hungry(), Ordering::Relaxed);
         self.crowded.store(state.alive > state.limit, Ordering::Relaxed);
     }
@@ -132,10 +164,81 @@ impl Queue {
     }
 
     /// Give work away.
-    pub(crate) fn give(&self, units: impl IntoIterator<Item = Unit>) {
+    pub(crate) fn give(&self, units: impl IntoIterator<Item = U>) {
         let mut state = self.lock();
         state.units.extend(units);
         self.settle(&state);
+        self.wake_one(&state);
+    }
+
+    /// Give work away that is to be done from `due` on.
+    pub(crate) fn delay(&self, unit: U, due: Instant) {
+        self.lock().delayed.push((due, unit));
+        // Whoever waits may be waiting for longer.
+        self.changed.notify_all();
+    }
+
+    /// Give work that is to be done when nothing else is left, before what was given so earlier.
+    pub(crate) fn at_last(&self, unit: U) {
+        self.lock().last.push(unit);
+    }
+
+    /// Take work, waiting for some.
+    pub(crate) fn take(&self, patience: Patience) -> Taken<U> {
+        let mut state = self.lock();
+        // Who was told to wait longer is the one that does.
+        let is_patient = patience == Patience::Long;
+        loop {
+            let now = Instant::now();
+            let next_due = state.ripen(now);
+            if let Some(unit) = state.units.pop() {
+                state.is_waited_for &= !is_patient;
+                self.settle(&state);
+                if !state.units.is_empty() {
+                    self.wake_one(&state);
+                }
+                return Taken::Unit(unit);
+            }
+            if state.closed || state.idle + 1 == state.alive && next_due.is_none() {
+                let last = if state.closed { None } else { state.last.pop() };
+                state.is_waited_for &= !is_patient;
+                if let Some(last) = last {
+                    return Taken::Unit(last);
+                }
+                state.closed = true; // nobody is left who could make work
+                self.depart(&mut state);
+                self.changed.notify_all();
+                return Taken::Nothing;
+            }
+            state.idle += 1;
+            self.settle(&state);
+            let until_due = next_due.map(|due| due - now);
+            let wait = match until_due {
+                Some(until_due) if is_patient => until_due,
+                Some(until_due) => until_due.min(Self::PATIENCE),
+                None => Self::PATIENCE,
+            };
+            let (next, waited) =
+                self.changed.wait_timeout(state, wait).unwrap_or_else(PoisonError::into_inner);
+            state = next;
+            state.idle -= 1;
+            if !waited.timed_out() || state.closed || !state.units.is_empty() {
+                continue;
+            }
+            if state.delayed.is_empty() || state.is_waited_for && !is_patient {
+                state.is_waited_for &= !is_patient;
+                self.depart(&mut state);
+                return Taken::Nothing;
+            }
+            if !is_patient && until_due.is_none_or(|until_due| until_due > Self::PATIENCE) {
+                state.is_waited_for = true;
+                return Taken::Later;
+            }
+        }
+    }
+
+    /// Somebody should look whether there is work: a worker that is there, or else one that is to come.
+    fn wake_one(&self, state: &State<U>) {
         if state.idle > 0 {
             self.changed.notify_one();
         } else {
@@ -143,65 +246,23 @@ impl Queue {
         }
     }
 
-    /// Give work away that is to be done from `due` on.
-    pub(crate) fn delay(&self, unit: Unit, due: Instant) {
-        self.lock().delayed.push((due, unit));
-        // Whoever waits may be waiting for longer.
-        self.changed.notify_one();
-    }
-
-    /// Give work that is to be done when nothing else is left, before what was given so earlier.
-    pub(crate) fn at_last(&self, unit: Unit) {
-        self.lock().last.push(unit);
-    }
-
-    /// Take work, waiting for some; `None` when the worker should leave, which it then has.
-    pub(crate) fn take(&self) -> Option<Unit> {
+    /// End a run that no worker has begun; whether none has.
+    pub(crate) fn close_unbegun(&self) -> bool {
         let mut state = self.lock();
-        loop {
-            let now = Instant::now();
-            let next_due = state.ripen(now);
-            if let Some(unit) = state.units.pop() {
-                self.settle(&state);
-                if state.idle > 0 && !state.units.is_empty() {
-                    self.changed.notify_one();
-                }
-                return Some(unit);
-            }
-            if state.closed || state.idle + 1 == state.alive && next_due.is_none() {
-                let last = if state.closed { None } else { state.last.pop() };
-                if last.is_some() {
-                    return last;
-                }
-                state.closed = true; // nobody is left who could make work
-                self.depart(&mut state);
-                self.changed.notify_all();
-                return None;
-            }
-            state.idle += 1;
-            self.settle(&state);
-            let patience = next_due.map_or(Self::PATIENCE, |due| due - now);
-            let (next, waited) =
-                self.changed.wait_timeout(state, patience).unwrap_or_else(PoisonError::into_inner);
-            state = next;
-            state.idle -= 1;
-            let is_useless = state.units.is_empty() && state.delayed.is_empty();
-            if waited.timed_out() && is_useless && !state.closed {
-                self.depart(&mut state);
-                return None;
-            }
-        }
+        state.closed |= state.peak == 0;
+        self.settle(&state);
+        state.peak == 0
     }
 
     /// Leave although there may be work, and put back what is unfinished.
-    pub(crate) fn leave(&self, units: Vec<Unit>) {
+    pub(crate) fn leave(&self, units: Vec<U>) {
         let mut state = self.lock();
         state.units.extend(units);
         self.depart(&mut state);
         self.changed.notify_all();
     }
 
-    fn depart(&self, state: &mut State) {
+    fn depart(&self, state: &mut State<U>) {
         state.alive -= 1;
         self.settle(state);
         self.news.notify_one();
@@ -237,9 +298,9 @@ mod tests {
     fn the_last_worker_without_work_ends_the_run() {
         let queue = Queue::new(vec![Unit::Source(0)], 2);
         assert!(queue.enter());
-        assert!(matches!(queue.take(), Some(Unit::Source(0))));
+        assert!(matches!(queue.take(Patience::Short), Taken::Unit(Unit::Source(0))));
         assert!(!queue.need().is_done, "a worker is busy");
-        assert!(queue.take().is_none());
+        assert!(matches!(queue.take(Patience::Short), Taken::Nothing));
         assert!(queue.need().is_done);
         assert!(!queue.enter(), "a late starter finds nothing to do");
     }
@@ -248,7 +309,7 @@ mod tests {
     fn work_is_wanted_only_while_someone_could_take_it() {
         let queue = Queue::new(vec![Unit::Source(0)], 2);
         assert!(queue.enter());
-        queue.take();
+        queue.take(Patience::Short);
         assert!(queue.is_hungry(), "a second worker may be started");
         queue.give([Unit::Source(1)]);
         assert!(!queue.is_hungry(), "there is work for it already");

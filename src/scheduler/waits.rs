@@ -26,8 +26,8 @@ pub(crate) struct Again {
 }
 
 impl Worker {
-    /// The longest sleep between looks at whether the run was cancelled.
-    const NAP: Duration = Duration::from_millis(50);
+    /// A sleep that is longer than this is worth telling first how far it all is, and giving the permit back.
+    const NAP: Duration = Duration::from_millis(20);
 
     /// Wait for a turn to move up to `bytes`; how many may be moved then.
     #[inline]
@@ -39,23 +39,37 @@ impl Worker {
         let context = self.context.clone();
         // Calls may move less than they are allowed to, or nothing at all.
         context.limiter.take_back(std::mem::take(&mut self.allowed));
-        let piece = context.limiter.piece(bytes);
-        self.allowed = piece;
-        let now = Instant::now();
-        let begins = context.limiter.turn(piece, now);
-        if begins > now + Self::NAP {
-            self.tell(); // whoever looks on should see where it stands
+        let asked = Instant::now();
+        loop {
+            let piece = context.limiter.piece(bytes);
+            let turn = context.limiter.turn(piece, Instant::now());
+            if turn.begins > asked + Self::NAP {
+                self.tell(); // whoever looks on should see where it stands
+            }
+            self.sleep_until(turn.begins, || context.limiter.is_off(&turn));
+            // A turn that was given out at another rate is none.
+            if self.is_cancelled() || !context.limiter.is_off(&turn) {
+                self.allowed = piece;
+                self.waited += asked.elapsed();
+                return piece;
+            }
         }
-        self.sleep_until(begins);
-        self.waited += now.elapsed();
-        piece
     }
 
-    fn sleep_until(&self, moment: Instant) {
-        while let Some(left) = moment.checked_duration_since(Instant::now()).filter(|left| !left.is_zero())
-            && !self.is_cancelled()
-        {
-            std::thread::sleep(left.min(Self::NAP));
+    /// Sleep until then, until the run is cancelled, or until it `is_off`, whose change rings the bell; a
+    /// longer sleep leaves the permit to others.
+    fn sleep_until(&mut self, moment: Instant, is_off: impl Fn() -> bool) {
+        let cancel = self.context.cancel.clone();
+        loop {
+            let rings = cancel.bell().rings();
+            let left = moment.saturating_duration_since(Instant::now());
+            if left.is_zero() || cancel.is_cancelled() || is_off() {
+                return self.permit.take_again(&cancel);
+            }
+            if left > Self::NAP {
+                self.permit.give_back();
+            }
+            cancel.bell().sleep(rings, left);
         }
     }
 
@@ -122,7 +136,10 @@ impl Worker {
         let wait = self.context.job.retry.wait_before(tried, chance);
         self.outcomes.retrying.push(Retrying { failure, tried: tried + 1, wait });
         self.tell();
-        self.sleep_until(Instant::now() + wait);
+        // What else it has is for whoever has nothing.
+        let stack = std::mem::take(&mut self.stack);
+        self.context.queue.give(stack);
+        self.sleep_until(Instant::now() + wait, || false);
         self.wake();
     }
 

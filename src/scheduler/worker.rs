@@ -5,11 +5,11 @@ use std::{
     ffi::CStr,
     mem::MaybeUninit,
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::{Arc, atomic::Ordering},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
-use super::{Batch, Context, CostSoFar, LateNames, Outcomes, Unit, waits::Again};
+use super::{Batch, Context, CostSoFar, LateNames, Outcomes, Patience, Permit, Taken, Unit, waits::Again};
 use crate::{
     backend::Ring,
     digest::Digest,
@@ -36,7 +36,8 @@ pub(crate) struct Worker {
     /// The engine's ring, once this worker has used it.
     pub(crate) ring: Option<Arc<Ring>>,
     pub(crate) outcomes: Outcomes,
-    stack: Vec<Unit>,
+    pub(super) stack: Vec<Unit>,
+    pub(super) permit: Permit,
     pub(super) told: Instant,
     /// How long the thread had computed when it last told.
     pub(super) computed: Option<Duration>,
@@ -72,7 +73,8 @@ impl Worker {
 
     /// Work until nothing is left, nobody needs this worker, or the run is cancelled; what it did
     /// and has not told is what it returns.
-    pub(crate) fn run(context: Arc<Context>) -> Outcomes {
+    pub(crate) fn run(context: Arc<Context>, mut permit: Permit) -> Outcomes {
+        permit.begin();
         if !context.queue.enter() {
             return Outcomes::default();
         }
@@ -88,6 +90,7 @@ impl Worker {
             ring: None,
             outcomes: Outcomes::default(),
             stack: Vec::new(),
+            permit,
             told: now,
             computed: platform::thread_time(),
             began: now,
@@ -143,9 +146,17 @@ impl Worker {
     }
 
     fn take(&mut self) -> Option<Unit> {
-        let unit = self.context.queue.take();
+        let mut taken = self.context.queue.take(Patience::Short);
+        if let Taken::Later = taken {
+            self.permit.give_back();
+            taken = self.context.queue.take(Patience::Long);
+            self.permit.take_again(&self.context.cancel);
+        }
         self.wake();
-        unit
+        match taken {
+            Taken::Unit(unit) => Some(unit),
+            Taken::Later | Taken::Nothing => None,
+        }
     }
 
     /// Add work that was discovered; the last added is done first.
@@ -223,7 +234,7 @@ impl Worker {
                 // the entries beside it.
                 let is_last = batch.next == batch.end;
                 if !is_last {
-                    self.stack.insert(below, Unit::Batch(batch));
+                    self.stack.insert(below.min(self.stack.len()), Unit::Batch(batch));
                 }
                 self.share_if_wanted();
                 if is_last {
@@ -249,6 +260,7 @@ impl Worker {
                 self.context.queue.give([Unit::Late(half)]);
             }
             if self.stack.len() > below || self.is_cancelled() || self.should_leave() {
+                let below = below.min(self.stack.len());
                 return self.stack.insert(below, Unit::Late(late)); // depth first, as in a batch
             }
         }
@@ -318,7 +330,7 @@ impl Worker {
     }
 
     fn should_yield(&self) -> bool {
-        self.context.waiting_runs.load(Ordering::Relaxed) > 0
+        self.context.permits.are_waited_for()
             && (self.began.elapsed() > Self::SLICE || self.context.queue.need().alive > 1)
     }
 }

@@ -25,6 +25,7 @@ mod property;
 mod race;
 mod room;
 mod select;
+mod service;
 mod shapes;
 mod support;
 mod terminal;
