@@ -239,6 +239,16 @@ impl Fault {
         Fault { side: Side::Source, ..self }
     }
 
+    /// A fault for another type of entry that stands where one is to be put.
+    pub(crate) fn in_the_way(op: Op, why: impl Into<String>) -> Fault {
+        Fault::new(op, io::Error::other(InTheWay(why.into())))
+    }
+
+    /// Whether it is one of those.
+    pub(crate) fn is_in_the_way(&self) -> bool {
+        self.cause.get_ref().is_some_and(|cause| cause.is::<InTheWay>())
+    }
+
     /// Whether the same may work when it is tried again.
     pub(crate) fn may_pass(&self) -> bool {
         let is_mismatch = self.op == Op::Verify && self.cause.kind() == io::ErrorKind::InvalidData;
@@ -250,6 +260,11 @@ impl Fault {
         Failure { side, op, path: path.into(), source: cause }
     }
 }
+
+/// The cause of a fault that is no system's: another type of entry is there.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct InTheWay(String);
 
 /// Says what was being done when an I/O call failed.
 pub(crate) trait During<T> {

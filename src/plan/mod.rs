@@ -14,7 +14,7 @@ mod zero_copy;
 
 pub(crate) use climb::{Climb, Seen, Why};
 pub(crate) use deletion::{Deletion, deletion, is_most, why_it_stays};
-pub(crate) use existing::{Action, decide, looks_same};
+pub(crate) use existing::{Action, decide, is_in_the_way, looks_same};
 pub use jobs::Storage;
 pub(crate) use jobs::{default_jobs, default_jobs_reason};
 pub(crate) use ladder::{Ladder, PARALLEL_MIN, ladder, ladder_in_turn, ladder_of_coded, may_reflink};

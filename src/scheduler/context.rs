@@ -19,8 +19,8 @@ use crate::{
     plan::Pair,
     platform::{self, Dir},
     units::{
-        Descriptors, Expected, Extraneous, Journals, LinkGroups, MadeWithin, Marks, Namesakes, Replacements,
-        SharedFiles, TemporaryNames,
+        Conflicts, Descriptors, Expected, Extraneous, Journals, LinkGroups, MadeWithin, Marks, Namesakes,
+        Replacements, SharedFiles, TemporaryNames,
     },
 };
 
@@ -60,6 +60,7 @@ pub(crate) struct Context {
     /// Sources that are not done with.
     pub(crate) sources_left: AtomicUsize,
     pub(crate) extraneous: Extraneous,
+    pub(crate) conflicts: Conflicts,
     pub(crate) expected: Expected,
     pub(crate) replacements: Replacements,
     pub(crate) marks: Marks,
@@ -167,6 +168,7 @@ impl Context {
             ring: shares.ring,
             sources_left: AtomicUsize::new(count),
             extraneous: Extraneous::new(count),
+            conflicts: Conflicts::default(),
             expected: Expected::default(),
             replacements: Replacements::default(),
             marks: Marks::new(),

@@ -19,6 +19,7 @@ pub(crate) use outcome::{Effort, Outcomes, Record};
 pub(crate) use permit::{Permit, Permits, Waiting};
 pub(crate) use queue::{Patience, Queue, Taken};
 pub(crate) use unit::{Batch, LateNames, RangeOf, Unit};
+pub(crate) use waits::Again;
 #[cfg(test)]
 pub(crate) use worker::break_down;
 pub(crate) use worker::{Worker, caught};

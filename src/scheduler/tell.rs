@@ -179,7 +179,7 @@ impl Worker {
     }
 
     /// What is known of an entry that is given up is not said of the next one.
-    pub(super) fn forget_entry(&mut self) {
+    pub(crate) fn forget_entry(&mut self) {
         (self.digest, self.differs) = (None, Differs::empty());
     }
 

@@ -32,6 +32,8 @@ pub(crate) enum Unit {
     Again(Again),
     /// Let finished files replace others.
     Replace,
+    /// Delete what is in the way of entries, and try them again.
+    Clear,
     /// Do the last thing of the run.
     Conclude,
 }
@@ -126,6 +128,7 @@ impl Unit {
             | Unit::Delete(_)
             | Unit::Again(_)
             | Unit::Replace
+            | Unit::Clear
             | Unit::Conclude => None,
             Unit::Batch(batch) => batch.split().map(Unit::Batch),
             Unit::Late(late) => late.split().map(Unit::Late),

@@ -83,7 +83,10 @@ impl Worker {
         fault: Fault,
     ) {
         if !self.may_retry(&fault, tried) {
-            return self.fail(node, name, listed, fault);
+            if let Err(fault) = self.set_aside(node, name, listed, fault) {
+                self.fail(node, name, listed, fault);
+            }
+            return;
         }
         let again = Again { node: node.hold(), name: name.into(), listed, tried: tried + 1 };
         self.put_aside(Unit::Again(again), tried, node.failure(name, listed, fault));

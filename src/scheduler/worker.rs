@@ -205,6 +205,7 @@ impl Worker {
                 self.release(node);
             }
             Unit::Replace => self.replace(),
+            Unit::Clear => self.clear(),
             Unit::Conclude => self.conclude_run(false),
         }
     }

@@ -284,7 +284,7 @@ impl Worker {
     }
 
     /// Note that a directory failed: each time a failure, and one entry that failed in all.
-    fn fail_directory(&mut self, node: &Node, fault: Fault) {
+    pub(super) fn fail_directory(&mut self, node: &Node, fault: Fault) {
         let failed_before = self.outcomes.totals.failed;
         if node.has_failed.swap(true, Ordering::Relaxed) {
             self.fail_uncounted(node, c"", Some(Kind::Directory), fault);
@@ -299,7 +299,9 @@ impl Worker {
         let Some(meta) = &node.source else { return Ok(()) };
         let dirs = node.dirs()?;
         node.resume_parent(&dirs);
-        self.note_extraneous(node, &dirs, meta)?;
+        if !node.is_noted.load(Ordering::Relaxed) {
+            self.note_extraneous(node, &dirs, meta)?;
+        }
         if self.is_dry() {
             return Ok(());
         }

@@ -14,7 +14,7 @@ use crate::{
     event::Done,
     options::{Attributes, Fsync},
     plan::{Action, decide},
-    platform::{self, Dir, Handle},
+    platform::{self, Handle},
     report::Loss,
     scheduler::{LateNames, Unit, Worker, caught},
 };
@@ -120,16 +120,18 @@ impl Worker {
         let tried = self.measured(|worker| caught(|| work(worker)));
         if owed.is_some() {
             // It did not come to the group: it failed before, or is another inode by now.
-            self.pass_on(group);
+            self.pass_on(group, false);
         }
-        if let Err(fault) = tried {
+        if let Err(fault) = tried.or_else(|fault| self.set_aside(node, name, None, fault)) {
             self.fail(node, name, None, fault);
         }
     }
 
     /// Let the next name that waits in a link group take it over.
-    fn pass_on(&mut self, group: FileId) {
-        if let Some(heir) = self.context.links.fail(group) {
+    ///
+    /// One that comes again is not done with.
+    fn pass_on(&mut self, group: FileId, comes_again: bool) {
+        if let Some(heir) = self.context.links.fail(group, comes_again) {
             self.push(Unit::Heir(heir, group));
         }
     }
@@ -203,16 +205,20 @@ impl Worker {
         group: FileId,
         first: Result<First, Fault>,
     ) -> Result<(), Fault> {
-        match first {
+        match &first {
             Ok(First::Underway) => {}
             Ok(First::Copied(id)) => {
-                let target = LinkTarget { place: node.place.clone(), name: name.into(), id };
+                let target = LinkTarget { place: node.place.clone(), name: name.into(), id: *id };
                 let names = self.context.links.settle(group, target);
                 if !names.is_empty() {
                     self.push(Unit::Late(LateNames { names, group }));
                 }
             }
-            Ok(First::LeftOut) | Err(_) => self.pass_on(group),
+            Ok(First::LeftOut) => self.pass_on(group, false),
+            Err(fault) => {
+                let comes_again = self.may_retry(fault, self.tried) || self.may_set_aside(node, fault);
+                self.pass_on(group, comes_again);
+            }
         }
         first.map(drop)
     }
@@ -235,7 +241,9 @@ impl Worker {
                 }
                 linked => {
                     // One that is tried again counts only then.
-                    if !linked.as_ref().is_err_and(|fault| self.may_retry(fault, self.tried)) {
+                    let comes_again =
+                        |fault| self.may_retry(fault, self.tried) || self.may_set_aside(node, fault);
+                    if !linked.as_ref().is_err_and(comes_again) {
                         self.context.links.finished(meta.id);
                     }
                     return linked.map(|()| true);
@@ -266,7 +274,11 @@ impl Worker {
                 Ok(false) => {
                     worker.push(Unit::Heir(Parked { node: node.hold(), name: name.clone() }, group));
                 }
-                Err(fault) => worker.fail(&node, &name, None, fault),
+                Err(fault) => {
+                    if let Err(fault) = worker.set_aside(&node, &name, None, fault) {
+                        worker.fail(&node, &name, None, fault);
+                    }
+                }
             }
         });
         self.let_go(node);
@@ -276,7 +288,7 @@ impl Worker {
     fn link(&mut self, at: Item<'_>, meta: &Meta, target: &LinkTarget) -> Result<(), Fault> {
         let Item { node, dirs, name } = at;
         let target_name = &*node.place.target_name(name, meta.kind);
-        let found = if node.existed { self.found(&dirs.target, target_name)? } else { None };
+        let found = if node.existed { self.found(node, dirs, target_name)? } else { None };
         let mut work_name = None;
         if let Some(found) = &found {
             if found.id == target.id {
@@ -291,6 +303,7 @@ impl Worker {
                 Action::Unchanged | Action::Replace => true,
                 Action::Skip => self.is_left_unfinished(at, meta, meta, found, granularity)?,
                 Action::Refuse(why) => return Err(Fault::refused(Op::Replace, why)),
+                Action::InTheWay(why) => return Err(Fault::in_the_way(Op::Replace, why)),
             };
             if !replaces {
                 self.record(&node.place, name, meta.kind, Done::Skipped, 0);
@@ -344,8 +357,11 @@ impl Worker {
     }
 
     /// Look up what the copy's directory has under `name`.
-    pub(super) fn found(&self, dir: &Dir, name: &CStr) -> Result<Option<Meta>, Fault> {
-        match dir.stat(name) {
+    pub(super) fn found(&self, node: &Node, dirs: &Dirs, name: &CStr) -> Result<Option<Meta>, Fault> {
+        if self.is_dry() && node.is_cleared(name) {
+            return Ok(None);
+        }
+        match dirs.target.stat(name) {
             Ok(meta) => Ok(Some(meta)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(Fault::new(Op::Replace, error)),

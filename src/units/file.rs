@@ -31,7 +31,7 @@ impl Worker {
             if self.leaves_out(&meta) {
                 return Ok(Handled::Yes);
             }
-            let found = self.found(&dirs.target, &node.place.target_name(name, Kind::File))?;
+            let found = self.found(node, dirs, &node.place.target_name(name, Kind::File))?;
             self.once(at, &meta, owed, |worker, group| match &found {
                 Some(found) => worker.meet(at, &meta, found, group),
                 None => worker.copy_listed(at, &meta, None, group),
@@ -99,6 +99,7 @@ impl Worker {
                 Ok(if is_same { First::Copied(found.id) } else { First::LeftOut })
             }
             Action::Refuse(why) => Err(Fault::refused(Op::Replace, why)),
+            Action::InTheWay(why) => Err(Fault::in_the_way(Op::Replace, why)),
             Action::Replace => self.copy_listed(at, meta, Some(found), group),
         }
     }

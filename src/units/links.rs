@@ -142,11 +142,12 @@ impl LinkGroups {
         }
     }
 
-    /// The first name could not be copied: the name that takes over, if one waits.
-    pub(crate) fn fail(&self, id: FileId) -> Option<Parked> {
+    /// The first name could not be copied: the name that takes over, if one waits. Whether the first
+    /// `comes_again` itself matters to who counts names.
+    pub(crate) fn fail(&self, id: FileId, comes_again: bool) -> Option<Parked> {
         let mut shard = self.shard(id);
         let group = shard.get_mut(&id)?;
-        group.left = group.left.saturating_sub(1);
+        group.left = group.left.saturating_sub(u64::from(!comes_again));
         let State::Copying(parked) = &mut group.state else { return None };
         let next = parked.pop();
         if next.is_none() {

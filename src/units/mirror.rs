@@ -78,9 +78,29 @@ impl Extraneous {
         }
     }
 
-    fn decide(&self, source: usize, mirror: Mirror) -> Deletion {
+    pub(super) fn decide(&self, source: usize, mirror: Mirror) -> Deletion {
         let OfSource { failed, is_refused, .. } = &self.of[source];
         deletion(failed.load(Ordering::Relaxed), mirror.ignore_errors, is_refused.load(Ordering::Relaxed))
+    }
+
+    /// Keep everything in all copies.
+    pub(super) fn refuse_all(&self) {
+        self.of.iter().for_each(|of| of.is_refused.store(true, Ordering::Relaxed));
+    }
+
+    /// What was found so far, of all sources; to be put back.
+    pub(super) fn found(&self) -> Vec<ExtraneousIn> {
+        (0..self.of.len()).flat_map(|source| self.take(source)).collect()
+    }
+
+    pub(super) fn put_back(&self, found: Vec<ExtraneousIn>) {
+        found.into_iter().for_each(|within| self.add(within));
+    }
+
+    fn add(&self, within: ExtraneousIn) {
+        if let Some(of) = within.place.source_index().and_then(|source| self.of.get(source)) {
+            of.found.lock().unwrap_or_else(PoisonError::into_inner).push(within);
+        }
     }
 
     fn take(&self, source: usize) -> Vec<ExtraneousIn> {
@@ -197,11 +217,7 @@ impl Worker {
             self.fail_to_delete(has_changed().at(node.place.path_in_copy(c"")));
             return Ok(());
         }
-        let found = ExtraneousIn::new(node, source, extraneous);
-        let of = node.place.source_index().map(|source| &self.context.extraneous.of[source]);
-        if let Some(of) = of {
-            of.found.lock().unwrap_or_else(PoisonError::into_inner).push(found);
-        }
+        self.context.extraneous.add(ExtraneousIn::new(node, source, extraneous));
         Ok(())
     }
 
@@ -296,7 +312,10 @@ impl Worker {
                 Deletion::StaysBeside(failed) => self.tell_what_stays(&found, failed),
             }
         }
-        if goes.is_empty() || self.exceeds_limit(&goes) {
+        if goes.is_empty() {
+            return self.warn_of_most();
+        }
+        if self.exceeds_limit(&goes.iter().collect::<Vec<_>>()) {
             return;
         }
         context.extraneous.count_listed(&goes);
@@ -319,9 +338,12 @@ impl Worker {
     }
 
     /// Whether more would be deleted than may be; that is a failure.
-    fn exceeds_limit(&mut self, found: &[ExtraneousIn]) -> bool {
+    pub(super) fn exceeds_limit(&mut self, found: &[&ExtraneousIn]) -> bool {
         let Some(max) = self.context.job.mirror.max else { return false };
-        let mut count = 0;
+        let extraneous = &self.context.extraneous;
+        let [gone, there, listed] = [&extraneous.deleted, &extraneous.there, &extraneous.listed]
+            .map(|count| count.load(Ordering::Relaxed));
+        let mut count = gone;
         for within in found {
             match self.walk_extraneous(within, Does::Count) {
                 Ok(walked) => count += walked.entries,
@@ -332,9 +354,9 @@ impl Worker {
             }
         }
         // What lies in directories that are extraneous themselves has not been counted there.
-        let listed: u64 = found.iter().map(|within| within.names.len() as u64).sum();
+        let listed = listed + found.iter().map(|within| within.names.len() as u64).sum::<u64>();
         // Others may have put something there since it was counted, or taken it away.
-        let there = (self.context.extraneous.there.load(Ordering::Relaxed) + count).saturating_sub(listed);
+        let there = (there + count).saturating_sub(listed);
         let exceeds = max.is_exceeded(count, there);
         if exceeds {
             let why = format!(
@@ -348,8 +370,14 @@ impl Worker {
 
     /// One directory less has something left to delete; the last one tells whether that was much.
     pub(super) fn end_deletion(&mut self) {
+        if self.context.extraneous.left.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.warn_of_most();
+        }
+    }
+
+    fn warn_of_most(&mut self) {
         let context = self.context.clone();
-        if context.extraneous.left.fetch_sub(1, Ordering::AcqRel) > 1 || context.job.mirror.max.is_some() {
+        if context.job.mirror.max.is_some() {
             return;
         }
         let Extraneous { deleted, there, listed, .. } = &context.extraneous;
@@ -371,8 +399,9 @@ impl Worker {
 }
 
 impl Extraneous {
-    fn count_listed(&self, found: &[ExtraneousIn]) {
-        let listed: u64 = found.iter().map(|within| within.names.len() as u64).sum();
+    /// Count what is among the entries that were there, and is extraneous.
+    pub(super) fn count_listed<'a>(&self, found: impl IntoIterator<Item = &'a ExtraneousIn>) {
+        let listed: u64 = found.into_iter().map(|within| within.names.len() as u64).sum();
         self.listed.fetch_add(listed, Ordering::Relaxed);
     }
 }

@@ -5,6 +5,7 @@ mod attributes;
 mod behind;
 mod clock;
 mod coded;
+mod conflicts;
 mod content;
 mod delete;
 mod descriptors;
@@ -47,6 +48,7 @@ mod whole;
 mod wide;
 mod xattrs;
 
+pub(crate) use conflicts::Conflicts;
 pub(crate) use descriptors::Descriptors;
 pub(crate) use hashing::{HashOf, Hashed};
 pub(crate) use internal::is_internal;

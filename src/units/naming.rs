@@ -143,7 +143,7 @@ impl Worker {
 
 /// Refuse to make a directory where a `kind` of entry is.
 pub(super) fn in_the_way(kind: Kind) -> Fault {
-    Fault::refused(Op::CreateDirectory, format!("{} is in the way", kind.described()))
+    Fault::in_the_way(Op::CreateDirectory, format!("{} is in the way", kind.described()))
 }
 
 fn collision() -> Fault {

@@ -1,6 +1,7 @@
 //! A directory while it is copied.
 
 use std::{
+    collections::HashSet,
     ffi::CStr,
     io, mem,
     sync::{
@@ -51,6 +52,10 @@ pub(crate) struct Node {
     pub(crate) born: OnceLock<Owner>,
     /// Whether the directory itself failed, apart from what it holds.
     pub(crate) has_failed: AtomicBool,
+    /// Whether it is known what its copy has that the source lacks.
+    pub(super) is_noted: AtomicBool,
+    /// Names of the copy that count as free, as what they have would be deleted.
+    cleared: Mutex<HashSet<Box<CStr>>>,
     /// How many times its listing was tried again.
     pub(crate) tried: AtomicU32,
     dirs: Mutex<Option<Arc<Dirs>>>,
@@ -167,10 +172,21 @@ impl Node {
             cursor: Mutex::default(),
             born: OnceLock::new(),
             has_failed: AtomicBool::new(false),
+            is_noted: AtomicBool::new(false),
+            cleared: Mutex::default(),
             tried: AtomicU32::new(0),
             dirs: Mutex::new(Some(dirs)),
             pending: AtomicUsize::new(1),
         }
+    }
+
+    /// Note that what the copy has as `name` is deleted, or would be.
+    pub(super) fn clear(&self, name: &CStr) {
+        self.cleared.lock().unwrap_or_else(PoisonError::into_inner).insert(name.into());
+    }
+
+    pub(super) fn is_cleared(&self, name: &CStr) -> bool {
+        self.cleared.lock().unwrap_or_else(PoisonError::into_inner).contains(name)
     }
 
     /// Whether it is the source directory `id`, or lies in it.

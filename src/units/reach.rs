@@ -101,7 +101,7 @@ pub(super) fn reach_as_is(parent: &Node, dirs: &Dirs, name: &CStr, meta: &Meta) 
         let id = FileId { dev, ino: hasher.finish() | 1 << 63 };
         Ok(Reached { target, found: Meta { id, ..*meta }, existed: false, opened_up: None })
     };
-    if parent.is_absent {
+    if parent.is_absent || parent.is_cleared(name) {
         return absent();
     }
     match dirs.target.stat(name) {

@@ -76,6 +76,11 @@ impl Replacements {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Whether any wait.
+    pub(super) fn are_any(&self) -> bool {
+        !self.lock().files.is_empty()
+    }
+
     fn take(&self) -> Vec<Replacement> {
         self.is_any.store(false, Ordering::Relaxed);
         mem::take(&mut *self.lock()).files

@@ -29,7 +29,7 @@ impl Worker {
     fn copy_special(&mut self, at: Item<'_>, meta: &Meta) -> Result<First, Fault> {
         let Item { node, dirs, name } = at;
         let target_name = &*node.place.target_name(name, meta.kind);
-        let found = if node.existed { self.found(&dirs.target, target_name)? } else { None };
+        let found = if node.existed { self.found(node, dirs, target_name)? } else { None };
         let mode = self.creation_mode(node, meta);
         let placed = self.place_node(at, meta, found.as_ref(), Op::CreateSpecial, mode, |name| {
             platform::make_special(&dirs.target, name, meta, mode)

@@ -33,7 +33,7 @@ impl Worker {
         let Item { node, dirs, name } = at;
         let points_to = dirs.source.read_link(name).during(Op::ReadSymlink)?;
         let target_name = &*node.place.target_name(name, meta.kind);
-        let found = if node.existed { self.found(&dirs.target, target_name)? } else { None };
+        let found = if node.existed { self.found(node, dirs, target_name)? } else { None };
         if let Some(found) = &found {
             node.refuse_made(target_name, found)?;
             let is_same = found.kind == Kind::Symlink
@@ -89,6 +89,7 @@ impl Worker {
                     return Ok(First::LeftOut);
                 }
                 Action::Refuse(why) => return Err(Fault::refused(Op::Replace, why)),
+                Action::InTheWay(why) => return Err(Fault::in_the_way(Op::Replace, why)),
             }
             let leads_to = || dirs.source.stat_through(name).map(|file| file.id);
             if found.kind == Kind::File && leads_to().is_ok_and(|id| id == found.id) {

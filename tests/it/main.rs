@@ -21,6 +21,7 @@ mod manifest;
 mod mirror;
 mod mirror_kept;
 mod mirror_race;
+mod mirror_types;
 mod property;
 mod race;
 mod room;

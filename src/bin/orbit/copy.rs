@@ -7,7 +7,7 @@ use std::{
 
 use anyhow::Context;
 use futures::StreamExt;
-use orbit::{CopyJob, Engine, Event, Failure, Loss, Report, Run};
+use orbit::{CopyJob, Engine, Event, Failure, Loss, Report, Run, Warning};
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
 use super::{
@@ -50,6 +50,10 @@ pub(crate) async fn run(args: &CopyArgs, job: CopyJob, lines: Lines) -> anyhow::
                 report.totals.undeleted += before.totals.undeleted;
                 report.failures.retain(|failure| !told.knows(failure));
                 report.failures.extend(before.failures);
+                let is_new =
+                    |warning: &Warning| report.warnings.iter().all(|known| known.loss != warning.loss);
+                let warnings: Vec<_> = before.warnings.into_iter().filter(is_new).collect();
+                report.warnings.extend(warnings);
             }
             report
         }

@@ -54,16 +54,16 @@ impl MirrorArgs {
         let compare = if self.checksum { Compare::Content } else { Compare::Times };
         let delete = match self.delete {
             None => Delete::Never,
-            // What was deleted before is not there any more after.
-            Some(When::Before) => Delete::Never,
-            Some(When::After) => Delete::After,
+            // What was deleted before is not there any more after; where nothing is, all is told at once.
+            Some(When::Before) if !self.dry_run => Delete::Never,
+            Some(When::Before | When::After) => Delete::After,
         };
         job.compare(compare).dry_run(self.dry_run).mirror(self.mirror(delete))
     }
 
     /// The run that deletes before anything is copied, if there is to be one.
     pub(crate) fn deletes_before(&self, job: &CopyJob) -> Option<CopyJob> {
-        let wanted = self.delete == Some(When::Before);
+        let wanted = self.delete == Some(When::Before) && !self.dry_run;
         wanted.then(|| job.clone().mirror(self.mirror(Delete::Only)))
     }
 
