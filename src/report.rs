@@ -172,8 +172,6 @@ pub enum Loss {
     Acl,
     /// Times.
     Times,
-    /// FIFOs, sockets or device nodes, which were left out.
-    Special,
     /// Hard links, where a second copy was made instead.
     HardLink,
     /// The tidiness of the destination: what a run that was cut off has left there could not be removed.
@@ -197,7 +195,6 @@ impl Loss {
             Loss::Xattr => "xattr",
             Loss::Acl => "acl",
             Loss::Times => "times",
-            Loss::Special => "special",
             Loss::HardLink => "hard_link",
             Loss::Leftover => "leftover",
             Loss::Media => "media",
@@ -216,7 +213,6 @@ impl Loss {
             Loss::Xattr => "extended attributes not kept",
             Loss::Acl => "ACL not kept",
             Loss::Times => "times not kept",
-            Loss::Special => "special file left out",
             Loss::HardLink => "second copy made instead of a hard link",
             Loss::Leftover => "leftovers of a run that was cut off could not be removed",
             Loss::Media => "verified from memory, as this filesystem cannot be read past it",

@@ -11,7 +11,7 @@ use super::{Reader, What, trail::Trail};
 use crate::{
     entry::{Kind, Meta},
     error::{During, Fault, Op, Sided},
-    platform::{ACL_ALIASES, Dir, Handle},
+    platform::{self, ACL_ALIASES, Dir, Handle},
 };
 
 impl Reader {
@@ -84,12 +84,14 @@ fn differing_xattr(from: Handle<'_>, to: Handle<'_>) -> Result<Option<CString>, 
 fn names(of: Handle<'_>) -> io::Result<BTreeSet<CString>> {
     let mut list = Vec::new();
     let length = match of.list_xattrs(&mut list) {
-        Err(error) if error.kind() == io::ErrorKind::Unsupported => 0,
+        Err(error) if platform::lacks_xattrs(&error) => 0,
         listed => listed?,
     };
     let names = list[..length].split_inclusive(|byte| *byte == 0);
     let names = names.filter_map(|name| CStr::from_bytes_with_nul(name).ok());
     // Each file has its own of these, which is none of a copy's.
-    let is_kept = |name: &&CStr| !ACL_ALIASES.contains(name) && *name != c"security.selinux";
+    let is_kept = |name: &&CStr| {
+        !ACL_ALIASES.contains(name) && *name != c"security.selinux" && *name != c"security.evm"
+    };
     Ok(names.filter(is_kept).map(CStr::to_owned).collect())
 }

@@ -26,7 +26,8 @@ bitflags::bitflags! {
 /// What a copy keeps; by default everything, as far as privilege and destination allow.
 ///
 /// What was only implied by the default and cannot be kept (an owner, when not root) is a
-/// [`Warning`](crate::Warning); what was named with [`Preserve::exactly`] is a failure.
+/// [`Warning`](crate::Warning) of every run that leaves a copy so; what was named with
+/// [`Preserve::exactly`] is a failure. An entry that cannot be created, such as a device, is a failure always.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Preserve {
     kept: Attributes,

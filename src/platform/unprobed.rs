@@ -1,9 +1,9 @@
 //! The plain form of what only Linux answers, and does: nobody knows, and nothing is done.
 
-use std::{fs::File, io};
+use std::{ffi::CStr, fs::File, io};
 
 use super::{Dir, Mount};
-use crate::capabilities::DirectIo;
+use crate::{capabilities::DirectIo, entry::Meta};
 
 fn unknown<T>() -> io::Result<T> {
     Err(io::Error::new(io::ErrorKind::Unsupported, "not probed on this system"))
@@ -16,6 +16,15 @@ pub(crate) fn mount_of(_: &Dir) -> Option<Mount> {
 /// Devices alone tell one mount from another.
 pub(crate) fn mount_number(_: &Dir) -> Option<u64> {
     None
+}
+
+/// Whether this process may make a device node.
+pub(crate) fn may_make_device(_: &Meta) -> bool {
+    super::is_privileged()
+}
+
+pub(crate) fn surely_lacks_xattrs(_: &Dir, _: &CStr) -> bool {
+    false
 }
 
 pub(crate) fn can_set_xattr(_: &File) -> io::Result<()> {

@@ -122,8 +122,12 @@ impl Worker {
         mut work: impl FnMut(&mut Worker) -> Result<T, Fault>,
     ) -> Result<T, Fault> {
         let mut tried = 0;
+        let of_entry = self.tried;
         loop {
-            match work(self) {
+            self.tried = tried;
+            let done = work(self);
+            self.tried = of_entry;
+            match done {
                 Err(fault) if self.may_retry(&fault, tried) => {
                     self.rest(node.failure(c"", Some(Kind::Directory), fault), tried);
                     tried += 1;
@@ -163,6 +167,11 @@ impl Worker {
         }
     }
 
+    /// Whether the destination has become read-only, which the error of a call alone does not say.
+    pub(crate) fn is_read_only(&self) -> bool {
+        self.room().and_then(|room| room.is_read_only).unwrap_or(true) || self.refuses_files()
+    }
+
     /// Whether nothing can be created at the destination because it is read-only: ext4 that has met with an
     /// error is, and does not say so (`EXT4_FLAGS_EMERGENCY_RO` of the kernel's fs/ext4/ext4.h).
     fn refuses_files(&self) -> bool {
@@ -177,9 +186,7 @@ impl Worker {
         match failure.cause().kind() {
             std::io::ErrorKind::QuotaExceeded => Some("the quota at the destination is used up".into()),
             std::io::ErrorKind::ReadOnlyFilesystem => {
-                let is_read_only =
-                    self.room().and_then(|room| room.is_read_only).unwrap_or(true) || self.refuses_files();
-                is_read_only.then(|| "the destination is read-only".into())
+                self.is_read_only().then(|| "the destination is read-only".into())
             }
             std::io::ErrorKind::StorageFull => {
                 let room = self.room()?;

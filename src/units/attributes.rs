@@ -1,6 +1,6 @@
 //! Everything about an entry that is not its content: owner, ACL, extended attributes, mode, times.
 
-use std::sync::atomic::Ordering;
+use std::{fs::File, sync::atomic::Ordering};
 
 use super::{
     Node,
@@ -64,8 +64,10 @@ impl Worker {
     }
 
     /// Give a copy its source's attributes, in the order that is safe: owner, ACL and extended
-    /// attributes, mode, and last the times.
-    pub(super) fn attributes(&mut self, subject: &Subject<'_>) -> Result<(), Fault> {
+    /// attributes, mode, and last the times; whether any extended attribute or ACL was changed.
+    ///
+    /// What cannot be given, whatever the reason, is told, and fails the entry only where it was named.
+    pub(super) fn attributes(&mut self, subject: &Subject<'_>) -> Result<bool, Fault> {
         let Subject { node, meta, to, found, .. } = *subject;
         let current = match found {
             Some(found) => Owner::of(found),
@@ -80,31 +82,44 @@ impl Worker {
                 Some(mode.during(Op::Stat).in_copy()?)
             }
         };
-        let (there, may_set_times) = match subject.is_new() {
-            true => (there, true),
-            false => (self.open_up(subject, there), self.unmark(subject)?),
-        };
+        let wanted = self.wanted(subject)?;
+        let extra = if subject.is_new() { Vec::new() } else { self.extra_xattrs(subject, &wanted)? };
+        let is_unmarked = !extra.is_empty() && self.unmark(subject);
+        let before = there;
+        let there = if subject.is_new() { there } else { self.open_up(subject, there) };
         let owner = if self.keeps(Attributes::OWNERSHIP) { self.owner(subject, current)? } else { current };
-        let acl = self.xattrs(subject)?;
+        let given = self.xattrs(subject, &wanted, &extra)?;
+        let acl = given.access_acl;
+        let mut has_changed = given.has_changed || there != before || owner != current;
         if meta.kind != Kind::Symlink && self.keeps(Attributes::MODE) {
             let mut mode = self.mode_for(subject, owner);
             if let AccessAcl::Lost(group_rights) = acl {
                 mode = mode & !GROUP_RIGHTS | group_rights;
             }
-            // A change of owner may have cleared bits (chown(2)), and an ACL may have set some.
-            if Some(mode) != there || owner != current || acl != AccessAcl::None {
+            // A change of owner may have cleared bits (chown(2)), and an ACL, or its end, may have set some.
+            let is_moved = owner != current || acl == AccessAcl::Kept || given.has_lost_acl;
+            if Some(mode) != there || is_moved {
                 let set = to.set_mode(mode);
+                has_changed |= set.is_ok();
                 self.kept_or_warned(subject, set, Op::SetMode, Attributes::MODE, Loss::Mode)?;
             }
         }
-        if subject.times && may_set_times && self.keeps(Attributes::TIMESTAMPS) {
+        // What a file has too much goes with it: the next run copies it anew.
+        let is_to_go = given.has_extra && is_unmarked && meta.kind == Kind::File;
+        let is_due = subject.is_new()
+            || is_unmarked
+            || has_changed
+            || self.times_differ(subject, Granularity::Nanos(1));
+        if subject.times && is_due && !is_to_go && self.keeps(Attributes::TIMESTAMPS) {
             let set = to.set_times(meta.accessed, meta.modified);
-            self.kept_or_warned(subject, set, Op::SetTimes, Attributes::TIMESTAMPS, Loss::Times)?;
+            if subject.is_new() || is_unmarked || self.times_differ(subject, Granularity::Nanos(1)) {
+                self.kept_or_warned(subject, set, Op::SetTimes, Attributes::TIMESTAMPS, Loss::Times)?;
+            }
             if meta.modified.may_be_clamped() {
                 self.see_clamped(subject)?;
             }
         }
-        Ok(())
+        Ok(given.has_changed)
     }
 
     /// See whether the filesystem has kept a far time, which it does not say.
@@ -118,19 +133,16 @@ impl Worker {
         self.not_kept(subject, why, Op::SetTimes, Attributes::TIMESTAMPS, Loss::Times)
     }
 
-    /// Take away the mark of a finished copy, its time, until the correction is finished too: one that
-    /// is cut off moves the change time, which would tell later runs that nothing is to be corrected.
+    /// Take away the mark of a finished copy, its time, until it has lost what its source lacks: a
+    /// correction that is cut off moves the change time, which would tell later runs that there is nothing
+    /// to be looked for.
     ///
-    /// `false` where somebody else's copy may not be touched so.
-    fn unmark(&self, subject: &Subject<'_>) -> Result<bool, Fault> {
+    /// `false` where the copy may not be touched so.
+    fn unmark(&self, subject: &Subject<'_>) -> bool {
         let meta = subject.meta;
-        if !(subject.times && self.keeps(Attributes::TIMESTAMPS)) {
-            return Ok(false);
-        }
-        match subject.to.set_times(meta.accessed, meta.modified.seconds_before(UNFINISHED_BEFORE)) {
-            Err(error) if platform::is_not_kept(&error) => Ok(false),
-            done => done.during(Op::SetTimes).map(|()| true),
-        }
+        subject.times
+            && self.keeps(Attributes::TIMESTAMPS)
+            && subject.to.set_times(meta.accessed, meta.modified.seconds_before(UNFINISHED_BEFORE)).is_ok()
     }
 
     /// Let the owner of a read-only copy set its attributes (xattr(7)); the mode that is there then,
@@ -190,8 +202,16 @@ impl Worker {
             self.record(&node.place, name, meta.kind, done, 0);
             return Ok(First::Copied(found.id));
         }
-        let mut is_corrected = have_xattrs_changed;
+        let mut is_corrected = false;
         if have_xattrs_changed || self.differs(&subject, granularity) {
+            // Where it may be opened: without /proc, attributes can be had of an open file alone.
+            let source = match meta.kind {
+                Kind::File if have_xattrs_changed => dirs.source.open_source(name).ok(),
+                _ => None,
+            };
+            if let Some(source) = source.as_ref().filter(|source| is_file(source, meta)) {
+                subject.from = Handle::Open(source);
+            }
             // The very file that was looked at, where it may be opened, and none put in its place.
             let file = match meta.kind {
                 Kind::File => dirs.target.open_existing(&target_name).ok(),
@@ -203,7 +223,7 @@ impl Worker {
                     return Err(Fault::refused(Op::Replace, "it was replaced meanwhile"));
                 }
             }
-            self.attributes(&subject)?;
+            is_corrected |= self.attributes(&subject)?;
             // Where the destination cannot keep it, there is nothing to correct, today or tomorrow.
             let now = to.meta().during(Op::Stat).in_copy()?;
             is_corrected |= Owner::of(&now) != Owner::of(found)
@@ -237,11 +257,18 @@ impl Worker {
         let mode = self.keeps(Attributes::MODE)
             && meta.kind != Kind::Symlink
             && found.mode != self.mode_for(subject, Owner::of(found));
+        owner || mode || self.times_differ(subject, granularity)
+    }
+
+    /// Whether a copy that is there has another time than it should.
+    fn times_differ(&self, subject: &Subject<'_>, granularity: Granularity) -> bool {
+        let Subject { meta, found, .. } = *subject;
         // A file's time is what told that its content is the same.
-        let times = self.keeps(Attributes::TIMESTAMPS)
+        self.keeps(Attributes::TIMESTAMPS)
             && (meta.kind != Kind::File || self.context.job.compare == Compare::Content)
-            && found.modified.truncated_to(granularity) != meta.modified.truncated_to(granularity);
-        owner || mode || times
+            && found.is_some_and(|found| {
+                found.modified.truncated_to(granularity) != meta.modified.truncated_to(granularity)
+            })
     }
 
     /// The source's mode, without the bits that would lend another owner's rights.
@@ -272,13 +299,12 @@ impl Worker {
             let uid = (want.uid != current.uid).then_some(want.uid);
             match subject.to.set_owner(uid, gid) {
                 Ok(()) => return Ok(want),
-                Err(error) if platform::is_not_kept(&error) => {
-                    if uid.is_some() && !self.context.is_privileged {
+                Err(error) => {
+                    if uid.is_some() && !self.context.is_privileged && platform::is_not_kept(&error) {
                         self.context.owner_refused.store(true, Ordering::Relaxed);
                     }
                     refusal = Some(error);
                 }
-                Err(error) => return Err(Fault::new(Op::SetOwner, error)),
             }
         }
         let mut owner = current;
@@ -319,12 +345,15 @@ impl Worker {
         loss: Loss,
     ) -> Result<(), Fault> {
         match done {
-            Err(error) if platform::is_not_kept(&error) => self.not_kept(subject, error, op, attribute, loss),
-            done => done.during(op),
+            Err(error) => self.not_kept(subject, error, op, attribute, loss),
+            Ok(()) => Ok(()),
         }
     }
 
-    /// Something is lost: a failure where the caller named it, a warning where it was implied.
+    /// Something is lost, whatever the reason: a warning, and a failure where the caller named it.
+    ///
+    /// It is a fault as well where the same is tried again, and where the destination as a whole has
+    /// become read-only: then the content is not safe either.
     pub(super) fn not_kept(
         &mut self,
         subject: &Subject<'_>,
@@ -333,10 +362,21 @@ impl Worker {
         attribute: Attributes,
         loss: Loss,
     ) -> Result<(), Fault> {
-        if self.context.job.preserve.requires(attribute) {
-            return Err(Fault::new(op, error));
+        let is_over = error.kind() == std::io::ErrorKind::ReadOnlyFilesystem && self.is_read_only();
+        let fault = Fault::new(op, error);
+        if self.context.job.preserve.requires(attribute) || is_over || self.may_retry(&fault, self.tried) {
+            return Err(fault);
         }
-        self.warn(loss, subject.node, subject.name, subject.meta.kind, &error.to_string());
+        let cause = match op {
+            Op::ReadXattrs => format!("the source's cannot be read: {}", fault.cause),
+            _ => fault.cause.to_string(),
+        };
+        self.warn(loss, subject.node, subject.name, subject.meta.kind, &cause);
         Ok(())
     }
+}
+
+/// Whether an open file is the one that was looked at by name.
+fn is_file(open: &File, looked_at: &Meta) -> bool {
+    platform::meta(open).is_ok_and(|now| now.id == looked_at.id)
 }

@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::{
-    Node, Place,
+    Node, Place, acl,
     entry::{Handled, Item},
     internal::is_internal,
     node::{Dirs, NodeParts, Owner},
@@ -324,7 +324,7 @@ impl Worker {
             || self.differs(&subject, Granularity::Nanos(1))
             || self.have_xattrs_changed(&subject)
         {
-            done = self.attributes(&subject);
+            done = self.attributes(&subject).map(drop);
         } else {
             self.owner_not_kept(&subject, &now)?;
         }
@@ -363,12 +363,13 @@ impl Worker {
 
 /// Whether what is created in a directory gets an ACL from it.
 pub(super) fn has_default_acl(dir: &Dir) -> bool {
-    let asked = |of: Handle<'_>| of.xattr(DEFAULT_ACL, &mut Vec::new());
+    let mut value = Vec::new();
+    let mut asked = |of: Handle<'_>| of.xattr(DEFAULT_ACL, &mut value);
     match asked(Handle::Open(dir)) {
         // Where the system was not even asked by name, for want of /proc, there may be one.
         Err(error) if platform::is_for_naming_only(&error) => {
             !asked(Handle::Entry(dir, c".")).is_err_and(|error| error.raw_os_error().is_some())
         }
-        asked => asked.is_ok(),
+        asked => asked.is_ok_and(|length| length > 0 && !acl::is_idle(DEFAULT_ACL, &value[..length])),
     }
 }

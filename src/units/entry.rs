@@ -110,6 +110,7 @@ impl Worker {
     /// Deal with a name that takes over the link group of the source inode `group`.
     pub(crate) fn heir(&mut self, node: &Arc<Node>, name: &CStr, group: FileId) {
         let mut owed = Some(group);
+        self.tried = u32::MAX; // what fails is not put aside
         let mut work = |worker: &mut Worker| {
             #[cfg(test)]
             if worker.context.links.waiting(group) == 2 {
@@ -233,7 +234,13 @@ impl Worker {
                 Claim::Link(target) => target,
             };
             match self.link(at, meta, &target) {
-                Err(fault) if fault.op == Op::CreateHardLink && platform::is_no_more_links(&fault.cause) => {
+                Err(fault)
+                    if fault.op == Op::CreateHardLink
+                        && platform::is_no_more_links(&fault.cause)
+                        // What was asked for by name is not made up for, unless its copy is gone.
+                        && (fault.cause.kind() == io::ErrorKind::NotFound
+                            || !self.context.job.preserve.requires(Attributes::LINKS)) =>
+                {
                     claim = self.context.links.renew(meta.id, target.id, node, name);
                     if let Claim::Copy = claim {
                         self.warn(Loss::HardLink, node, name, meta.kind, &fault.cause.to_string());
@@ -255,6 +262,7 @@ impl Worker {
     /// Deal with a name that waited for the first of its group.
     pub(crate) fn late_name(&mut self, parked: Parked, group: FileId) {
         let Parked { node, name } = parked;
+        self.tried = u32::MAX; // what fails is not put aside
         self.guarded(&node.clone(), &name.clone(), |worker| {
             let link = |worker: &mut Worker| {
                 let dirs = node.dirs()?;

@@ -7,7 +7,6 @@ use crate::{
     event::Done,
     options::Attributes,
     platform,
-    report::Loss,
     scheduler::Worker,
 };
 
@@ -31,19 +30,8 @@ impl Worker {
         let target_name = &*node.place.target_name(name, meta.kind);
         let found = if node.existed { self.found(node, dirs, target_name)? } else { None };
         let mode = self.creation_mode(node, meta);
-        let placed = self.place_node(at, meta, found.as_ref(), Op::CreateSpecial, mode, |name| {
+        self.place_node(at, meta, found.as_ref(), Op::CreateSpecial, mode, |name| {
             platform::make_special(&dirs.target, name, meta, mode)
-        });
-        match placed {
-            Err(Fault { op: Op::CreateSpecial, cause, .. })
-                if platform::is_not_kept(&cause)
-                    && !self.context.job.preserve.requires(Attributes::SPECIAL) =>
-            {
-                self.warn(Loss::Special, node, name, meta.kind, &cause.to_string());
-                self.record(&node.place, name, meta.kind, Done::Skipped, 0);
-                Ok(First::LeftOut)
-            }
-            placed => placed,
-        }
+        })
     }
 }

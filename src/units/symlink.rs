@@ -14,7 +14,7 @@ use crate::{
     event::Done,
     options::Existing,
     plan::{Action, decide},
-    platform::Handle,
+    platform::{self, Handle},
     scheduler::Worker,
 };
 
@@ -98,6 +98,10 @@ impl Worker {
         }
         let (appearance, done) = self.appearance(found);
         if self.is_dry() {
+            let is_device = matches!(meta.kind, Kind::CharDevice | Kind::BlockDevice);
+            if is_device && !platform::may_make_device(meta) {
+                return Err(Fault::new(op, platform::not_permitted()));
+            }
             self.tell_once(at, meta.kind)?;
             if found.is_none() {
                 self.expect_entry(node, dirs);
@@ -125,7 +129,7 @@ impl Worker {
                 created: Some(mode),
                 times: true,
             })
-            .and_then(|()| dirs.target.stat(work_name).during(Op::Stat).in_copy())
+            .and_then(|_| dirs.target.stat(work_name).during(Op::Stat).in_copy())
             .and_then(|there| {
                 let give = || match appearance {
                     Appearance::AtOnce => Ok(()),

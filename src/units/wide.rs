@@ -314,6 +314,7 @@ impl Worker {
                 None => self.discard(dirs, &node.place.target_name(name, Kind::File), filling, fault),
             }),
             None => {
+                self.tried = file.tried;
                 let digests = file.behind.as_ref().and_then(Behind::digests);
                 let finished = self.finish(Item { node, dirs, name }, filling, filled, &moved, digests);
                 file.entered.iter().for_each(|entered| self.context.journals.strike(entered));

@@ -1,23 +1,27 @@
 //! Linux.
 
 mod data;
+mod devices;
 mod dir;
 mod durable;
 mod filesystem;
 mod mount;
 mod priority;
 mod probe;
+mod xattr;
 
 use nix::fcntl::OFlag;
 
 pub(crate) use super::unix::*;
 pub(crate) use data::*;
+pub(crate) use devices::*;
 pub(crate) use dir::*;
 pub(crate) use durable::*;
 pub(crate) use filesystem::*;
 pub(crate) use mount::*;
 pub(crate) use priority::*;
 pub(crate) use probe::*;
+pub(crate) use xattr::*;
 
 use crate::method::Method;
 

@@ -61,17 +61,10 @@ pub(crate) fn is_not_kept(error: &io::Error) -> bool {
     )
 }
 
-/// Whether an extended attribute cannot be kept: also too long or too many for the destination.
-pub(crate) fn is_xattr_not_kept(error: &io::Error) -> bool {
-    error.kind() == io::ErrorKind::Unsupported
-        || is_not_kept(error)
-        || matches!(errno(error), Errno::E2BIG | Errno::ERANGE | Errno::ENOSPC)
-}
-
 /// Whether a filesystem has no extended attributes at all.
 pub(crate) fn lacks_xattrs(error: &io::Error) -> bool {
-    // Not where this process has no way to ask, as without /proc for a link.
-    error.raw_os_error().is_some() && matches!(errno(error), Errno::EOPNOTSUPP | Errno::ENOSYS)
+    // Not where this process has no way to ask: without /proc for a link, or where the call is missing.
+    error.raw_os_error().is_some() && errno(error) == Errno::EOPNOTSUPP
 }
 
 /// Whether an extended attribute is not there.

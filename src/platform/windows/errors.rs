@@ -51,11 +51,6 @@ pub(crate) fn is_not_kept(error: &Error) -> bool {
     matches!(error.kind(), ErrorKind::PermissionDenied | ErrorKind::Unsupported | ErrorKind::InvalidInput)
 }
 
-/// Whether an extended attribute cannot be kept.
-pub(crate) fn is_xattr_not_kept(error: &Error) -> bool {
-    is_not_kept(error)
-}
-
 /// Whether a filesystem has no extended attributes at all.
 pub(crate) fn lacks_xattrs(error: &Error) -> bool {
     error.kind() == ErrorKind::Unsupported

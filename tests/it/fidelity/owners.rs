@@ -193,3 +193,33 @@ fn closed_directories_of_ones_own_are_filled_and_closed_again() {
     let mode = fs::metadata(sandbox.path("to/copy/dir")).unwrap().mode() & 0o7777;
     assert_eq!((sandbox.read("to/copy/dir/newer"), mode), (b"newer".to_vec(), 0o511));
 }
+
+#[test]
+fn times_that_may_not_be_set_are_told_and_failures_where_they_were_named() {
+    let Some(sandbox) = sandbox() else { return };
+    let sandbox = sandbox.dir("to/copy/dir").dir("to/copy/other").dir("src/other");
+    let (source, copy) = (sandbox.path("src"), sandbox.path("to/copy"));
+    chown(&source, Some(NOBODY), Some(NOBODY)).unwrap();
+    for name in ["plain", "dir/file", "dir"] {
+        chown(source.join(name), Some(NOBODY), Some(NOBODY)).unwrap();
+    }
+    fs::remove_file(source.join("setuid")).unwrap();
+    for name in ["", "dir", "other"] {
+        // Root's, where others may write.
+        set_mode(&copy.join(name), 0o777);
+        set_mode(&source.join(name), 0o777);
+        set_times(&source.join(name), 1_234_567_890, 12_345);
+    }
+    let drive = Drive::new(&source, &copy).user(NOBODY);
+    for files in [2, 0] {
+        let driven = drive.clone().run();
+        driven.assert_complete();
+        assert_eq!(driven.number("files"), files);
+        // One of the three is as root's in the source as in the copy; and none has an ACL to be removed.
+        assert_eq!(sorted(&driven.warnings), ["Owner 2", "Times 3"]);
+    }
+    let driven = drive.requiring(Attributes::TIMESTAMPS).run();
+    assert_eq!(driven.number("failed"), 3, "{:?}", driven.failures);
+    assert!(driven.failures.iter().all(|line| line.contains("cannot set times of")), "{:?}", driven.failures);
+    assert_eq!(sandbox.read("to/copy/plain"), b"x");
+}

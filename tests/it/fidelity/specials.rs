@@ -39,7 +39,7 @@ fn special_files_are_never_opened() {
 }
 
 #[test]
-fn devices_are_a_warning_for_whoever_may_not_make_them() {
+fn devices_are_failures_for_whoever_may_not_make_them_and_a_dry_run_knows() {
     if !is_root() {
         return skip("making a device needs root");
     }
@@ -49,11 +49,15 @@ fn devices_are_a_warning_for_whoever_may_not_make_them() {
         make_node(&sandbox.path(name), FileType::CharacterDevice, rustix::fs::makedev(1, 3));
     }
     let drive = Drive::new(&sandbox.path("src"), &sandbox.path("to/copy")).user(NOBODY);
-    let driven = drive.clone().run();
-    driven.assert_complete();
-    assert!(driven.warnings.contains(&"Special 2".to_owned()), "{:?}", driven.warnings);
-    assert_eq!((driven.number("skipped"), driven.number("files")), (2, 1));
-    assert_eq!(drive.requiring(Attributes::SPECIAL).run().number("failed"), 2);
+    for drive in [drive.clone().dry(), drive.clone(), drive.clone()] {
+        let driven = drive.run();
+        assert!(!driven.is_complete());
+        assert_eq!(driven.number("failed"), 2, "{:?}", driven.failures);
+        let about_devices = |line: &String| line.contains("cannot create special file");
+        assert!(driven.failures.iter().all(about_devices), "{:?}", driven.failures);
+    }
+    assert_eq!(sandbox.read("to/copy/file"), b"x");
+    drive.without(Attributes::SPECIAL).run().assert_complete();
 }
 
 #[test]

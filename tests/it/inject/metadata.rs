@@ -28,7 +28,7 @@ const NOT_KEPT: [(&str, Errno); 4] = [
 
 /// Three files of another owner, one of them setuid and setgid; as root on a filesystem that has
 /// attributes of every kind.
-fn owned_by_another() -> Option<(Mount, Sandbox)> {
+pub(super) fn owned_by_another() -> Option<(Mount, Sandbox)> {
     if !can_trace() {
         return None;
     }
@@ -58,20 +58,20 @@ fn xattr(path: &Path, name: &str, value: &str) {
     assert!(set.success(), "setfattr {name}");
 }
 
-fn copy_of(sandbox: &Sandbox) -> Traced {
+pub(super) fn copy_of(sandbox: &Sandbox) -> Traced {
     let _ = fs::remove_dir_all(sandbox.path("dst"));
     Traced::copy(sandbox.path("src"), sandbox.path("dst"))
 }
 
 /// Assert that everything was copied, and `count` entries lost this.
 #[track_caller]
-fn assert_warned_of(outcome: &Outcome, call: &str, loss: &str, count: u64) {
+pub(super) fn assert_warned_of(outcome: &Outcome, call: &str, loss: &str, count: u64) {
     outcome.assert_complete_despite(call);
     assert_eq!(outcome.summary.warned(loss), count, "{:?}", outcome.summary);
 }
 
 #[track_caller]
-fn assert_same_contents(sandbox: &Sandbox) {
+pub(super) fn assert_same_contents(sandbox: &Sandbox) {
     for name in ["a", "b", "setid"] {
         let (from, to) = (sandbox.path("src").join(name), sandbox.path("dst").join(name));
         assert_eq!(fs::read(from).unwrap(), fs::read(to).unwrap(), "{name}");
@@ -159,16 +159,6 @@ fn what_was_named_and_cannot_be_kept_is_a_failure_that_leaves_no_file() {
 }
 
 #[test]
-fn an_error_of_the_storage_is_a_failure_whatever_was_named() {
-    let Some((_mount, sandbox)) = owned_by_another() else { return };
-    for call in ["fchown", "fchmod", "utimensat", "fsetxattr", "flistxattr"] {
-        let outcome = copy_of(&sandbox).fault(call, "error=EIO:when=2").run();
-        outcome.assert_one_failure_by(call, Errno::EIO);
-        assert_eq!(copied(&sandbox).len(), 2, "{call}");
-    }
-}
-
-#[test]
 fn a_correction_that_the_storage_failed_is_completed_by_the_next_run() {
     if !can_trace() || !is_root() {
         return skip("changing owners, and failing calls, needs root");
@@ -180,7 +170,9 @@ fn a_correction_that_the_storage_failed_is_completed_by_the_next_run() {
         for number in 1..=count {
             let sandbox = to_be_corrected();
             let outcome = of(&sandbox).fault(call, &format!("error=EIO:when={number}")).run();
-            outcome.assert_one_failure_by(call, Errno::EIO);
+            outcome.assert_complete_despite(call);
+            // That a copy's time could not be taken away first is no loss.
+            assert!(call == "utimensat" || outcome.summary.warnings() == 1, "{:?}", outcome.summary);
             assert_complete(&sandbox.copy());
             eprintln!("{call} {number}");
             assert_same_but(&sandbox.path("src"), &sandbox.path("dst"), &[Aspect::Atime]);
@@ -191,24 +183,28 @@ fn a_correction_that_the_storage_failed_is_completed_by_the_next_run() {
 #[test]
 fn a_source_without_attributes_is_asked_once_and_not_complained_about() {
     let Some((_mount, sandbox)) = owned_by_another() else { return };
-    for name in ["EOPNOTSUPP", "ENOSYS"] {
-        let outcome = copy_of(&sandbox).fault("flistxattr", &format!("error={name}")).run();
-        outcome.assert_complete_despite("flistxattr");
-        let of_source = |call: &&Call| call.name == "flistxattr" && call.line.contains("/src");
-        assert_eq!(outcome.calls.iter().filter(of_source).count(), 1, "{name}");
-        assert_eq!(outcome.summary.warnings(), 0, "{:?}", outcome.summary);
-        assert_same_tree(&sandbox.path("src"), &sandbox.path("dst"));
-    }
+    let outcome = copy_of(&sandbox).fault("flistxattr", "error=EOPNOTSUPP").run();
+    outcome.assert_complete_despite("flistxattr");
+    let of_source = |call: &&Call| call.name == "flistxattr" && call.line.contains("/src");
+    assert_eq!(outcome.calls.iter().filter(of_source).count(), 1);
+    assert_eq!(outcome.summary.warnings(), 0, "{:?}", outcome.summary);
+    assert_same_tree(&sandbox.path("src"), &sandbox.path("dst"));
 }
 
 #[test]
 fn attributes_that_may_not_be_read_are_warned_of() {
     let Some((_mount, sandbox)) = owned_by_another() else { return };
-    for name in ["EPERM", "EACCES"] {
+    // A missing call is no filesystem without attributes.
+    for name in ["EPERM", "EACCES", "ENOSYS"] {
         let outcome = copy_of(&sandbox).fault("flistxattr", &format!("error={name}")).run();
         outcome.assert_complete_despite("flistxattr");
         assert_eq!(outcome.summary.warned("Xattr"), 4, "{:?}", outcome.summary);
         assert_same_tree(&sandbox.path("src"), &sandbox.path("dst"));
+        for attribute in ["XATTR", "ACL"] {
+            let copy = copy_of(&sandbox).told("requiring", attribute);
+            let outcome = copy.fault("flistxattr", &format!("error={name}:when=2")).run();
+            assert_eq!(outcome.summary.total("failed"), 1, "{attribute}: {:?}", outcome.summary);
+        }
     }
 }
 
@@ -244,7 +240,7 @@ fn an_acl_that_is_refused_is_one_warning_or_a_failure_when_named() {
 }
 
 #[test]
-fn special_files_that_are_refused_are_left_out_or_fail_when_named() {
+fn special_files_that_are_not_made_are_failures() {
     if !can_trace() {
         return;
     }
@@ -254,14 +250,26 @@ fn special_files_that_are_refused_are_left_out_or_fail_when_named() {
         nix::unistd::mkfifo(&sandbox.path("src").join(name), rights).unwrap();
     }
     for (name, errno) in NOT_KEPT {
-        let outcome = copy_of(&sandbox).fault("mknodat", &format!("error={name}")).run();
-        assert_warned_of(&outcome, "mknodat", "Special", 2);
-        assert_eq!(outcome.summary.total("skipped"), 2);
-        assert_eq!(copied(&sandbox), ["f"]);
-        let copy = copy_of(&sandbox).told("requiring", "SPECIAL");
-        let outcome = copy.fault("mknodat", &format!("error={name}:when=2")).run();
+        let outcome = copy_of(&sandbox).fault("mknodat", &format!("error={name}:when=2")).run();
         outcome.assert_one_failure_by("mknodat", errno);
-        assert_eq!(copied(&sandbox).len(), 2);
+        assert_eq!((copied(&sandbox).len(), outcome.summary.warnings()), (2, 0));
+    }
+}
+
+#[test]
+fn links_that_were_named_and_are_refused_are_failures() {
+    if !can_trace() {
+        return;
+    }
+    for (name, errno) in [("EMLINK", Errno::EMLINK), ("EPERM", Errno::EPERM)] {
+        let sandbox = Sandbox::new().file("src/a", &noise(1, 5_000));
+        for other in ["b", "c"] {
+            fs::hard_link(sandbox.path("src/a"), sandbox.path("src").join(other)).unwrap();
+        }
+        let copy = copy_of(&sandbox).told("requiring", "LINKS");
+        let outcome = copy.fault("linkat", &format!("error={name}:when=2")).run();
+        outcome.assert_one_failure_by("linkat", errno);
+        assert_eq!((copied(&sandbox).len(), outcome.summary.warnings()), (2, 0), "{:?}", outcome.summary);
     }
 }
 

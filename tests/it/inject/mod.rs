@@ -19,6 +19,7 @@ mod interrupted;
 mod killed;
 mod left;
 mod liars;
+mod lost;
 mod matrix;
 mod metadata;
 mod moments;

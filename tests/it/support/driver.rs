@@ -32,7 +32,7 @@ pub struct Driven {
     pub warnings: Vec<String>,
 }
 
-const SETTINGS: [&str; 8] = [
+const SETTINGS: [&str; 9] = [
     "ORBIT_SRC",
     "ORBIT_DST",
     "ORBIT_JOBS",
@@ -41,6 +41,7 @@ const SETTINGS: [&str; 8] = [
     "ORBIT_NOFILE",
     "ORBIT_WITHOUT",
     "ORBIT_REQUIRE",
+    "ORBIT_DRY",
 ];
 
 impl Drive {
@@ -81,6 +82,11 @@ impl Drive {
     /// Failing what cannot be kept of these.
     pub fn requiring(self, attributes: Attributes) -> Drive {
         self.set("ORBIT_REQUIRE", attributes.bits())
+    }
+
+    /// Only telling what it would do.
+    pub fn dry(self) -> Drive {
+        self.set("ORBIT_DRY", 1)
     }
 
     /// Started by another program, such as strace.
@@ -171,7 +177,7 @@ fn drive() {
     if let Some(jobs) = number("ORBIT_JOBS") {
         job = job.jobs(jobs as usize);
     }
-    tell(&super::run(job));
+    tell(&super::run(job.dry_run(setting("ORBIT_DRY").is_some())));
 }
 
 fn tell(report: &Report) {
