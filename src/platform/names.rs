@@ -48,6 +48,15 @@ impl Names {
         self.bytes.shrink_to_fit();
     }
 
+    /// Those of them that `keeps` wants.
+    pub(crate) fn filtered(&self, keeps: impl Fn(&CStr) -> bool) -> Names {
+        let mut kept = Names::default();
+        for (name, kind) in (0..self.len()).map(|index| self.get(index)).filter(|(name, _)| keeps(name)) {
+            kept.push(name, kind);
+        }
+        kept
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.entries.len()
     }

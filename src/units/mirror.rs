@@ -202,6 +202,12 @@ impl Worker {
                 break;
             }
         }
+        if !extraneous.is_empty() {
+            let respelled = self.respelled((&from, &to), &extraneous)?;
+            if !respelled.is_empty() {
+                extraneous = extraneous.filtered(|name| !respelled.contains(name));
+            }
+        }
         if extraneous.is_empty() {
             return Ok(());
         }

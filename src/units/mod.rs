@@ -39,6 +39,7 @@ mod selected;
 mod shared;
 mod source;
 mod special;
+mod spelling;
 mod stage;
 mod still;
 mod subject;

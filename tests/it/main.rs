@@ -19,6 +19,7 @@ mod interrupts;
 mod library;
 mod manifest;
 mod mirror;
+mod mirror_folding;
 mod mirror_kept;
 mod mirror_race;
 mod mirror_types;
