@@ -182,6 +182,10 @@ pub enum Loss {
     Room,
     /// More than half of what the copy had, which its source lacks.
     Extraneous,
+    /// The effect of a rule: it decided about no entry that was looked at. What stands for a path is its pattern.
+    Rule,
+    /// The effect of a rule to include: no rule behind it excludes anything. What stands for a path is its pattern.
+    Include,
 }
 
 impl Loss {
@@ -200,6 +204,8 @@ impl Loss {
             Loss::Media => "media",
             Loss::Room => "room",
             Loss::Extraneous => "extraneous",
+            Loss::Rule => "rule",
+            Loss::Include => "include",
         }
     }
 
@@ -218,6 +224,8 @@ impl Loss {
             Loss::Media => "verified from memory, as this filesystem cannot be read past it",
             Loss::Room => "not enough room",
             Loss::Extraneous => "more than half of the copy is what the source lacks, and is deleted",
+            Loss::Rule => "rule without any effect",
+            Loss::Include => "--include that leaves nothing out",
         }
     }
 }

@@ -80,7 +80,7 @@ impl Reader {
 
     fn wants(&self, trail: &Trail, name: &CStr, kind: Kind) -> bool {
         let rules = &self.shared.job.rules;
-        rules.are_none() || rules.want(&trail.path(name), kind == Kind::Directory)
+        rules.are_none() || rules.want(&trail.path_of_parts(name), kind == Kind::Directory)
     }
 
     fn entries(&mut self, trail: &Trail, source: &Dir, copy: &Dir, names: &Names, from: usize, to: usize) {

@@ -30,6 +30,12 @@ impl Trail {
         names
     }
 
+    /// The path of the entry `name` of this directory, as rules are asked for it.
+    pub(super) fn path_of_parts(&self, name: &CStr) -> Vec<u8> {
+        let parts: Vec<_> = self.names().into_iter().chain([name]).map(CStr::to_bytes).collect();
+        parts.join(&b'/')
+    }
+
     /// The path of the entry `name` of this directory.
     pub(super) fn path(&self, name: &CStr) -> PathBuf {
         let names = self.names();

@@ -1,6 +1,6 @@
 //! Which entries of the sources are copied.
 
-use std::{fmt, ops::RangeInclusive, path::Path, time::SystemTime};
+use std::{fmt, ops::RangeInclusive, time::SystemTime};
 
 use crate::{
     entry::Stamp,
@@ -27,7 +27,7 @@ pub enum FollowLinks {
 /// deleted from the copy.
 #[derive(Clone, Debug)]
 pub struct Selection {
-    rules: Rules,
+    pub(crate) rules: Rules,
     /// The rules as they were given, hashed.
     rules_said: Option<blake3::Hash>,
     pub(crate) gitignore: bool,
@@ -58,7 +58,7 @@ impl Selection {
     /// matches is wanted.
     ///
     /// # Errors
-    /// For a pattern that cannot be understood.
+    /// For a pattern that cannot be understood, or that nothing could match.
     pub fn rules(self, rules: impl IntoIterator<Item = Rule>) -> Result<Self, BadPattern> {
         let rules: Vec<Rule> = rules.into_iter().collect();
         let rules_said = (!rules.is_empty()).then(|| blake3::hash(format!("{rules:?}").as_bytes()));
@@ -66,6 +66,10 @@ impl Selection {
     }
 
     /// Whether `.gitignore` files of the source hold (gitignore(5)); they do not by default.
+    ///
+    /// They are those files alone, not what git has in `.git/info/exclude` or in its settings, nor files above the
+    /// source; and what git tracks is left out as well where they say so. A directory fails whose file cannot be
+    /// read or is too large (16 MiB, with those above it).
     #[must_use]
     pub fn gitignore(self, gitignore: bool) -> Self {
         Selection { gitignore, ..self }
@@ -125,11 +129,6 @@ impl Selection {
     /// Whether any rule concerns paths.
     pub(crate) fn has_rules(&self) -> bool {
         !self.rules.are_none() || self.gitignore
-    }
-
-    /// Whether the rules want the entry at `path`.
-    pub(crate) fn wants_path(&self, path: &Path, is_directory: bool) -> bool {
-        self.rules.want(path, is_directory)
     }
 
     /// Whether a regular file of this size and modification time is wanted.

@@ -20,7 +20,7 @@ use crate::{
     platform::{self, Dir},
     units::{
         Conflicts, Descriptors, Expected, Extraneous, Journals, LinkGroups, MadeWithin, Marks, Namesakes,
-        Replacements, SharedFiles, TemporaryNames,
+        Replacements, RulesUsed, SharedFiles, TemporaryNames,
     },
 };
 
@@ -45,6 +45,8 @@ pub(crate) struct Context {
     pub(crate) namesakes: Namesakes,
     /// With several sources: what this run made, so that one does not replace another's.
     pub(crate) made_within: Option<MadeWithin>,
+    /// Rules that have decided about any entry.
+    pub(crate) rules_used: RulesUsed,
     /// Directories that are the copies of sources: never to be copied themselves.
     pub(crate) copies: RwLock<HashSet<FileId>>,
     /// With several sources: directories of the copy whose leftovers were removed.
@@ -145,6 +147,7 @@ impl Context {
         Context {
             records_wanted: AtomicBool::new(job.entry_events),
             limiter: Arc::new(Limiter::new(job.limits, cancel.bell().clone())),
+            rules_used: RulesUsed::of(&job.selection.rules),
             job,
             capabilities: ZeroCopyCapabilities::detect(),
             queue,

@@ -1,5 +1,7 @@
 //! Which entries of a source are wanted: rules on paths, ignore files, lists of names.
 
+mod glob;
+mod globs;
 mod ignore;
 mod list;
 mod rules;

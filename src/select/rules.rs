@@ -1,15 +1,21 @@
 //! Patterns that include or exclude paths; the first that matches decides.
 
-use std::{path::Path, sync::Arc};
+use std::sync::Arc;
 
-use globset::{Candidate, GlobBuilder, GlobSet, GlobSetBuilder};
+use super::{
+    glob::{self, Dialect},
+    globs::{Against, Globs},
+};
 
 /// A pattern, and what becomes of the paths that match it.
 ///
 /// Paths are those below the source. A pattern with a slash in it (other than at its end) is matched
-/// against the whole of the path, one without against its last part; one that ends in a slash matches
-/// directories alone. `*` and `?` do not match a slash, `**` does; `[…]` and `{a,b}` are alternatives, and
-/// a backslash takes a character's meaning away. What an excluded directory holds is not looked at.
+/// against the whole of the path, one without against its last part, or where it has a `**` against any last
+/// parts; one that ends in a slash matches directories alone. `*` and `?` do not match a slash, `**` does wherever
+/// it stands, and `**/` where a part begins may also match nothing; `/***` at the end is `/**` and the directory
+/// itself. `[…]` is any of some bytes, of those between two (`a-z`), or of a class (`[:alpha:]`), and of all
+/// others after a `!` or `^`. A backslash takes a character's meaning away. Braces mean nothing. Names are
+/// compared byte by byte. What an excluded directory holds is not looked at.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Rule {
     /// They are wanted, whatever later rules say.
@@ -32,17 +38,30 @@ pub struct BadPattern {
 const PATTERN_MAX: usize = 4096;
 
 impl Rule {
-    fn pattern(&self) -> &str {
+    /// The pattern.
+    #[must_use]
+    pub fn pattern(&self) -> &str {
         match self {
             Rule::Include(pattern) | Rule::Exclude(pattern) => pattern,
         }
     }
 
-    /// The rules in a text of one pattern a line; empty lines and those that begin with `#` are none.
-    /// A backslash makes a first `#` part of the pattern.
-    pub fn lines(text: &str, rule: impl Fn(String) -> Rule) -> impl Iterator<Item = Rule> {
-        let lines = text.lines().map(|line| line.strip_suffix('\r').unwrap_or(line));
-        lines.filter(|line| !line.is_empty() && !line.starts_with('#')).map(move |line| rule(line.to_owned()))
+    /// Add the rules in a text of one a line to those that come before, as rsync reads such files.
+    ///
+    /// A line is a pattern for `rule`, behind `+ ` one to include and behind `- ` one to exclude. Empty lines and
+    /// those that begin with `#` or `;` are none. A line of nothing but `!` takes back all rules so far, also
+    /// those in `rules`. A backslash makes a first `#`, `;`, `!`, `+` or `-` part of the pattern.
+    pub fn add_lines(rules: &mut Vec<Rule>, text: &str, rule: impl Fn(String) -> Rule) {
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+        for line in text.lines().map(|line| line.strip_suffix('\r').unwrap_or(line)) {
+            match line.as_bytes() {
+                [] | [b'#' | b';', ..] => {}
+                b"!" => rules.clear(),
+                [b'+', b' ', ..] => rules.push(Rule::Include(line[2..].to_owned())),
+                [b'-', b' ', ..] => rules.push(Rule::Exclude(line[2..].to_owned())),
+                _ => rules.push(rule(line.to_owned())),
+            }
+        }
     }
 }
 
@@ -52,63 +71,84 @@ pub(crate) struct Rules(Option<Arc<Compiled>>);
 
 #[derive(Debug)]
 struct Compiled {
-    globs: GlobSet,
-    rules: Vec<Compiles>,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Compiles {
-    includes: bool,
-    for_directories: bool,
+    globs: Globs,
+    /// Which rule each pattern is of.
+    of: Vec<u32>,
+    rules: Vec<Rule>,
 }
 
 impl Rules {
     pub(crate) fn compile(rules: impl IntoIterator<Item = Rule>) -> Result<Rules, BadPattern> {
-        let mut globs = GlobSetBuilder::new();
-        let mut compiled = Vec::new();
-        for rule in rules {
+        let rules: Vec<Rule> = rules.into_iter().collect();
+        if rules.is_empty() {
+            return Ok(Rules(None));
+        }
+        let mut globs = Globs::new(Dialect::Rules);
+        let mut of = Vec::new();
+        for (index, rule) in (0..).zip(&rules) {
             let pattern = rule.pattern();
             let bad = |why: String| BadPattern { pattern: pattern.chars().take(100).collect(), why };
             if pattern.len() > PATTERN_MAX {
                 return Err(bad(format!("it is longer than {PATTERN_MAX} bytes")));
             }
+            if pattern.starts_with('!') {
+                let why = "a ! takes an exclusion back in a .gitignore file, and is part of the name for rsync; \
+                           write an --include (in a file of rules, a line that begins with `+ `) before the rule \
+                           that excludes, or \\! for the name";
+                return Err(bad(why.to_owned()));
+            }
             let (body, for_directories) = match pattern.strip_suffix('/') {
                 Some(body) => (body, true),
                 None => (pattern, false),
             };
+            let is_anchored = body.contains('/');
+            let body = body.strip_prefix('/').unwrap_or(body);
             if body.is_empty() {
                 return Err(bad("it is empty".into()));
             }
-            let text = match body.strip_prefix('/') {
-                Some(anchored) => anchored.to_owned(),
-                None if body.contains('/') => body.to_owned(),
-                None => format!("**/{body}"),
+            glob::check(body.as_bytes()).map_err(|why| bad(why.to_owned()))?;
+            let mut add = |body: &str, for_directories| {
+                let against = match is_anchored {
+                    true => Against::Path,
+                    false if body.contains("**") => Against::Tail,
+                    false => Against::Name,
+                };
+                let added = globs.add(body.as_bytes(), against, for_directories);
+                added.map_err(|_| bad("there are too many".into()))?;
+                of.push(index);
+                Ok(())
             };
-            let mut glob = GlobBuilder::new(&text);
-            let glob = glob.literal_separator(true).backslash_escape(true).build();
-            globs.add(glob.map_err(|error| bad(error.kind().to_string()))?);
-            compiled.push(Compiles { includes: matches!(rule, Rule::Include(_)), for_directories });
+            add(body, for_directories)?;
+            if let Some(itself) = body.strip_suffix("/***").filter(|itself| !itself.is_empty()) {
+                add(itself, true)?;
+            }
         }
-        if compiled.is_empty() {
-            return Ok(Rules(None));
-        }
-        let all = || BadPattern { pattern: String::new(), why: String::new() };
-        let globs = globs.build().map_err(|error| BadPattern { why: error.to_string(), ..all() })?;
-        Ok(Rules(Some(Arc::new(Compiled { globs, rules: compiled }))))
+        Ok(Rules(Some(Arc::new(Compiled { globs: globs.finish(), of, rules }))))
     }
 
     pub(crate) fn are_none(&self) -> bool {
         self.0.is_none()
     }
 
+    /// The rules as they were given.
+    pub(crate) fn all(&self) -> &[Rule] {
+        self.0.as_ref().map_or(&[], |compiled| &compiled.rules)
+    }
+
+    /// Which rule decides about the entry at `path`, relative to the source.
+    pub(crate) fn decides(&self, path: &[u8], is_directory: bool) -> Option<usize> {
+        let compiled = self.0.as_ref()?;
+        compiled.globs.first(path, is_directory).map(|index| compiled.of[index] as usize)
+    }
+
     /// Whether the entry at `path` is wanted, as far as the rules say.
-    pub(crate) fn want(&self, path: &Path, is_directory: bool) -> bool {
-        let Some(compiled) = &self.0 else { return true };
-        let matching = compiled.globs.matches_candidate(&Candidate::new(path));
-        let applies = |rule: &&Compiles| is_directory || !rule.for_directories;
-        // In the order of the rules.
-        let first = matching.iter().map(|index| &compiled.rules[*index]).find(applies);
-        first.is_none_or(|rule| rule.includes)
+    pub(crate) fn want(&self, path: &[u8], is_directory: bool) -> bool {
+        self.decides(path, is_directory).is_none_or(|rule| self.includes(rule))
+    }
+
+    /// Whether the rule of number `index` includes.
+    pub(crate) fn includes(&self, index: usize) -> bool {
+        matches!(self.all()[index], Rule::Include(_))
     }
 }
 
@@ -138,47 +178,68 @@ mod tests {
             ("-d/**", &["d"], &["d/a", "d/a/b"]),
             ("-**/t/x", &["x", "t"], &["t/x", "a/t/x"]),
             ("-tmp/", &["tmp"], &["tmp/", "d/tmp/"]),
-            ("-[ab]?.{x,y}", &["cc.x", "a.x"], &["ab.x", "bz.y"]),
+            ("-[ab]?.[xy]", &["cc.x", "a.x"], &["ab.x", "bz.y"]),
+            ("-{x}.dat -a.{b,c}", &["x.dat", "a.b", "a.c"], &["{x}.dat", "d/{x}.dat", "a.{b,c}"]),
+            ("-/**too", &["toot", "foo/tool"], &["too", "foo/too", "foo/x/too"]),
+            ("-foo**too", &["d/xfoo/too", "foo/to"], &["footoo", "foo/too", "d/foo/x/too"]),
+            ("-a/**/b", &["a", "ab", "d/a/b"], &["a/b", "a/x/y/b"]),
+            ("-d/***", &["da", "e/d/"], &["d/", "d/a", "d/a/b"]),
+            ("-d/***", &["d"], &[]),
+            ("-[[:upper:]]*.[!ab]", &["a.c", "A.a"], &["A.c", "Zx.z"]),
             ("-\\*", &["a"], &["*"]),
             ("+*/ +*.rs -*", &["a/", "d/a.rs"], &["a.c", "d/b"]),
         ] {
             let want = |path: &&&str| {
-                rules(text).want(Path::new(path.strip_suffix('/').unwrap_or(path)), path.ends_with('/'))
+                rules(text).want(path.strip_suffix('/').unwrap_or(path).as_bytes(), path.ends_with('/'))
             };
             assert_eq!(wanted.iter().filter(want).count(), wanted.len(), "{text}: {wanted:?}");
             assert_eq!(unwanted.iter().filter(want).count(), 0, "{text}: {unwanted:?}");
         }
     }
 
-    #[cfg(unix)]
     #[test]
     fn names_that_are_no_text_match_as_bytes() {
-        use std::{ffi::OsStr, os::unix::ffi::OsStrExt};
-        let path = Path::new(OsStr::from_bytes(b"d/\xff\n.o"));
-        assert!(!rules("-*.o").want(path, false));
-        assert!(rules("-*.c").want(path, false));
+        assert!(!rules("-*.o").want(b"d/\xff\n.o", false));
+        assert!(rules("-*.c").want(b"d/\xff\n.o", false));
     }
 
     #[test]
     fn bad_patterns_are_refused_with_a_reason() {
-        for pattern in ["", "/", "[a", "{a", &"x".repeat(5000)] {
+        for pattern in ["", "/", "[a", "a\\", "[[:word:]]", "!a", &"x".repeat(5000)] {
             let refused = Rules::compile([Rule::Exclude(pattern.to_owned())]);
             assert!(refused.is_err_and(|bad| !bad.why.is_empty()), "{pattern:?}");
         }
     }
 
     #[test]
-    fn a_text_has_a_pattern_a_line() {
-        let text = "# comment\n\n*.o\r\n\\#a\n";
-        let lines: Vec<_> = Rule::lines(text, Rule::Exclude).collect();
-        assert_eq!(lines, [Rule::Exclude("*.o".into()), Rule::Exclude("\\#a".into())]);
+    fn a_text_has_a_rule_a_line() {
+        let added = |text: &str| {
+            let mut rules = vec![Rule::Include("first".into())];
+            Rule::add_lines(&mut rules, text, Rule::Exclude);
+            let shown = |rule: &Rule| match rule {
+                Rule::Include(pattern) => format!("+{pattern}"),
+                Rule::Exclude(pattern) => format!("-{pattern}"),
+            };
+            rules.iter().map(shown).collect::<Vec<_>>().join(" ")
+        };
+        for (text, expected) in [
+            ("# comment\n\n; another\n*.o\r\n\\#a\n", r"+first -*.o -\#a"),
+            ("+ keep\n- drop\nplain\n", "+first +keep -drop -plain"),
+            ("+keep\n-drop\n", "+first -+keep --drop"),
+            ("a\n!\nb\n", "-b"),
+            ("\u{feff}a", "+first -a"),
+        ] {
+            assert_eq!(added(text), expected, "{text:?}");
+        }
     }
 
     proptest! {
         #[test]
         fn no_text_of_patterns_breaks_the_parser(text in "\\PC{0,40}(\n\\PC{0,40}){0,4}", path in "\\PC{0,30}") {
-            if let Ok(rules) = Rules::compile(Rule::lines(&text, Rule::Exclude)) {
-                rules.want(Path::new(&path), false);
+            let mut rules = Vec::new();
+            Rule::add_lines(&mut rules, &text, Rule::Exclude);
+            if let Ok(rules) = Rules::compile(rules) {
+                rules.want(path.as_bytes(), false);
             }
         }
     }

@@ -1,6 +1,10 @@
 //! Which entries of a directory are wanted.
 
-use std::{ffi::CStr, io::Read, path::PathBuf, sync::Arc};
+use std::{
+    ffi::CStr,
+    io::{self, Read},
+    sync::Arc,
+};
 
 use super::{Node, Place};
 use crate::{
@@ -39,10 +43,8 @@ impl Worker {
             _ => None,
         };
         let mut ignores = parent.chosen.ignores.clone();
-        if selection.gitignore
-            && let Some(text) = ignore_file(source)?
-        {
-            ignores = Some(Ignores::with(ignores, parent.place.depth(), &text));
+        if selection.gitignore {
+            ignores = with_ignore_file(ignores, source, parent.place.depth())?;
         }
         let is_boundary = selection.one_file_system && !is_root && meta.id.dev != parent.source_id.dev;
         Ok(Chosen { ignores, names: names.cloned(), is_boundary })
@@ -78,8 +80,20 @@ impl Worker {
             return true;
         }
         let path = place.path_below(name);
-        selection.wants_path(&path, is_directory)
-            && ignores.is_none_or(|ignores| ignores.want(&path, is_directory))
+        self.wants_path(&path, is_directory, ignores)
+    }
+
+    /// Whether the rules want the entry at `path`, below the source, where these ignore files hold.
+    pub(super) fn wants_path(&self, path: &[u8], is_directory: bool, ignores: Option<&Ignores>) -> bool {
+        let rules = &self.context.job.selection.rules;
+        let is_wanted = match rules.decides(path, is_directory) {
+            Some(rule) => {
+                self.context.rules_used.note(rule);
+                rules.includes(rule)
+            }
+            None => true,
+        };
+        is_wanted && ignores.is_none_or(|ignores| ignores.want(path, is_directory))
     }
 
     /// Leave a regular file out that is not of the size or time that is wanted.
@@ -92,19 +106,49 @@ impl Worker {
     }
 }
 
-/// What the ignore file of a directory says, if it has one; a link is none, as for git.
-fn ignore_file(source: &Dir) -> Result<Option<Vec<u8>>, Fault> {
-    let file = match source.open_existing(Ignores::NAME) {
-        Ok(file) => file,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-        Err(error) if platform::is_other_kind(&error) => return Ok(None),
-        Err(error) => return Err(Fault::new(Op::Read, error)),
-    };
+/// The ignore files that hold in a directory `depth` parts below the source, which is open as `source`, where
+/// `above` hold in the one above it.
+pub(super) fn with_ignore_file(
+    above: Option<Arc<Ignores>>,
+    source: &Dir,
+    depth: usize,
+) -> Result<Option<Arc<Ignores>>, Fault> {
+    let room = Ignores::room_below(above.as_deref());
+    let text = ignore_file(source, room).map_err(|fault| {
+        if fault.may_pass() {
+            return fault;
+        }
+        let why =
+            format!("its .gitignore cannot be honoured, and nothing is copied without it: {}", fault.cause);
+        Fault { cause: io::Error::new(fault.cause.kind(), why), ..fault }
+    })?;
+    Ok(match text {
+        Some(text) => Some(Ignores::with(above, depth, &text)),
+        None => above,
+    })
+}
+
+/// What the ignore file of a directory says, if it has one; a link or a directory is none, as for git.
+fn ignore_file(source: &Dir, room: u64) -> Result<Option<Vec<u8>>, Fault> {
+    match source.stat(Ignores::NAME) {
+        Ok(Meta { kind: Kind::File, .. }) => {}
+        Ok(Meta { kind: Kind::Symlink | Kind::Directory, .. }) => return Ok(None),
+        Ok(Meta { kind, .. }) => return Err(Fault::refused(Op::Read, format!("it is {}", kind.described()))),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(Fault::new(Op::Stat, error)),
+    }
+    let file = source.open_source(Ignores::NAME).during(Op::Read)?;
     if platform::meta(&file).during(Op::Stat)?.kind != Kind::File {
-        return Ok(None);
+        return Err(Fault::refused(Op::Read, "it is no regular file any more"));
     }
     let mut text = Vec::new();
-    file.take(Ignores::SIZE_MAX).read_to_end(&mut text).during(Op::Read)?;
+    file.take(room + 1).read_to_end(&mut text).during(Op::Read)?;
+    if text.len() as u64 > room {
+        return Err(Fault::refused(
+            Op::Read,
+            format!("with those above it, it is larger than {} MiB", Ignores::SIZE_MAX >> 20),
+        ));
+    }
     Ok(Some(text))
 }
 
@@ -114,9 +158,10 @@ impl Place {
         self.names_down().len()
     }
 
-    /// The path of this directory's entry `name`, below the source; of the source its own name.
-    fn path_below(&self, name: &CStr) -> PathBuf {
+    /// The path of this directory's entry `name`, below the source, with slashes; of the source its own name.
+    fn path_below(&self, name: &CStr) -> Vec<u8> {
         let names = self.names_down();
-        names.iter().skip(1).copied().chain([name]).map(platform::to_os).collect()
+        let parts: Vec<_> = names.iter().skip(1).copied().chain([name]).map(CStr::to_bytes).collect();
+        parts.join(&b'/')
     }
 }

@@ -63,6 +63,7 @@ impl Worker {
         self.context.namesakes.after(index).into_iter().for_each(|next| self.push(Unit::Source(next)));
         if self.context.sources_left.fetch_sub(1, Ordering::AcqRel) == 1 {
             self.warn_of_expected();
+            self.warn_of_rules();
             self.mirror();
         }
     }

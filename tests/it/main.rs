@@ -26,6 +26,7 @@ mod mirror_types;
 mod property;
 mod race;
 mod room;
+mod rules;
 mod select;
 mod service;
 mod shapes;

@@ -3,6 +3,8 @@
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|text: &str| {
-    let rules: Vec<_> = orbit::Rule::lines(text, orbit::Rule::Exclude).take(50).collect();
+    let mut rules = Vec::new();
+    orbit::Rule::add_lines(&mut rules, text, orbit::Rule::Exclude);
+    rules.truncate(50);
     let _ = orbit::Selection::default().rules(rules);
 });

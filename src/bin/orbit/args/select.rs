@@ -114,15 +114,33 @@ impl RuleArgs {
         let mut rules = Vec::new();
         for given in &self.0 {
             match given {
-                Given::Rule(rule) => rules.push(rule.clone()),
+                Given::Rule(rule) => rules.push(unambiguous(rule)?.clone()),
                 Given::File(path, rule) => {
                     let reading = || format!("cannot read the rules in {}", path.quote());
-                    rules.extend(Rule::lines(&fs::read_to_string(path).with_context(reading)?, rule));
+                    Rule::add_lines(&mut rules, &fs::read_to_string(path).with_context(reading)?, rule);
                 }
             }
         }
         Ok(rules)
     }
+}
+
+/// Refuse a rule that rsync would take for one of another kind.
+fn unambiguous(rule: &Rule) -> anyhow::Result<&Rule> {
+    let pattern = rule.pattern();
+    if let Some(rest) = pattern.strip_prefix("+ ").or_else(|| pattern.strip_prefix("- ")) {
+        let option = if pattern.starts_with('+') { "--include" } else { "--exclude" };
+        bail!(
+            "the pattern {} may mean {option} {}, as for rsync, or a name that begins so: write that, or {}",
+            pattern.quote(),
+            rest.quote(),
+            format!("\\{pattern}").quote()
+        );
+    }
+    if pattern == "!" {
+        bail!("the pattern ! takes back rules only in a file of rules; write \\! for the name");
+    }
+    Ok(rule)
 }
 
 impl SelectArgs {
