@@ -51,7 +51,7 @@ mod units;
 
 #[cfg(fuzzing)]
 #[doc(hidden)]
-pub use {frames::fuzz as fuzz_frames, units::fuzz_journal};
+pub use {frames::fuzz as fuzz_frames, select::fuzz_ignores, units::fuzz_journal};
 
 pub use between::{Between, Refusal, RingTrial, ThresholdStep};
 pub use capabilities::{

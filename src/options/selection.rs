@@ -100,7 +100,8 @@ impl Selection {
         Selection { follow, ..self }
     }
 
-    /// Only these names below the source, which must be a directory, with everything in them.
+    /// Only these names below the source, which must be a directory, with everything in them. What is not there, and
+    /// what the list takes for a directory when it is none, is a failure.
     #[must_use]
     pub fn files(self, files: FileList) -> Self {
         Selection { files: Some(files), ..self }

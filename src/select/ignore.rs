@@ -104,6 +104,14 @@ fn without_spaces(line: &[u8]) -> &[u8] {
     &line[..(kept + backslashes % 2).min(line.len())]
 }
 
+/// Read a file of any bytes, and ask it for a path.
+#[cfg(fuzzing)]
+pub fn fuzz(text: &[u8], path: &[u8]) {
+    let above = Ignores::with(None, 0, text);
+    let both = Ignores::with(Some(above), 1, text);
+    both.want(path, path.len() % 2 == 0);
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

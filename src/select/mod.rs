@@ -7,6 +7,8 @@ mod list;
 mod rules;
 
 pub(crate) use ignore::Ignores;
+#[cfg(fuzzing)]
+pub use ignore::fuzz as fuzz_ignores;
 pub(crate) use list::Wanted;
 pub use list::{BadName, FileList};
 pub(crate) use rules::Rules;

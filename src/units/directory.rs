@@ -56,7 +56,9 @@ impl Worker {
         };
         let meta = source.meta().during(Op::Stat)?;
         let is_copy = |copies: &HashSet<_>| copies.contains(&meta.id);
-        if is_copy(&self.context.copies.read().unwrap_or_else(PoisonError::into_inner)) {
+        // Where another filesystem begins that is not to be copied, the copy may be all of that.
+        let is_boundary = self.is_boundary(parent, &meta);
+        if !is_boundary && is_copy(&self.context.copies.read().unwrap_or_else(PoisonError::into_inner)) {
             return Err(Fault::refused(
                 Op::Copy,
                 "it is the copy itself: a directory cannot be copied into itself",
@@ -231,15 +233,16 @@ impl Worker {
         if node.chosen.is_boundary {
             return Ok(true);
         }
-        if let Some(wanted) = &node.chosen.names {
+        let dirs = node.dirs()?;
+        if let Some(wanted) = node.chosen.some() {
             wanted.below.keys().for_each(|name| names.push(name, None));
             return Ok(true);
         }
-        let dirs = node.dirs()?;
         let mut cursor = node.cursor.lock().unwrap_or_else(PoisonError::into_inner);
         dirs.seek(*cursor).during(Op::List)?;
         while names.bytes() < Self::BATCH / 2 {
             if !dirs.source.list(&mut self.listing, &mut cursor, names).during(Op::List)? {
+                node.chosen.add_missing(&dirs.source, names)?;
                 return Ok(true);
             }
         }

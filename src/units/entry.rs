@@ -152,6 +152,7 @@ impl Worker {
         };
         let at = Item { node, dirs: &dirs, name };
         for _ in 0..LOOKS {
+            node.chosen.refuse_behind(name, kind)?;
             let handled = match kind {
                 Kind::File => self.regular(at, owed)?,
                 Kind::Directory => self.enter(at)?,

@@ -176,7 +176,7 @@ impl Worker {
             || !node.existed
             || node.has_failed.load(Ordering::Relaxed)
             || node.chosen.is_boundary
-            || node.chosen.names.is_some()
+            || node.chosen.some().is_some()
         {
             return Ok(());
         }

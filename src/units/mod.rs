@@ -9,6 +9,7 @@ mod conflicts;
 mod content;
 mod delete;
 mod descriptors;
+mod destination;
 mod directory;
 mod entry;
 mod file;

@@ -10,7 +10,7 @@ use super::{Node, Place};
 use crate::{
     entry::{Kind, Meta},
     error::{During, Fault, Op},
-    platform::{self, Dir},
+    platform::{self, Dir, Names},
     scheduler::Worker,
     select::{Ignores, Wanted},
 };
@@ -20,13 +20,52 @@ use crate::{
 pub(crate) struct Chosen {
     /// The ignore files that hold here.
     pub(super) ignores: Option<Arc<Ignores>>,
-    /// The names that are wanted, where not all are.
-    pub(super) names: Option<Arc<Wanted>>,
+    /// The names that a list has here.
+    names: Option<Arc<Wanted>>,
+    /// Whether all others are wanted as well.
+    is_whole: bool,
     /// Whether nothing is, because another filesystem begins here.
     pub(super) is_boundary: bool,
 }
 
+impl Chosen {
+    /// The names that are wanted, where not all are.
+    pub(super) fn some(&self) -> Option<&Wanted> {
+        self.names.as_deref().filter(|_| !self.is_whole)
+    }
+
+    /// Add names that a list has below a directory which it has as well, and which are not there: each fails.
+    pub(super) fn add_missing(&self, source: &Dir, names: &mut Names) -> Result<(), Fault> {
+        for name in self.names.iter().flat_map(|wanted| wanted.below.keys()) {
+            match source.stat(name) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => names.push(name, None),
+                looked => drop(looked.during(Op::Stat)?),
+            }
+        }
+        Ok(())
+    }
+
+    /// Refuse an entry, which is a `kind`, that a list takes for a directory when it is none.
+    pub(super) fn refuse_behind(&self, name: &CStr, kind: Kind) -> Result<(), Fault> {
+        let listed = self.names.as_ref().and_then(|wanted| wanted.below.get(name));
+        let Some(why) = listed.filter(|_| kind != Kind::Directory).and_then(|listed| listed.behind()) else {
+            return Ok(());
+        };
+        let mut why = format!("{why}, but it is {}", kind.described());
+        if kind == Kind::Symlink {
+            why += ", which is not followed (-L does)";
+        }
+        Err(Fault::refused(Op::Copy, why))
+    }
+}
+
 impl Worker {
+    /// Whether a directory of `parent` is not looked into, because another filesystem begins there.
+    pub(super) fn is_boundary(&self, parent: &Node, meta: &Meta) -> bool {
+        let is_asked = self.context.job.selection.one_file_system && !parent.place.is_root();
+        is_asked && meta.id.dev != parent.source_id.dev
+    }
+
     /// What is wanted of the directory `name` of `parent`, open as `source`.
     pub(super) fn chosen(
         &self,
@@ -38,16 +77,17 @@ impl Worker {
         let selection = &self.context.job.selection;
         let is_root = parent.place.is_root();
         let names = match (&selection.files, &parent.chosen.names) {
-            (Some(files), _) if is_root => Some(files.root()).filter(|wanted| !wanted.whole),
-            (_, Some(wanted)) => wanted.below.get(name).filter(|below| !below.whole),
+            (Some(files), _) if is_root => Some(files.root()),
+            (_, Some(wanted)) => wanted.below.get(name),
             _ => None,
         };
+        let is_whole = !is_root && parent.chosen.is_whole || names.is_some_and(|names| names.whole);
         let mut ignores = parent.chosen.ignores.clone();
-        if selection.gitignore {
+        let is_boundary = self.is_boundary(parent, meta);
+        if selection.gitignore && !is_boundary {
             ignores = with_ignore_file(ignores, source, parent.place.depth())?;
         }
-        let is_boundary = selection.one_file_system && !is_root && meta.id.dev != parent.source_id.dev;
-        Ok(Chosen { ignores, names: names.cloned(), is_boundary })
+        Ok(Chosen { ignores, names: names.cloned(), is_whole, is_boundary })
     }
 
     /// Whether the rules leave an entry out, listed as `listed`.

@@ -2,7 +2,6 @@
 
 use std::{
     collections::{HashMap, HashSet},
-    ffi::CStr,
     io,
     path::{Path, PathBuf},
     sync::{Arc, atomic::Ordering},
@@ -11,20 +10,21 @@ use std::{
 
 use super::{
     Node, Place,
+    destination::refuse_directory_name,
     directory::{Of, has_default_acl},
-    named::{Named, ends_in_separator},
+    named::Named,
     node::{Dirs, NodeParts},
     place::Root,
     selected::Chosen,
 };
 use crate::{
-    entry::{FileId, Kind},
+    entry::Kind,
     error::{During, Failure, Fault, Op, Sided},
     job::Target,
     method::Method,
     options::{Compression, Delete, FollowLinks, ZeroCopy},
     plan::{self, Pair, default_jobs, default_jobs_reason},
-    platform::{self, Dir, Names},
+    platform::{Dir, Names},
     scheduler::{Batch, Context, Unit, Worker},
 };
 
@@ -136,20 +136,16 @@ impl Worker {
             return Err(Failure::new(Op::Copy, path, io::Error::other(why)));
         }
         if meta.kind == Kind::Directory {
-            refuse_into_itself(&target, meta.id, path)?;
+            let opened = source.open_dir(&from.name).during(Op::Open).map_err(|fault| fault.at(path))?;
+            self.refuse_into_itself((&opened, &meta), (&target, &to)).map_err(|fault| fault.at(path))?;
         } else {
-            // A link that is met in a tree is replaced; one that the caller names to be written to
-            // must not turn out to be the source.
-            if target.stat_through(&to.name).is_ok_and(|there| there.id == meta.id) {
-                let why = std::io::Error::other("source and destination are the same file");
-                return Err(Failure::new(Op::Replace, to.directory.join(platform::to_os(&to.name)), why));
-            }
+            let found = self.look_at_destination(&meta, &target, &to)?;
             if !self.is_dry() {
                 let loaded = self.load_journal(&target, target_meta.id);
                 loaded.map_err(at_copy)?;
             }
             let may_take_up = self.is_dry() && self.context.job.resume;
-            if may_take_up || target.stat(&to.name).is_ok() {
+            if may_take_up || found.is_some() {
                 self.hear_above(&target, &pair);
                 self.sweep(Of::Holder, &target, target_meta.id, &pair, &to.directory);
             }
@@ -258,39 +254,6 @@ impl Worker {
         if context.jobs_reason.set(reason).is_ok() {
             context.queue.set_limit(jobs);
         }
-    }
-}
-
-/// Refuse to make anything but a directory under a name that a separator marks as one.
-fn refuse_directory_name(path: &Path, target: &Dir, name: &CStr, kind: Kind) -> Result<(), Failure> {
-    let is_directory = || target.stat(name).is_ok_and(|there| there.kind == Kind::Directory);
-    if kind == Kind::Directory || !ends_in_separator(path) || is_directory() {
-        return Ok(());
-    }
-    let op = match kind {
-        Kind::Symlink => Op::CreateSymlink,
-        kind if kind.is_special() => Op::CreateSpecial,
-        _ => Op::CreateFile,
-    };
-    Err(Failure::new(op, path, io::ErrorKind::NotADirectory))
-}
-
-/// Refuse a source directory that holds the directory which its copy would go into.
-fn refuse_into_itself(target: &Dir, source: FileId, path: &Path) -> Result<(), Failure> {
-    let failed = |error| Failure::new(Op::Copy, path, error);
-    let mut at = target.duplicate().map_err(failed)?;
-    let mut id = at.meta().map_err(failed)?.id;
-    loop {
-        if id == source {
-            return Err(failed(io::Error::other("a directory cannot be copied into itself")));
-        }
-        // A directory above that may not be searched ends the climb: what holds it is not asked.
-        let Ok(above) = at.open_path(c"..") else { return Ok(()) };
-        let above_id = above.meta().map_err(failed)?.id;
-        if above_id == id {
-            return Ok(());
-        }
-        (at, id) = (above, above_id);
     }
 }
 

@@ -3,6 +3,7 @@
 use std::{
     ffi::{OsStr, OsString},
     fs::{self, Metadata},
+    io,
     path::{Path, PathBuf, is_separator},
 };
 
@@ -10,7 +11,7 @@ use clap::error::ErrorKind;
 use orbit::CopyJob;
 use os_display::Quotable;
 
-use super::{args::CopyArgs, job::refusal};
+use super::{args::CopyArgs, job::refusal, output::cause_text};
 
 /// The sources, and where their copies go as far as the arguments alone say.
 #[derive(Debug, PartialEq, Eq)]
@@ -103,7 +104,12 @@ impl Places {
             (Destination::Either(path), [source]) => Ok(CopyJob::new(source, path)),
             (Destination::Within(path) | Destination::Either(path), _) => {
                 let mut why = format!("{} is not a directory", path.maybe_quote());
-                if fs::symlink_metadata(&path).is_err() {
+                let looked = fs::metadata(&path).and(fs::symlink_metadata(&path));
+                let is_missing = |error: &io::Error| error.kind() == io::ErrorKind::NotFound;
+                if let Some(error) = looked.err().filter(|error| !is_missing(error)) {
+                    why =
+                        format!("cannot look at {}: {}", path.maybe_quote(), cause_text(&error.to_string()));
+                } else if fs::symlink_metadata(&path).is_err() {
                     let name = path.components().collect::<PathBuf>();
                     why = format!("{} does not exist", path.maybe_quote());
                     why += &format!("; to copy into it, make it first: mkdir {}", name.maybe_quote());

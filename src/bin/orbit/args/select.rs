@@ -2,7 +2,7 @@
 
 use std::{
     fs::{self, File},
-    io::{self, BufReader},
+    io::{self, BufRead, BufReader},
     path::{Path, PathBuf},
     time::SystemTime,
 };
@@ -12,15 +12,18 @@ use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches, builder::P
 use orbit::{CopyJob, FileList, FollowLinks, Rule, Selection};
 use os_display::Quotable;
 
+use super::super::progress::Lines;
+
 /// Which entries are copied.
 #[derive(Debug, Args)]
 pub(crate) struct SelectArgs {
     #[command(flatten)]
     rules: RuleArgs,
-    /// Leave out what .gitignore files in the source say
+    /// Leave out what .gitignore files in the source say, also what git tracks
     #[arg(long)]
     gitignore: bool,
-    /// Copy only the names in FILE, one a line, with what they hold; `-` is standard input
+    /// Copy only the names in FILE, one a line, with what they hold, relative to the source or absolute;
+    /// `-` is standard input
     #[arg(long, value_name = "FILE", conflicts_with = "files_from0")]
     files_from: Option<PathBuf>,
     /// The same, where each name ends in a NUL
@@ -66,9 +69,15 @@ const RULES: [(&str, &str, &str); 4] = [
     (
         "exclude",
         "GLOB",
-        "Leave out what matches: *.o anywhere, /a/b or a/b from the source on, dir/ only directories",
+        "Leave out what matches: *.o anywhere, /a/b or a/b from the source on, dir/ only directories; \
+         ** matches slashes",
     ),
-    ("include-from", "FILE", "A rule --include for each line of FILE; empty lines and # comments are none"),
+    (
+        "include-from",
+        "FILE",
+        "A rule --include for each line of FILE; behind `+ ` to include and behind `- ` to exclude; empty \
+         lines and those that begin with # or ; are none, and ! takes back all rules before it",
+    ),
     ("exclude-from", "FILE", "A rule --exclude for each line of FILE"),
 ];
 
@@ -167,18 +176,37 @@ impl SelectArgs {
         for (path, separator) in [(&self.files_from, b'\n'), (&self.files_from0, 0)] {
             if let Some(path) = path {
                 let listing = || format!("cannot use the list {}", path.quote());
-                selection = selection.files(list(path, separator).with_context(listing)?);
+                let list = list(path, separator, job.sources()).with_context(listing)?;
+                warn_of_carriage_returns(path, &list);
+                selection = selection.files(list);
             }
         }
         Ok(job.select(selection))
     }
 }
 
-fn list(path: &Path, separator: u8) -> anyhow::Result<FileList> {
-    if path == Path::new("-") {
-        return Ok(FileList::read(io::stdin().lock(), separator)?);
+fn list(path: &Path, separator: u8, sources: &[PathBuf]) -> anyhow::Result<FileList> {
+    let from: Box<dyn BufRead> = match path == Path::new("-") {
+        true => Box::new(io::stdin().lock()),
+        false => Box::new(BufReader::new(File::open(path)?)),
+    };
+    Ok(match sources {
+        [source] => FileList::read_below(source, from, separator)?,
+        _ => FileList::read(from, separator)?,
+    })
+}
+
+/// Say why names that end in a carriage return will hardly be found.
+fn warn_of_carriage_returns(path: &Path, list: &FileList) {
+    let count = list.carriage_returns();
+    if count > 0 {
+        let lines = if count == 1 { "1 line".to_owned() } else { format!("{count} lines") };
+        Lines::default().print(&format!(
+            "orbit: warning: {lines} of the list {} end in a carriage return, as those of files from Windows do: it \
+             is taken for a part of the name. Where it is none, take it off (tr -d '\\r' <LIST >NEW)",
+            path.maybe_quote()
+        ));
     }
-    Ok(FileList::read(BufReader::new(File::open(path)?), separator)?)
 }
 
 fn time(text: &str) -> Result<SystemTime, String> {
