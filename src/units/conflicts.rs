@@ -48,7 +48,7 @@ impl Worker {
             && !node.is_ours
             // The copy as a whole is not deleted.
             && node.source.is_some()
-            && node.chosen.names.is_none()
+            && node.chosen.some().is_none()
             && !self.context.conflicts.are_over.load(Ordering::Relaxed)
             && !self.is_cancelled()
     }

@@ -255,7 +255,8 @@ fn a_directory_fails_whose_ignore_file_cannot_be_honoured() {
     fs::write(sandbox.path("src/large/.gitignore"), vec![b'\n'; (16 << 20) + 1]).unwrap();
     must("mkfifo", &[sandbox.path("src/fifo/.gitignore").to_str().unwrap()]);
     fs::write(sandbox.path("src/unreadable/.gitignore"), b"secret\n").unwrap();
-    fs::set_permissions(sandbox.path("src/unreadable/.gitignore"), fs::Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(sandbox.path("src/unreadable/.gitignore"), fs::Permissions::from_mode(0o000))
+        .unwrap();
     let report = heeding(&sandbox, "dst");
     // Nothing is unreadable to root.
     let unreadable = !crate::support::is_root();
@@ -274,7 +275,7 @@ fn an_ignore_file_that_cannot_be_read_fails_its_directory() {
     let sandbox = Sandbox::new().opened().dir("src/d").dir("out");
     fs::write(sandbox.path("src/d/.gitignore"), b"secret\n").unwrap();
     fs::write(sandbox.path("src/d/secret"), b"x").unwrap();
-    fs::set_permissions(sandbox.path("src/d/.gitignore"), fs::Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(sandbox.path("src/d/.gitignore"), fs::Permissions::from_mode(0o000)).unwrap();
     fs::set_permissions(sandbox.path("out"), fs::Permissions::from_mode(0o777)).unwrap();
     let program = sandbox.path("orbit");
     crate::support::copy_program(&program);
