@@ -330,8 +330,8 @@ fn surely_none(entry: Handle<'_>) -> bool {
     matches!(entry, Handle::Entry(dir, name) if platform::surely_lacks_xattrs(dir, name))
 }
 
-/// What is of one file alone: the kernel makes it of the inode (Documentation/security/IMA-templates.rst
-/// knows what is in it), and would take it for forged on another.
+/// What is of one file alone: a seal on its inode number and attributes (the kernel's security/integrity/evm),
+/// which would be a broken one on any other.
 const EVM: &CStr = c"security.evm";
 
 /// The names in a list of extended attributes, without those that only repeat an ACL or are of no use
