@@ -46,6 +46,8 @@ pub struct Totals {
     pub changed_while_copied: u64,
     /// Entries that failed; a directory that failed twice is one.
     pub failed: u64,
+    /// Entries that were not tried, since a quota that holds for their directory is used up.
+    pub untried: u64,
     /// Files whose content was compared with its source's by digest.
     pub files_verified: u64,
     /// Their bytes.
@@ -81,6 +83,7 @@ impl Totals {
             + self.skipped
             + self.excluded
             + self.failed
+            + self.untried
     }
 
     /// Bytes of file content that are dealt with: put in place, found in place, or left out as holes.
@@ -111,6 +114,7 @@ impl Totals {
             unsynced,
             changed_while_copied,
             failed,
+            untried,
             files_verified,
             bytes_verified,
             mismatches,
@@ -136,6 +140,7 @@ impl Totals {
         self.unsynced += unsynced;
         self.changed_while_copied += changed_while_copied;
         self.failed += failed;
+        self.untried += untried;
         self.files_verified += files_verified;
         add(&mut self.bytes_verified, *bytes_verified);
         self.mismatches += mismatches;
@@ -180,6 +185,8 @@ pub enum Loss {
     Media,
     /// The certainty that it fits: the destination has less room than all of it seems to need.
     Room,
+    /// The rest of a directory: a quota that holds for it is used up.
+    Untried,
     /// More than half of what the copy had, which its source lacks.
     Extraneous,
     /// The effect of a rule: it decided about no entry that was looked at. What stands for a path is its pattern.
@@ -203,6 +210,7 @@ impl Loss {
             Loss::Leftover => "leftover",
             Loss::Media => "media",
             Loss::Room => "room",
+            Loss::Untried => "untried",
             Loss::Extraneous => "extraneous",
             Loss::Rule => "rule",
             Loss::Include => "include",
@@ -223,6 +231,7 @@ impl Loss {
             Loss::Leftover => "leftovers of a run that was cut off could not be removed",
             Loss::Media => "verified from memory, as this filesystem cannot be read past it",
             Loss::Room => "not enough room",
+            Loss::Untried => "nothing more was tried where a quota is used up",
             Loss::Extraneous => "more than half of the copy is what the source lacks, and is deleted",
             Loss::Rule => "rule without any effect",
             Loss::Include => "--include that leaves nothing out",
@@ -311,8 +320,8 @@ impl Report {
     /// Whether everything was done: nothing failed and nobody cancelled.
     #[must_use]
     pub fn is_complete(&self) -> bool {
-        let Totals { failed, undeleted, unsynced, .. } = self.totals;
-        failed + undeleted + unsynced == 0 && !self.cancelled && self.stopped.is_none()
+        let Totals { failed, untried, undeleted, unsynced, .. } = self.totals;
+        failed + untried + undeleted + unsynced == 0 && !self.cancelled && self.stopped.is_none()
     }
 
     /// What each method moved, for the methods that moved anything.

@@ -74,6 +74,8 @@ pub(crate) struct Context {
     pub(crate) failed: AtomicU64,
     /// Bytes that a file needed for which there was no room.
     pub(crate) needed: AtomicU64,
+    /// Whether nothing more is tried in some directory.
+    pub(crate) is_any_stopped: AtomicBool,
     /// Why the run was stopped, if it was.
     pub(crate) stopped: OnceLock<String>,
     /// Why there is no ring, where one was wanted.
@@ -179,6 +181,7 @@ impl Context {
             chance: AtomicU64::new(std::process::id().into()),
             failed: AtomicU64::new(0),
             needed: AtomicU64::new(0),
+            is_any_stopped: AtomicBool::new(false),
             stopped: OnceLock::new(),
             ring_refused: OnceLock::new(),
             filesystems: Mutex::default(),

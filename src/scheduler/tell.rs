@@ -164,17 +164,22 @@ impl Worker {
 
     /// As [`fail`](Self::fail), where it is no further reason to delete nothing.
     pub(crate) fn fail_uncounted(&mut self, node: &Node, name: &CStr, kind: Option<Kind>, fault: Fault) {
-        node.span.in_scope(|| self.fail_at(node.failure(name, kind, fault)));
+        node.span.in_scope(|| self.fail_in(Some(node), node.failure(name, kind, fault)));
     }
 
     pub(crate) fn fail_at(&mut self, failure: Failure) {
+        self.fail_in(None, failure);
+    }
+
+    /// As [`fail_at`](Self::fail_at), of an entry of `node`, if it is one.
+    fn fail_in(&mut self, node: Option<&Node>, failure: Failure) {
         self.forget_entry();
         if self.is_cancelled() && failure.cause().kind() == std::io::ErrorKind::Interrupted {
             return;
         }
         tracing::warn!(cause = %failure.cause(), "{failure}");
         self.outcomes.totals.failed += 1;
-        self.stop_if_hopeless(&failure);
+        self.stop_if_hopeless(node, &failure);
         self.outcomes.failures.push(failure);
     }
 

@@ -12,7 +12,7 @@ use crate::{
     error::{Failure, Fault, Op},
     event::Retrying,
     transfer::Watch,
-    units::Node,
+    units::{Holds, Node},
 };
 
 /// The unit: try an entry again that failed.
@@ -151,13 +151,13 @@ impl Worker {
     }
 
     /// Stop the run where going on makes no sense: the destination is full or read-only, or too much failed.
-    pub(super) fn stop_if_hopeless(&mut self, failure: &Failure) {
+    pub(super) fn stop_if_hopeless(&mut self, node: Option<&Node>, failure: &Failure) {
         let context = self.context.clone();
         let failed = context.failed.fetch_add(1, Ordering::Relaxed) + 1;
         let too_many = context.job.limits.max_errors.filter(|most| failed >= most.get());
         let why = match too_many {
             Some(most) => Some(format!("{most} failures are as many as --max-errors allows")),
-            None if is_about_room(failure.op()) => self.is_hopeless(failure),
+            None if is_about_room(failure.op()) && !self.is_cancelled() => self.is_hopeless(node, failure),
             None => None,
         };
         if let Some(why) = why {
@@ -180,16 +180,16 @@ impl Worker {
     }
 
     /// Why nothing more can be written, if that is so.
-    fn is_hopeless(&self, failure: &Failure) -> Option<String> {
+    fn is_hopeless(&mut self, node: Option<&Node>, failure: &Failure) -> Option<String> {
         /// With less than this, a filesystem is as good as full, in bytes.
         const ROOM: u64 = 1 << 20;
         match failure.cause().kind() {
-            std::io::ErrorKind::QuotaExceeded => Some("the quota at the destination is used up".into()),
+            std::io::ErrorKind::QuotaExceeded => self.is_quota_hopeless(node, failure),
             std::io::ErrorKind::ReadOnlyFilesystem => {
                 self.is_read_only().then(|| "the destination is read-only".into())
             }
             std::io::ErrorKind::StorageFull => {
-                let room = self.room()?;
+                let Some(room) = self.room() else { return self.is_quota_hopeless(node, failure) };
                 let needed = self.context.needed.load(Ordering::Relaxed);
                 match room.inodes {
                     Some(0) => Some("the destination has no free inodes".into()),
@@ -198,11 +198,27 @@ impl Worker {
                         room.bytes.unwrap_or(0),
                         if needed > 0 { format!(", {needed} were needed") } else { String::new() }
                     )),
-                    _ => None,
+                    // XFS says so where a project's quota is used up.
+                    _ => self.is_quota_hopeless(node, failure),
                 }
             }
             _ => None,
         }
+    }
+
+    /// Why nothing more can be written, if a quota leaves no room for anything that is copied.
+    fn is_quota_hopeless(&mut self, node: Option<&Node>, failure: &Failure) -> Option<String> {
+        let refusal = failure.cause();
+        let is_quota = refusal.kind() == std::io::ErrorKind::QuotaExceeded;
+        let holds = match node {
+            Some(node) => self.stop_where_quota_holds(node, refusal),
+            None if is_quota => Holds::Run,
+            None => Holds::Entry,
+        };
+        (holds == Holds::Run).then(|| match is_quota {
+            true => "the quota at the destination is used up".into(),
+            false => "the destination gives no more room, though it has some (a quota may be used up)".into(),
+        })
     }
 }
 

@@ -71,6 +71,10 @@ impl Worker {
                 self.outcomes.totals.excluded += 1;
                 Ok(())
             }
+            Ok(false) if self.is_stopped(node) => {
+                self.leave_untried(node);
+                Ok(())
+            }
             Ok(false) => {
                 self.attempt(node, name, listed, 0);
                 Ok(())

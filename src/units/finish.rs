@@ -1,12 +1,13 @@
 //! The end of a regular file: checked, given its attributes, made durable where that is wanted, and named.
 
-use std::{ffi::CStr, io};
+use std::{ffi::CStr, io, sync::atomic::Ordering};
 
 use super::{
     attributes::UNFINISHED_BEFORE,
     content::{Filled, Filling, RESERVE_MIN},
     entry::{First, Item},
     node::Dirs,
+    quota::is_room_refused,
     stage::Appearance,
     subject::Subject,
     verify::{Digests, no_digest},
@@ -180,6 +181,9 @@ impl Worker {
         if fault.op.sets_attributes() {
             // Then it is not only an attribute that is missing.
             self.context.extraneous.count_failed(None);
+        }
+        if is_room_refused(&fault.cause) {
+            self.context.needed.store(filling.meta.size, Ordering::Relaxed);
         }
         match filling.staged.discard(&dirs.target, target_name) {
             Ok(()) => fault,

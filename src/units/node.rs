@@ -56,6 +56,8 @@ pub(crate) struct Node {
     pub(super) is_noted: AtomicBool,
     /// Names of the copy that count as free, as what they have would be deleted.
     cleared: Mutex<HashSet<Box<CStr>>>,
+    /// Whether nothing more is tried here, or below, since a quota is used up.
+    pub(super) stopped: AtomicBool,
     /// How many times its listing was tried again.
     pub(crate) tried: AtomicU32,
     dirs: Mutex<Option<Arc<Dirs>>>,
@@ -174,6 +176,7 @@ impl Node {
             has_failed: AtomicBool::new(false),
             is_noted: AtomicBool::new(false),
             cleared: Mutex::default(),
+            stopped: AtomicBool::new(false),
             tried: AtomicU32::new(0),
             dirs: Mutex::new(Some(dirs)),
             pending: AtomicUsize::new(1),

@@ -70,6 +70,7 @@ fn totals(report: &Report) -> Value {
         "unsynced": totals.unsynced,
         "changed_while_copied": totals.changed_while_copied,
         "failed": totals.failed,
+        "untried": totals.untried,
         "files_verified": totals.files_verified,
         "bytes_verified": totals.bytes_verified,
         "mismatches": totals.mismatches,

@@ -78,6 +78,7 @@ pub(crate) fn summary(report: &Report, details: bool) -> String {
         (totals.undeleted, "not deleted"),
         (totals.unsynced, "not made durable"),
         (totals.failed, "failed"),
+        (totals.untried, "not tried"),
     ] {
         if count > 0 {
             text += &format!(", {} {what}", HumanCount(count));

@@ -126,6 +126,7 @@ fn summary(report: &Report) -> String {
         format!("total unchanged {}", totals.unchanged),
         format!("total skipped {}", totals.skipped),
         format!("total failed {}", totals.failed),
+        format!("total untried {}", totals.untried),
         format!("total peak_jobs {}", report.jobs.peak),
         format!("total job_steps {}", report.jobs.steps.len()),
         format!("total files_verified {}", totals.files_verified),

@@ -26,6 +26,7 @@ mod moments;
 mod mounts;
 mod platform_probes;
 mod power;
+mod quotas;
 mod real_filesystems;
 mod resume;
 mod retries;

@@ -221,8 +221,8 @@ impl Outcome {
         assert!(self.injected(name) > 0, "{name} was never tampered with: {:#?}", self.calls);
         assert_eq!(self.status.code(), Some(1), "{:#?}", self.summary);
         assert_eq!(self.summary.total("failed"), 1, "{:#?}", self.summary);
-        // What a quota refuses to one it refuses to all; a full filesystem would say so itself.
-        assert_eq!(self.summary.was_stopped(), errno == nix::errno::Errno::EDQUOT, "{:#?}", self.summary);
+        // What a quota refuses to one it refuses to all, unless the directory turns out to have room.
+        assert!(!self.summary.was_stopped() || errno == nix::errno::Errno::EDQUOT, "{:#?}", self.summary);
         let failure = &self.summary.failures[0];
         assert!(failure.contains(&format!(" {} ", errno as i32)), "{errno}: {failure}");
     }
