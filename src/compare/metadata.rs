@@ -49,7 +49,23 @@ impl Reader {
         }
         let mut links = self.shared.links.lock().unwrap_or_else(PoisonError::into_inner);
         let [there, back] = &mut *links;
-        *there.entry(from.id).or_insert(to.id) == to.id && *back.entry(to.id).or_insert(from.id) == from.id
+        let is_alike = *there.entry(from.id).or_insert(to.id) == to.id
+            && *back.entry(to.id).or_insert(from.id) == from.id;
+        // Where each name has a number of its own, how many there are is all that can be compared.
+        is_alike || from.nlink == to.nlink && !self.are_numbered()
+    }
+}
+
+impl Reader {
+    /// Whether numbers tell on both sides which names are one file.
+    fn are_numbered(&self) -> bool {
+        let shared = &self.shared;
+        let is_numbered = |dir: &Dir| {
+            let mount = platform::mount_of(dir);
+            platform::numbers_files(mount.as_ref().map(|mount| &*mount.filesystem))
+        };
+        let ask = || [&shared.roots().source, &shared.roots().copy].into_iter().all(is_numbered);
+        *shared.are_numbered.get_or_init(ask)
     }
 }
 

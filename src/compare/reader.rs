@@ -37,6 +37,8 @@ pub(crate) struct Shared {
     report: Mutex<ComparisonReport>,
     /// Which file of the copy stands for one of the source that has several names, and the other way.
     pub(super) links: Mutex<[HashMap<FileId, FileId>; 2]>,
+    /// Whether numbers tell which names are one file, once it mattered.
+    pub(super) are_numbered: std::sync::OnceLock<bool>,
     /// The directories that hold what is compared, once they are open.
     pub(super) roots: std::sync::OnceLock<Roots>,
 }
@@ -77,6 +79,7 @@ impl Shared {
             findings,
             report: Mutex::default(),
             links: Mutex::default(),
+            are_numbered: std::sync::OnceLock::new(),
             roots: std::sync::OnceLock::new(),
         }
     }

@@ -17,6 +17,10 @@ pub(crate) struct Pair {
     pub(crate) names: [Option<String>; 2],
     /// Whether the destination may keep files in fewer blocks than they are long.
     pub(crate) compresses: bool,
+    /// Whether the destination numbers its files so that one of them has one number for as long as a run takes.
+    pub(crate) is_numbered: bool,
+    /// Whether the destination holds names for equal that differ in case alone, once it mattered.
+    pub(crate) folds: OnceLock<bool>,
     /// The error number, where there is one, of each method that was refused.
     refused: [OnceLock<Option<i32>>; Method::ALL.len()],
     /// From which size on the kernel moves bytes, where nobody has said.
@@ -39,6 +43,8 @@ impl Pair {
             storage,
             names: [None, None],
             compresses: false,
+            is_numbered: true,
+            folds: OnceLock::new(),
             refused: Default::default(),
             threshold: Threshold::new(),
             source_lacks_xattrs: AtomicBool::new(false),
@@ -61,6 +67,11 @@ impl Pair {
     /// The same, knowing whether the destination compresses.
     pub(crate) fn compressing(self, compresses: bool) -> Pair {
         Pair { compresses, ..self }
+    }
+
+    /// The same, knowing whether the destination's numbers of files can be relied on.
+    pub(crate) fn numbered(self, is_numbered: bool) -> Pair {
+        Pair { is_numbered, ..self }
     }
 
     /// Never try `method` between these two again.

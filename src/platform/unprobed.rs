@@ -93,3 +93,24 @@ pub(crate) fn keeps_order(_: Option<&str>) -> bool {
 pub(crate) fn check_room(_: &File, _: u64) -> io::Result<()> {
     Ok(())
 }
+
+/// Numbers tell here which names are one file, whatever the filesystem.
+pub(crate) fn numbers_files(_: Option<&str>) -> bool {
+    true
+}
+
+/// Nobody knows; numbers tell instead, but of files with several names.
+pub(crate) fn folds_case(_: &Dir) -> bool {
+    true
+}
+
+pub(crate) fn link_if(
+    (from, existing): (&Dir, &CStr),
+    (to, name): (&Dir, &CStr),
+    is_it: impl FnOnce(&Meta) -> bool,
+) -> io::Result<()> {
+    match is_it(&from.stat(existing)?) {
+        true => to.link_from(from, existing, name),
+        false => Err(io::ErrorKind::NotFound.into()),
+    }
+}

@@ -182,7 +182,7 @@ impl Worker {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Found::Nothing),
             found => found.during(Op::Remove)?,
         };
-        let answers_for = |made: &Arc<super::made::Made>| made.lock().answers_for(&meta, name);
+        let answers_for = |made: &Arc<super::made::Made>| made.answers_for(&meta, name);
         if is_top && within.made.as_ref().is_some_and(answers_for) {
             return Ok(Found::Stays);
         }

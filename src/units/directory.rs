@@ -69,6 +69,7 @@ impl Worker {
         }
         let chosen = self.chosen(parent, name, &source, &meta)?;
         let target_name = &*parent.place.target_name(name, Kind::Directory);
+        self.claim_name(at, target_name, false)?;
         if self.is_dry() {
             self.refuse_told(parent, target_name)?;
         }
@@ -358,8 +359,10 @@ impl Worker {
             let mount = platform::mount_of(source);
             let other = if from == to { mount.clone() } else { platform::mount_of(target) };
             let compresses = other.as_ref().is_some_and(|mount| mount.compresses);
+            let is_numbered = platform::numbers_files(other.as_ref().map(|mount| &*mount.filesystem));
             let [name, other] = [mount, other].map(|mount| mount.map(|mount| mount.filesystem));
-            Pair::between(from == to, storage, other_storage).named(name, other).compressing(compresses)
+            let pair = Pair::between(from == to, storage, other_storage).named(name, other);
+            pair.compressing(compresses).numbered(is_numbered)
         })
     }
 }

@@ -5,7 +5,7 @@ use std::{ffi::CStr, io, sync::Arc};
 use super::{
     Node,
     internal::is_internal,
-    links::{Claim, LinkTarget, Parked},
+    links::{Claim, LinkTarget, Parked, looks_like_copy},
     node::Dirs,
 };
 use crate::{
@@ -188,6 +188,9 @@ impl Worker {
         copy: impl FnOnce(&mut Worker, Option<FileId>) -> Result<First, Fault>,
     ) -> Result<(), Fault> {
         let Item { node, name, .. } = at;
+        if node.made.is_some() {
+            self.claim_name(at, &node.place.target_name(name, meta.kind), false)?;
+        }
         let is_heir = owed.take_if(|group| *group == meta.id).is_some();
         if !is_heir {
             if !self.is_linked(meta) {
@@ -304,7 +307,7 @@ impl Worker {
         let found = if node.existed { self.found(node, dirs, target_name)? } else { None };
         let mut work_name = None;
         if let Some(found) = &found {
-            if found.id == target.id {
+            if found.id == target.id || self.are_one_by_looks(at, meta.kind, target, found) {
                 self.digest_there(at, meta.kind)?;
                 self.record(&node.place, name, meta.kind, Done::Unchanged, 0);
                 return Ok(());
@@ -333,22 +336,33 @@ impl Worker {
             return Ok(());
         }
         let work_name = work_name.as_deref().unwrap_or(target_name);
+        let is_numbered = node.pair.is_numbered;
+        // Where the filesystem does not number files, each name may have a number of its own.
+        let id =
+            || if is_numbered { Ok(target.id) } else { dirs.target.stat(target_name).map(|there| there.id) };
         let mut cache = std::mem::take(&mut self.link_cache);
         let mut make = || {
             let from = cache.directory(node, dirs, target)?;
-            dirs.target.link_from(from, &target.place.target_name(&target.name, meta.kind), work_name)
+            let first_name = &*target.place.target_name(&target.name, meta.kind);
+            if is_numbered {
+                return dirs.target.link_from(from, first_name, work_name);
+            }
+            let is_copy = |there: &Meta| target.id == there.id || looks_like_copy(meta, there);
+            platform::link_if((from, first_name), (&dirs.target, work_name), is_copy)
         };
         let linked = match found {
-            None => self.name_once(at, target_name, Op::CreateHardLink, false, make, |()| Ok(target.id)),
+            None => self.name_once(at, target_name, Op::CreateHardLink, false, make, |()| id()),
             Some(_) => make().during(Op::CreateHardLink),
         };
         self.link_cache = cache;
         linked?;
-        // The name may have been given to something else since it was copied.
-        let is_ours = dirs.target.stat(work_name).during(Op::Stat).in_copy()?.id == target.id;
-        if !is_ours {
-            dirs.target.remove(work_name).during(Op::Remove)?;
-            return Err(Fault::new(Op::CreateHardLink, io::Error::from(io::ErrorKind::NotFound)));
+        if is_numbered {
+            // The name may have been given to something else since it was copied.
+            let is_ours = dirs.target.stat(work_name).during(Op::Stat).in_copy()?.id == target.id;
+            if !is_ours {
+                dirs.target.remove(work_name).during(Op::Remove)?;
+                return Err(Fault::new(Op::CreateHardLink, io::Error::from(io::ErrorKind::NotFound)));
+            }
         }
         if found.is_some() {
             let give = || {
@@ -358,8 +372,9 @@ impl Worker {
                 }
                 dirs.target.rename(work_name, target_name)
             };
-            let named = self.name_once(at, target_name, Op::Rename, true, give, |()| Ok(target.id));
-            if named.is_err() {
+            let named = self.name_once(at, target_name, Op::Rename, true, give, |()| id());
+            // Renaming does nothing where both are names of one file already (rename(2)), which numbers did not tell.
+            if named.is_err() || !is_numbered {
                 let _ = dirs.target.remove(work_name);
             }
             named?;

@@ -69,7 +69,11 @@ impl Worker {
         group: Option<FileId>,
     ) -> Result<First, Fault> {
         let Item { node, dirs, name } = at;
-        node.refuse_made(&node.place.target_name(name, Kind::File), found)?;
+        let target_name = &*node.place.target_name(name, Kind::File);
+        if found.nlink > 1 {
+            self.claim_name(at, target_name, true)?;
+        }
+        node.refuse_made(target_name, found)?;
         let granularity = self.granularity(node, dirs, meta, found);
         let mut as_kept = self.as_kept(dirs, meta, found);
         let is_coded = found.kind == Kind::File && self.coding(name).is_some();

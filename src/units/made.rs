@@ -3,9 +3,10 @@
 use std::{
     collections::{HashMap, HashSet},
     ffi::CStr,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
 };
 
+use super::folding::Spellings;
 use crate::entry::{FileId, Kind, Meta};
 
 /// Inodes that this run has put into one directory of the copy which was there before.
@@ -17,7 +18,11 @@ use crate::entry::{FileId, Kind, Meta};
 /// By device, because that halves what an inode takes: a directory of a million files keeps a
 /// million of them.
 #[derive(Debug, Default)]
-pub(crate) struct Made(Mutex<Known>);
+pub(crate) struct Made {
+    known: Mutex<Known>,
+    /// How names are spelled there, once it mattered and if its filesystem folds case.
+    pub(super) spellings: OnceLock<Option<Spellings>>,
+}
 
 #[derive(Debug, Default)]
 pub(super) struct Known {
@@ -29,7 +34,13 @@ pub(super) struct Known {
 
 impl Made {
     pub(super) fn lock(&self) -> MutexGuard<'_, Known> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether this run made what is called `name`, or left it as it is, however it spells that.
+    pub(super) fn answers_for(&self, there: &Meta, name: &CStr) -> bool {
+        let spellings = self.spellings.get().and_then(Option::as_ref);
+        self.lock().answers_for(there, name) || spellings.is_some_and(|spellings| spellings.answer_for(name))
     }
 }
 
@@ -39,7 +50,7 @@ impl Known {
     }
 
     /// Whether this run made what is called `name`, or left it as it is.
-    pub(super) fn answers_for(&self, there: &Meta, name: &CStr) -> bool {
+    fn answers_for(&self, there: &Meta, name: &CStr) -> bool {
         // Of a file with several names, some may be extraneous.
         let is_one = there.kind == Kind::Directory || there.nlink == 1;
         is_one && self.has(there.id) || self.names.contains_key(name)

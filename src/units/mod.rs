@@ -14,6 +14,7 @@ mod directory;
 mod entry;
 mod file;
 mod finish;
+mod folding;
 mod hashing;
 mod in_place;
 mod internal;

@@ -1,10 +1,16 @@
 //! Entries of one run that want one name.
 
-use std::{fs, path::Path};
+use std::{collections::BTreeMap, fs, os::unix::fs::MetadataExt, path::Path};
 
-use orbit::{CopyJob, Report};
+use orbit::{CopyJob, Delete, Existing, Mirror, Report};
 
-use crate::support::{Filesystem, Mount, Sandbox, assert_complete, awkward::set_times, causes, must, run};
+use crate::support::{
+    Filesystem, Mount, Sandbox, assert_complete,
+    awkward::set_times,
+    causes, has_program, is_root, must,
+    odd::{Odd, Oddities},
+    run, skip,
+};
 
 #[test]
 fn two_sources_of_one_name_are_a_failure_and_the_first_stays() {
@@ -127,10 +133,17 @@ fn names_that_differ_in_case_only_are_failures_where_that_is_no_difference() {
         let target = mount.path().join(format!("dst-{index}"));
         fs::create_dir(&target).unwrap();
         must("chattr", &["+F", target.to_str().unwrap()]);
-        for _ in 0..2 {
+        let mut stays = None;
+        for round in 0..3 {
             let report = copy_folded(&target, contents);
             assert_eq!(report.totals.failed, 2, "{:?}", causes(&report));
             assert_eq!(fs::read_dir(&target).unwrap().count(), 2);
+            let copy = fs::read(target.join("a")).unwrap();
+            assert_eq!(*stays.get_or_insert_with(|| copy.clone()), copy, "what was copied first stays");
+            if round == 1 {
+                // Of a file with further names its inode does not tell.
+                fs::hard_link(target.join("a"), mount.path().join(format!("pair-{index}"))).unwrap();
+            }
         }
     }
 }
@@ -141,4 +154,176 @@ fn names_that_differ_in_case_only_are_failures_through_fuse_too() {
     let report = copy_folded(&mount.path().join("dst"), [b"one", b"two"]);
     assert_eq!((report.totals.failed, report.totals.files_copied), (2, 2), "{:?}", causes(&report));
     assert_eq!(fs::read_dir(mount.path().join("dst")).unwrap().count(), 2);
+}
+
+/// A source on which nothing folds, and the oddities of a destination, freshly mounted; the copy lies in `dst`.
+fn odd(oddities: Oddities) -> Option<(Sandbox, Odd)> {
+    if !is_root() || !Path::new("/dev/fuse").exists() {
+        skip("mounting a FUSE filesystem needs root and /dev/fuse");
+        return None;
+    }
+    let sandbox = Sandbox::new().dir("src").dir("dst");
+    let odd = Odd::mount(&sandbox.path("dst"), oddities).expect("root may mount it");
+    Some((sandbox, odd))
+}
+
+const FAT: Oddities = Oddities { folds: true, numbers_names: true, lacks_links: true };
+
+/// What a file holds, or the file in a directory, or where a link leads.
+fn held(path: &Path) -> Vec<u8> {
+    let led = fs::read_link(path).map(|to| to.into_os_string().into_encoded_bytes());
+    led.or_else(|_| fs::read(path.join("in"))).or_else(|_| fs::read(path)).unwrap()
+}
+
+#[test]
+fn where_case_does_not_count_no_entry_replaces_another_at_any_run() {
+    for numbers_names in [true, false] {
+        for below in ["", "below"] {
+            let Some((sandbox, _odd)) = odd(Oddities { numbers_names, ..FAT }) else { return };
+            let source = sandbox.path("src").join(below);
+            let copy = sandbox.path("dst").join(below);
+            fs::create_dir_all(&source).unwrap();
+            for (name, content) in [
+                ("readme", "lower"),
+                ("README", "UPPER!"),
+                ("größe", "1"),
+                ("GRÖSSE", "2"),
+                ("ÄÖ", "3"),
+                ("äö", "four"),
+            ] {
+                fs::write(source.join(name), content).unwrap();
+            }
+            for name in ["Docs", "docs"] {
+                fs::create_dir(source.join(name)).unwrap();
+                fs::write(source.join(name).join("in"), name).unwrap();
+            }
+            std::os::unix::fs::symlink("readme", source.join("Link")).unwrap();
+            std::os::unix::fs::symlink("README", source.join("LINK")).unwrap();
+            let mut before: Option<BTreeMap<_, _>> = None;
+            for existing in [Existing::Update, Existing::Update, Existing::Replace, Existing::Update] {
+                let job = CopyJob::new(sandbox.path("src"), sandbox.path("dst")).existing(existing).jobs(2);
+                let report = run(job);
+                // A filesystem that folds letter by letter has room for both of these.
+                assert_eq!(report.totals.failed, 4, "{:?}", causes(&report));
+                let names = fs::read_dir(&copy).unwrap().map(|entry| entry.unwrap().file_name());
+                let there: BTreeMap<_, _> =
+                    names.map(|name| (name.clone(), held(&copy.join(name)))).collect();
+                assert_eq!(there.len(), 6, "{there:?}");
+                if let Some(before) = &before {
+                    assert_eq!(&there, before, "{existing:?}: what was copied first stays");
+                }
+                for (name, content) in &there {
+                    assert_eq!(*content, held(&source.join(name)), "{name:?}");
+                }
+                before = Some(there);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_name_whose_case_changed_is_the_same_file_and_is_not_deleted() {
+    let Some((sandbox, _odd)) = odd(FAT) else { return };
+    for dir in ["src", "src/below", "src/Dir"] {
+        fs::create_dir_all(sandbox.path(dir)).unwrap();
+        fs::write(sandbox.path(dir).join("README.md"), "text").unwrap();
+        fs::write(sandbox.path(dir).join("gone"), "gone").unwrap();
+    }
+    assert_complete(&run(CopyJob::new(sandbox.path("src"), sandbox.path("dst"))));
+    for dir in ["src", "src/below", "src/Dir"] {
+        fs::rename(sandbox.path(dir).join("README.md"), sandbox.path(dir).join("Readme.md")).unwrap();
+        fs::remove_file(sandbox.path(dir).join("gone")).unwrap();
+    }
+    fs::rename(sandbox.path("src/Dir"), sandbox.path("src/dir")).unwrap();
+    for delete in [Delete::After, Delete::Only, Delete::After] {
+        let job =
+            CopyJob::new(sandbox.path("src"), sandbox.path("dst")).mirror(Mirror::default().delete(delete));
+        let report = run(job);
+        assert_complete(&report);
+        assert_eq!(report.totals.files_copied, 0, "{delete:?}");
+        for dir in ["dst", "dst/below", "dst/dir"] {
+            assert_eq!(fs::read(sandbox.path(dir).join("README.md")).unwrap(), b"text", "{delete:?} {dir}");
+            assert!(!sandbox.path(dir).join("gone").exists());
+        }
+    }
+}
+
+#[test]
+fn where_case_counts_all_are_copied_and_hardly_anything_is_asked() {
+    let Some((sandbox, odd)) = odd(Oddities { numbers_names: true, ..Oddities::default() }) else { return };
+    for index in 0..50 {
+        fs::write(sandbox.path("src").join(format!("name-{index}")), "lower").unwrap();
+        fs::write(sandbox.path("src").join(format!("NAME-{index}")), "upper").unwrap();
+    }
+    for _ in 0..2 {
+        assert_complete(&run(CopyJob::new(sandbox.path("src"), sandbox.path("dst"))));
+        assert_eq!(fs::read_dir(sandbox.path("dst")).unwrap().count(), 100, "nothing else is left");
+    }
+    // Each run asks once; the first has a mark, too.
+    assert_eq!(odd.asked("make"), 103);
+}
+
+#[test]
+fn names_are_linked_where_each_has_a_number_of_its_own() {
+    for folds in [false, true] {
+        let oddities = Oddities { folds, numbers_names: true, lacks_links: false };
+        let Some((sandbox, _odd)) = odd(oddities) else { return };
+        for dir in ["src/a", "src/b"] {
+            fs::create_dir(sandbox.path(dir)).unwrap();
+        }
+        fs::write(sandbox.path("src/first"), [7; 100_000]).unwrap();
+        for name in ["src/second", "src/a/third", "src/b/fourth"] {
+            fs::hard_link(sandbox.path("src/first"), sandbox.path(name)).unwrap();
+        }
+        let copy = || run(CopyJob::new(sandbox.path("src"), sandbox.path("dst")).jobs(2));
+        let report = copy();
+        assert_complete(&report);
+        assert_eq!((report.totals.files_copied, report.totals.hard_links_created), (1, 3));
+        let links = || fs::metadata(sandbox.path("dst/b/fourth")).unwrap().nlink();
+        assert_eq!(links(), 4);
+        let again = copy();
+        assert_complete(&again);
+        assert_eq!(
+            (again.totals.files_copied, again.totals.hard_links_created),
+            (0, 0),
+            "{:?}",
+            again.totals
+        );
+        // One that was parted is linked again.
+        fs::remove_file(sandbox.path("dst/second")).unwrap();
+        fs::write(sandbox.path("dst/second"), [7; 100_000]).unwrap();
+        assert_complete(&copy());
+        assert_eq!(links(), 4);
+    }
+}
+
+#[test]
+fn names_are_linked_through_mergerfs_and_unionfs() {
+    for program in ["mergerfs", "unionfs"] {
+        if !is_root() || !has_program(program) || !Path::new("/dev/fuse").exists() {
+            skip(&format!("mounting {program} needs root, /dev/fuse and {program}"));
+            return;
+        }
+        let sandbox = Sandbox::new().dir("one").dir("other").dir("dst").file("src/a", &[7; 100_000]);
+        for name in ["b", "c", "d"] {
+            fs::hard_link(sandbox.path("src/a"), sandbox.path("src").join(name)).unwrap();
+        }
+        let [one, other, dst] =
+            ["one", "other", "dst"].map(|name| sandbox.path(name).to_str().unwrap().to_owned());
+        match program {
+            "mergerfs" => must("mergerfs", &["-o", "minfreespace=1M", &format!("{one}:{other}"), &dst]),
+            _ => must("unionfs", &["-o", "cow", &format!("{one}=RW:{other}=RO"), &dst]),
+        };
+        let reports = [(); 2].map(|()| run(CopyJob::new(sandbox.path("src"), sandbox.path("dst/copy"))));
+        must("umount", &[&dst]);
+        for report in &reports {
+            assert_complete(report);
+        }
+        assert_eq!(reports[0].totals.hard_links_created, 3, "{program}");
+        let copy = ["one/copy/a", "other/copy/a"]
+            .map(|name| sandbox.path(name))
+            .into_iter()
+            .find(|copy| copy.exists());
+        assert_eq!(fs::metadata(copy.unwrap()).unwrap().nlink(), 4, "{program}");
+    }
 }

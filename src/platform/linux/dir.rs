@@ -138,3 +138,24 @@ pub(crate) fn make_special(dir: &Dir, name: &CStr, source: &Meta, mode: u32) -> 
     };
     Ok(retried(|| mknodat(dir, name, kind, mode_bits(mode), source.rdev as libc::dev_t))?)
 }
+
+/// Give the file `existing` of `from` another name, `name` in `to`, if it still is what it is to be; the name cannot
+/// come to be another's in between.
+pub(crate) fn link_if(
+    (from, existing): (&Dir, &CStr),
+    (to, name): (&Dir, &CStr),
+    is_it: impl FnOnce(&Meta) -> bool,
+) -> io::Result<()> {
+    let flags = OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+    let file = retried(|| openat(from, existing, flags, Mode::empty()))?;
+    if !is_it(&super::meta(&file)?) {
+        return Err(io::ErrorKind::NotFound.into());
+    }
+    // For root; anybody else names it through /proc (linkat(2)).
+    match retried(|| linkat(&file, c"", to, name, AtFlags::AT_EMPTY_PATH)) {
+        Err(nix::Error::ENOENT | nix::Error::EPERM | nix::Error::EINVAL) => {}
+        linked => return Ok(linked?),
+    }
+    let path = format!("/proc/self/fd/{}", file.as_raw_fd());
+    Ok(retried(|| linkat(AT_FDCWD, path.as_str(), to, name, AtFlags::AT_SYMLINK_FOLLOW))?)
+}

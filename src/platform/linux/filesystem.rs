@@ -49,3 +49,22 @@ pub(crate) fn storage(file: &impl AsFd, dev: u64) -> Storage {
         _ => Storage::Unknown,
     }
 }
+
+/// Whether the filesystem of this name numbers its files itself, each for as long as it has it.
+///
+/// FAT numbers what it has in memory, and FUSE what it is asked for by name, unless its filesystem does better.
+pub(crate) fn numbers_files(filesystem: Option<&str>) -> bool {
+    const DO: [&str; 24] = [
+        "bcachefs", "btrfs", "ceph", "ecryptfs", "erofs", "ext2", "ext3", "ext4", "f2fs", "gfs2", "hfsplus",
+        "jfs", "lustre", "nfs", "nfs4", "nilfs2", "ocfs2", "overlay", "ramfs", "reiserfs", "tmpfs", "ubifs",
+        "xfs", "zfs",
+    ];
+    filesystem.is_some_and(|name| DO.contains(&name))
+}
+
+/// Whether a directory holds names for equal that differ in case alone, where that is a directory's own property
+/// (`FS_CASEFOLD_FL`, ioctl_iflags(2)).
+pub(crate) fn folds_case(dir: &impl AsFd) -> bool {
+    const CASEFOLD: u32 = 0x4000_0000;
+    rustix::fs::ioctl_getflags(dir).is_ok_and(|flags| flags.bits() & CASEFOLD != 0)
+}

@@ -7,6 +7,7 @@ pub mod awkward;
 pub mod driver;
 pub mod liar;
 mod mount;
+pub mod odd;
 pub mod sink;
 pub mod tree;
 
