@@ -34,13 +34,13 @@ pub fn events(job: CopyJob) -> (BTreeSet<(PathBuf, String)>, Report) {
 }
 
 #[derive(Clone, Debug)]
-enum Thing {
+pub enum Thing {
     File(u8),
     Symlink(u8),
     Directory,
 }
 
-fn things() -> impl Strategy<Value = Vec<(String, Thing)>> {
+pub fn things() -> impl Strategy<Value = Vec<(String, Thing)>> {
     let name = "[abc](/[abc]){0,2}";
     let thing = prop_oneof![
         (0..3_u8).prop_map(Thing::File),
@@ -50,7 +50,7 @@ fn things() -> impl Strategy<Value = Vec<(String, Thing)>> {
     prop::collection::vec((name, thing), 0..12)
 }
 
-fn make(root: &Path, things: &[(String, Thing)]) {
+pub fn make(root: &Path, things: &[(String, Thing)]) {
     fs::create_dir_all(root).unwrap();
     for (name, thing) in things {
         let path = root.join(name);

@@ -22,6 +22,7 @@ mod lists;
 mod manifest;
 mod mirror;
 mod mirror_folding;
+mod mirror_judge;
 mod mirror_kept;
 mod mirror_race;
 mod mirror_types;
