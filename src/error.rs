@@ -135,10 +135,25 @@ pub enum Side {
     Copy,
 }
 
+/// What the source did meanwhile that made an entry fail.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Meanwhile {
+    /// Nothing that is known of.
+    #[default]
+    Nothing,
+    /// The entry was listed, and was gone when it was to be copied.
+    Vanished,
+    /// It became another, or got other content.
+    Changed,
+}
+
 /// One entry that could not be copied: the operation, the path, and the cause.
+///
+/// As text it is one line, whatever the name: control characters are escaped as `\u{1b}`.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot {op} {}", path.display())]
+#[error("cannot {op} {}", shown(path))]
 pub struct Failure {
+    meanwhile: Meanwhile,
     side: Side,
     op: Op,
     path: PathBuf,
@@ -180,6 +195,31 @@ impl Failure {
         self.source.raw_os_error()
     }
 
+    /// Whether the entry was listed in the source and was gone when it was to be copied.
+    ///
+    /// A source that the caller names and that is not there has not vanished.
+    #[must_use]
+    pub fn has_vanished(&self) -> bool {
+        self.meanwhile == Meanwhile::Vanished
+    }
+
+    /// Whether it failed because the source changed meanwhile: the next run copies what it is then.
+    #[must_use]
+    pub fn has_changed(&self) -> bool {
+        self.meanwhile == Meanwhile::Changed
+    }
+
+    /// The same, of an entry that the walk came across: where it is not there now, it has vanished.
+    pub(crate) fn of_listed(self) -> Failure {
+        let is_gone =
+            matches!(self.source.kind(), io::ErrorKind::NotFound | io::ErrorKind::StaleNetworkFileHandle);
+        let meanwhile = match self.meanwhile {
+            Meanwhile::Nothing if is_gone && self.side == Side::Source => Meanwhile::Vanished,
+            known => known,
+        };
+        Failure { meanwhile, ..self }
+    }
+
     /// Whether the copy's content turned out not to be what was copied.
     #[must_use]
     pub fn is_mismatch(&self) -> bool {
@@ -204,7 +244,7 @@ impl Failure {
             Some(errno) => io::Error::from_raw_os_error(errno),
             None => io::Error::new(self.source.kind(), self.source.to_string()),
         };
-        Failure { side: self.side, op: self.op, path: self.path.clone(), source }
+        Failure { meanwhile: self.meanwhile, side: self.side, op: self.op, path: self.path.clone(), source }
     }
 }
 
@@ -217,16 +257,22 @@ pub(crate) struct Fault {
     pub(crate) side: Side,
     pub(crate) op: Op,
     pub(crate) cause: io::Error,
+    pub(crate) meanwhile: Meanwhile,
 }
 
 impl Fault {
     pub(crate) fn new(op: Op, cause: impl Into<io::Error>) -> Fault {
-        Fault { side: op.usual_side(), op, cause: cause.into() }
+        Fault { side: op.usual_side(), op, cause: cause.into(), meanwhile: Meanwhile::Nothing }
     }
 
     /// A fault that Orbit itself finds, in words for the user.
     pub(crate) fn refused(op: Op, why: impl Into<String>) -> Fault {
         Fault::new(op, io::Error::other(why.into()))
+    }
+
+    /// As [`refused`](Self::refused), where the source is not any more what it was.
+    pub(crate) fn changed(op: Op, why: impl Into<String>) -> Fault {
+        Fault { meanwhile: Meanwhile::Changed, ..Fault::refused(op, why) }
     }
 
     /// The same, of the copy.
@@ -256,8 +302,8 @@ impl Fault {
     }
 
     pub(crate) fn at(self, path: impl Into<PathBuf>) -> Failure {
-        let Fault { side, op, cause } = self;
-        Failure { side, op, path: path.into(), source: cause }
+        let Fault { side, op, cause, meanwhile } = self;
+        Failure { meanwhile, side, op, path: path.into(), source: cause }
     }
 }
 
@@ -265,6 +311,15 @@ impl Fault {
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 struct InTheWay(String);
+
+/// A path as text in which no character controls anything: such a one is escaped, as `\u{1b}`.
+pub(crate) fn shown(path: &Path) -> impl fmt::Display {
+    let mut text = String::new();
+    for letter in path.to_string_lossy().chars() {
+        if letter.is_control() { text.extend(letter.escape_unicode()) } else { text.push(letter) }
+    }
+    text
+}
 
 /// Says what was being done when an I/O call failed.
 pub(crate) trait During<T> {
@@ -290,5 +345,40 @@ impl<T> Sided for Result<T, Fault> {
 
     fn in_source(self) -> Result<T, Fault> {
         self.map_err(Fault::in_source)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failure_is_one_line_that_controls_no_terminal() {
+        let failure = Failure::new(Op::Open, "a\x1b[31m\nb\u{9b}c d", io::ErrorKind::NotFound);
+        assert_eq!(failure.to_string(), r"cannot open a\u{1b}[31m\u{a}b\u{9b}c d");
+    }
+
+    #[test]
+    fn a_fault_is_on_the_usual_side_of_its_operation_unless_it_says_otherwise() {
+        let side = |fault: Fault| fault.at("x").side();
+        for op in [Op::Open, Op::Stat, Op::List, Op::Read, Op::ReadSymlink, Op::ReadXattrs, Op::Copy] {
+            assert_eq!(side(Fault::refused(op, "no")), Side::Source, "{op}");
+            assert_eq!(side(Fault::refused(op, "no").in_copy()), Side::Copy, "{op}");
+        }
+        for op in [Op::CreateFile, Op::Write, Op::Replace, Op::SetMode, Op::Sync, Op::Remove, Op::Verify] {
+            assert_eq!(side(Fault::refused(op, "no")), Side::Copy, "{op}");
+            assert_eq!(side(Fault::refused(op, "no").in_source()), Side::Source, "{op}");
+        }
+    }
+
+    #[test]
+    fn only_a_listed_entry_of_the_source_vanishes() {
+        let gone = || Fault::new(Op::Stat, io::ErrorKind::NotFound);
+        assert!(gone().at("x").of_listed().has_vanished());
+        assert!(!gone().at("x").has_vanished(), "one that was named was never there");
+        assert!(!gone().in_copy().at("x").of_listed().has_vanished());
+        assert!(!Fault::new(Op::Stat, io::ErrorKind::Other).at("x").of_listed().has_vanished());
+        let changed = Fault::changed(Op::Copy, "it changed").at("x").of_listed();
+        assert!(changed.has_changed() && changed.duplicate().has_changed() && !changed.has_vanished());
     }
 }

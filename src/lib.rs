@@ -46,6 +46,7 @@ mod probe;
 mod report;
 mod scheduler;
 mod select;
+mod threads;
 mod transfer;
 mod units;
 
@@ -72,7 +73,7 @@ pub use options::{
     MaxDelete, Mirror, Preserve, Reflink, Retry, Selection, Sparse, Verify, ZeroCopy,
 };
 pub use plan::{Declined, Storage, ZeroCopyRequest, should_use_zero_copy};
-pub use report::{Jobs, JobsStep, Loss, Moved, Report, Totals, Warning};
+pub use report::{Jobs, JobsStep, Loss, Moved, NotTried, Outcome, Report, Totals, Warning};
 
 pub use select::{BadName, BadPattern, FileList, Rule};
 

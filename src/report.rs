@@ -281,6 +281,30 @@ pub struct JobsStep {
     pub reason: String,
 }
 
+/// How a run ended, in a word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum Outcome {
+    /// Everything was done.
+    Complete,
+    /// All that failed had vanished from the source, or changed in it, meanwhile; the rest was done.
+    SourceChanged,
+    /// Something failed; the rest was done all the same.
+    Failed,
+    /// It was stopped or cancelled before everything was tried.
+    Stopped,
+}
+
+/// How many entries a run that ended early did not try.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct NotTried {
+    /// Entries that the walk came across and that were not begun.
+    pub entries: u64,
+    /// Whether there are others that it did not come to.
+    pub at_least: bool,
+}
+
 /// What a finished run did.
 #[derive(Debug, Default)]
 #[non_exhaustive]
@@ -296,6 +320,8 @@ pub struct Report {
     /// Why the run was stopped before it was done, where going on made no sense: a destination that is full
     /// or read-only, or too many failures.
     pub stopped: Option<String>,
+    /// What was not tried, of a run that was stopped or cancelled.
+    pub not_tried: Option<NotTried>,
     /// What could not be kept, one warning for each kind.
     pub warnings: Vec<Warning>,
     /// How many workers there were, and why.
@@ -309,6 +335,8 @@ pub struct Report {
     pub elapsed: Duration,
     /// Whether the run was cancelled before it was done.
     pub cancelled: bool,
+    /// Failures of which the source's changes are not the reason.
+    pub(crate) lasting: u64,
     pub(crate) moved: [Moved; Method::ALL.len()],
     pub(crate) declined: [u64; Declined::ALL.len()],
 }
@@ -324,6 +352,18 @@ impl Report {
         failed + untried + undeleted + unsynced == 0 && !self.cancelled && self.stopped.is_none()
     }
 
+    /// How it ended, in a word.
+    #[must_use]
+    pub fn outcome(&self) -> Outcome {
+        let Totals { failed, undeleted, unsynced, .. } = self.totals;
+        match (failed + undeleted, unsynced + self.lasting) {
+            _ if self.cancelled || self.stopped.is_some() => Outcome::Stopped,
+            (0, 0) => Outcome::Complete,
+            (_, 0) => Outcome::SourceChanged,
+            _ => Outcome::Failed,
+        }
+    }
+
     /// What each method moved, for the methods that moved anything.
     pub fn methods(&self) -> impl Iterator<Item = (Method, Moved)> + '_ {
         let used = |(_, moved): &(Method, Moved)| *moved != Moved::default();
@@ -337,6 +377,7 @@ impl Report {
 
     pub(crate) fn record_failure(&mut self, failure: Failure) {
         *self.failure_counts.entry((failure.op(), failure.errno())).or_default() += 1;
+        self.lasting += u64::from(!failure.has_vanished() && !failure.has_changed());
         if self.failures.len() < Self::FAILURES_KEPT {
             self.failures.push(failure);
         }
@@ -367,6 +408,33 @@ mod tests {
         }
         assert_eq!(report.failures.len(), Report::FAILURES_KEPT);
         assert_eq!(report.failure_counts[&(Op::Open, Some(13))], Report::FAILURES_KEPT as u64 + 5);
+    }
+
+    #[test]
+    fn the_outcome_is_the_worst_that_happened() {
+        let gone = || Failure::new(Op::Stat, "f", io::ErrorKind::NotFound).of_listed();
+        let other = || Failure::new(Op::Open, "f", io::ErrorKind::PermissionDenied);
+        for (vanished, failed, unsynced, is_stopped, outcome) in [
+            (0, 0, 0, false, Outcome::Complete),
+            (2, 0, 0, false, Outcome::SourceChanged),
+            (1, 1, 0, false, Outcome::Failed),
+            (0, 1, 0, false, Outcome::Failed),
+            (1, 0, 1, false, Outcome::Failed),
+            (0, 0, 1, false, Outcome::Failed),
+            (0, 0, 0, true, Outcome::Stopped),
+            (1, 1, 0, true, Outcome::Stopped),
+        ] {
+            let mut report = Report::default();
+            (0..vanished).for_each(|_| report.record_failure(gone()));
+            (0..failed).for_each(|_| report.record_failure(other()));
+            report.totals.failed = vanished + failed;
+            report.totals.unsynced = unsynced;
+            report.stopped = is_stopped.then(|| "full".to_owned());
+            assert_eq!(report.outcome(), outcome);
+            assert_eq!(report.is_complete(), outcome == Outcome::Complete);
+            (report.stopped, report.cancelled) = (None, is_stopped);
+            assert_eq!(report.outcome(), outcome);
+        }
     }
 
     #[test]

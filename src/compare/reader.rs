@@ -88,6 +88,15 @@ impl Shared {
         *self.report.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Note that nothing can be compared at all.
+    pub(crate) async fn refuse(&self, why: String) {
+        let failure = Fault::refused(Op::Verify, why).at(self.job.copy.clone());
+        let finding = Finding::Failed(failure);
+        self.report.lock().unwrap_or_else(PoisonError::into_inner).count(&finding);
+        // Where nobody listens, it is counted all the same.
+        let _ = self.findings.send(finding).await;
+    }
+
     pub(super) fn roots(&self) -> &Roots {
         self.roots.get().expect("they are open before anything below them is compared")
     }

@@ -21,6 +21,7 @@ use super::{Aborted, Engine, Shared, supervisor::Active};
 use crate::{
     compare::{self, Comparison, ComparisonReport, Finding, Reader},
     scheduler::{Cancel, Waiting},
+    threads,
 };
 
 /// A comparison under way: a stream of [`Finding`]s, and in the end a [`ComparisonReport`].
@@ -106,6 +107,11 @@ async fn drive(shared: &Arc<compare::Shared>, engine: &Shared) {
             biased;
             permit = &mut acquiring => {
                 if shared.queue.need().wants_worker {
+                    if workers.is_empty()
+                        && let Err(error) = threads::try_one()
+                    {
+                        return shared.refuse(threads::refused(&error)).await;
+                    }
                     let shared = shared.clone();
                     workers.spawn_blocking(move || Reader::run(shared, permit));
                 }

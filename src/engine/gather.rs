@@ -14,9 +14,10 @@ use tokio::sync::{mpsc, watch};
 use super::adapt::Adapt;
 use crate::{
     between::Between,
+    error::shown,
     event::{Done, Event, Progress},
     plan::Pair,
-    report::{Jobs, Report},
+    report::{Jobs, NotTried, Report},
     scheduler::{Context, Outcomes, Record},
 };
 
@@ -55,6 +56,7 @@ pub(super) struct Gather {
     backlog_kept: usize,
     missed: u64,
     listings_open: i64,
+    directories_open: i64,
     started: Instant,
     adapt: Adapt,
 }
@@ -80,6 +82,7 @@ impl Gather {
             backlog_kept: 0,
             missed: 0,
             listings_open,
+            directories_open: 0,
             started: Instant::now(),
             adapt: Adapt::new(),
         }
@@ -97,9 +100,11 @@ impl Gather {
             records,
             retrying,
             listings_open,
+            directories_open,
             current,
             ..
         } = outcomes;
+        self.directories_open += directories_open;
         self.report.totals.add(&totals);
         for (sum, part) in self.report.moved.iter_mut().zip(moved) {
             sum.files += part.files;
@@ -131,7 +136,7 @@ impl Gather {
         }
         for warning in warnings {
             if self.report.record_warning(&warning) {
-                tracing::warn!(path = %warning.path.display(), cause = %warning.cause, "{}", warning.loss.described());
+                tracing::warn!(path = %shown(&warning.path), cause = %warning.cause, "{}", warning.loss.described());
                 self.keep(Event::Warned(warning));
             }
         }
@@ -143,6 +148,16 @@ impl Gather {
             self.keep(Event::Failed(failure.duplicate()));
             self.report.record_failure(failure);
         }
+    }
+
+    /// What the run did not come to: neither done nor begun.
+    fn not_tried(&self) -> NotTried {
+        if let Some(counted) = self.context.counted.get() {
+            return NotTried { entries: *counted, at_least: false };
+        }
+        let totals = &self.report.totals;
+        let begun = totals.entries_done() + self.directories_open.max(0).cast_unsigned();
+        NotTried { entries: totals.entries_found.saturating_sub(begun), at_least: self.listings_open > 0 }
     }
 
     fn keep(&mut self, event: Event) {
@@ -209,6 +224,8 @@ impl Gather {
         self.report.ring_refused = self.context.ring_refused.get().cloned();
         self.report.stopped = self.context.stopped.get().cloned();
         self.report.cancelled = self.context.cancel.is_cancelled() && self.report.stopped.is_none();
+        let ended_early = self.report.cancelled || self.report.stopped.is_some();
+        self.report.not_tried = ended_early.then(|| self.not_tried());
         self.report.elapsed = self.started.elapsed();
         self.progress.send_modify(|progress| {
             progress.walked = true;

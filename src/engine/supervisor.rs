@@ -19,6 +19,7 @@ use crate::{
     options::{Compare, Delete, Limits, Mirror, Retry},
     report::Loss,
     scheduler::{Context, Outcomes, Permit, Waiting, Worker},
+    threads,
 };
 
 /// Cancels the workers when the supervisor itself is dropped, with its runtime.
@@ -99,6 +100,7 @@ async fn preflight(context: &Context, shared: &Arc<Shared>) {
     if let Some(warning) = report.warnings.iter().find(|warning| warning.loss == Loss::Room) {
         let why = format!("{}: {}", warning.loss.described(), warning.cause);
         let _ = context.stopped.set(why); // nobody else has a reason yet
+        let _ = context.counted.set(report.totals.entries_found);
         context.cancel.cancel();
     }
 }
@@ -145,7 +147,11 @@ async fn drive(
         }
         if need.wants_worker && context.cancel.is_cancelled() && workers.is_empty() {
             // Somebody has to clean up; that is not worth waiting for a place.
-            start_worker(&mut workers, context, shared.permits.none());
+            match threads::try_one() {
+                Ok(()) => start_worker(&mut workers, context, shared.permits.none()),
+                // Here then: there is nothing to do but to let go of everything.
+                Err(_) => untold.push(Worker::run(context.clone(), shared.permits.none())),
+            }
         } else if need.wants_worker
             && has_room(context, &untold)
             && workers.len() < need.limit
@@ -165,7 +171,14 @@ async fn drive(
             Some(outcomes) = gathered.recv(), if !is_behind => gather.absorb(outcomes, need.alive),
             permit = &mut acquiring => {
                 if context.queue.need().wants_worker && has_room(context, &untold) {
-                    start_worker(&mut workers, context, permit);
+                    // Others are waited for where there is a first.
+                    match if workers.is_empty() { threads::try_one() } else { Ok(()) } {
+                        Ok(()) => start_worker(&mut workers, context, permit),
+                        Err(error) => {
+                            let _ = context.stopped.set(threads::refused(&error));
+                            context.cancel.cancel();
+                        }
+                    }
                 }
             }
             Some(ended) = workers.join_next() => match ended {

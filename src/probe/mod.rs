@@ -24,6 +24,7 @@ use crate::{
     options::DataOptions,
     plan::{self, Pair, default_jobs, default_jobs_reason},
     platform::{self, Dir, Handle},
+    threads,
     transfer::Verdict,
 };
 use sample::Sample;
@@ -57,6 +58,9 @@ impl Capabilities {
     ) -> Result<Capabilities, Failure> {
         let (source, destination) = (source.as_ref().to_owned(), destination.as_ref().to_owned());
         let path = destination.clone();
+        if let Err(error) = threads::try_one() {
+            return Err(Failure::new(Op::Probe, path, io::Error::other(threads::refused(&error))));
+        }
         let probing = tokio::task::spawn_blocking(move || probe(&source, &destination));
         match probing.await {
             Ok(probed) => probed,

@@ -78,6 +78,8 @@ pub(crate) struct Context {
     pub(crate) is_any_stopped: AtomicBool,
     /// Why the run was stopped, if it was.
     pub(crate) stopped: OnceLock<String>,
+    /// How many entries there are, where they were counted and the run was stopped for what that showed.
+    pub(crate) counted: OnceLock<u64>,
     /// Why there is no ring, where one was wanted.
     pub(crate) ring_refused: OnceLock<String>,
     /// Filesystems that are to be durable in the end, by device.
@@ -183,6 +185,7 @@ impl Context {
             needed: AtomicU64::new(0),
             is_any_stopped: AtomicBool::new(false),
             stopped: OnceLock::new(),
+            counted: OnceLock::new(),
             ring_refused: OnceLock::new(),
             filesystems: Mutex::default(),
             pairs: Mutex::default(),

@@ -80,7 +80,7 @@ impl Worker {
                 } else if has_ended && end < u64::MAX {
                     let why =
                         "it became shorter while it was compressed; the next run copies what it is then";
-                    return Err(Fault::refused(Op::Read, why));
+                    return Err(Fault::changed(Op::Read, why));
                 }
                 let chunk = &scratch.buffer[..read];
                 let encoder = encoder.as_mut().expect("it was begun above");

@@ -139,6 +139,7 @@ impl Worker {
             parent.suspend();
         }
         self.outcomes.listings_open += 1;
+        self.outcomes.directories_open += 1;
         child.span.in_scope(|| tracing::debug!("directory entered"));
         let child = Arc::new(child);
         if parent.place.is_root() {
@@ -283,6 +284,7 @@ impl Worker {
     fn record_directory(&mut self, node: &Node) {
         if let (Some(parent), false) = (&node.parent, node.has_failed.load(Ordering::Relaxed)) {
             let done = if node.existed || node.is_ours { Done::Merged } else { Done::Created };
+            self.outcomes.directories_open -= 1;
             self.record(&parent.place, node.place.name(), Kind::Directory, done, 0);
         }
     }
@@ -295,6 +297,7 @@ impl Worker {
             self.outcomes.totals.failed = failed_before;
         } else {
             self.fail(node, c"", Some(Kind::Directory), fault);
+            self.outcomes.directories_open -= i64::from(node.parent.is_some());
         }
     }
 

@@ -168,7 +168,7 @@ impl Worker {
                 Handled::Is(other) => kind = other,
             }
         }
-        Err(Fault::refused(Op::Copy, "it changes its type all the time"))
+        Err(Fault::changed(Op::Copy, "it changes its type all the time"))
     }
 
     /// Whether further names of this entry become hard links.

@@ -119,11 +119,11 @@ impl Worker {
         let source = at.dirs.source.open_source(at.name).during(Op::Open)?;
         let meta = platform::meta(&source).during(Op::Stat)?;
         if meta.kind != Kind::File {
-            return Err(Fault::refused(Op::Open, format!("it became {} meanwhile", meta.kind.described())));
+            return Err(Fault::changed(Op::Open, format!("it became {} meanwhile", meta.kind.described())));
         }
         if group.is_some() && meta.id != listed.id {
             // Names that wait for the other file must not be linked to this one.
-            return Err(Fault::refused(Op::Open, "it was replaced meanwhile"));
+            return Err(Fault::changed(Op::Open, "it was replaced meanwhile"));
         }
         self.copy_file(at, source, &meta, found, group)
     }

@@ -104,7 +104,7 @@ impl Worker {
         if has_changed {
             self.outcomes.totals.changed_while_copied += 1;
             self.outcomes.totals.files_copied -= 1;
-            self.fail(node, name, Some(Kind::File), Fault::refused(Op::Copy, CHANGED));
+            self.fail(node, name, Some(Kind::File), Fault::changed(Op::Copy, CHANGED));
         }
     }
 

@@ -160,7 +160,7 @@ fn has_moved(before: &Meta, now: &Meta) -> bool {
 fn has_changed() -> Fault {
     let why = "its source changed while it was copied, so nothing in it is deleted; \
                the next run can tell what is gone";
-    Fault::refused(Op::Remove, why)
+    Fault::changed(Op::Remove, why)
 }
 
 impl Worker {

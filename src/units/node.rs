@@ -223,7 +223,9 @@ impl Node {
             Side::Source => self.place.source_path(name),
             Side::Copy => self.place.target_path(name, kind.unwrap_or(Kind::File)),
         };
-        fault.at(path)
+        let failure = fault.at(path);
+        // Names from a list of the caller's were never seen here.
+        if self.chosen.names.is_none() { failure.of_listed() } else { failure }
     }
 
     /// The open directories, opened again if they had to be closed.
@@ -295,12 +297,12 @@ impl Node {
     }
 
     fn reopened(&self, source: Dir, target: Dir, budget: &Arc<Descriptors>) -> Result<Dirs, Fault> {
-        let moved = || Fault::refused(Op::Open, "the directory was moved or replaced while it was copied");
+        const MOVED: &str = "the directory was moved or replaced while it was copied";
         if source.meta().during(Op::Stat)?.id != self.source_id {
-            return Err(moved());
+            return Err(Fault::changed(Op::Open, MOVED));
         }
         if !self.is_absent && target.meta().during(Op::Stat).in_copy()?.id != self.target.id {
-            return Err(moved().in_copy());
+            return Err(Fault::refused(Op::Open, MOVED).in_copy());
         }
         let dirs = Dirs::new(source, target, budget);
         dirs.unsought.store(true, Ordering::Relaxed);

@@ -10,6 +10,7 @@ use std::{
 
 use crate::{
     entry::Kind,
+    error::shown,
     options::Compression,
     platform::{self, Dir},
 };
@@ -152,7 +153,7 @@ impl Place {
     /// A span for work on this place; its path is built only where somebody wants it.
     pub(crate) fn span(&self) -> tracing::Span {
         let run = || &self.path_down().0.run;
-        tracing::debug_span!(parent: run(), "directory", path = %self.source_path(c"").display())
+        tracing::debug_span!(parent: run(), "directory", path = %shown(&self.source_path(c"")))
     }
 
     /// Open this place's directory in the source again, by its path.

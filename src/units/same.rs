@@ -61,8 +61,11 @@ impl Worker {
             dirs.target.open_source(&node.place.target_name(name, Kind::File)).during(Op::Replace)?;
         let ids = [&source_file, &copy_file].map(|file| platform::meta(file).map(|meta| meta.id));
         let [from, to] = ids;
-        if from.during(Op::Stat)? != meta.id || to.during(Op::Stat).in_copy()? != found.id {
-            return Err(Fault::refused(Op::Copy, "it was replaced meanwhile"));
+        if from.during(Op::Stat)? != meta.id {
+            return Err(Fault::changed(Op::Copy, "it was replaced meanwhile"));
+        }
+        if to.during(Op::Stat).in_copy()? != found.id {
+            return Err(Fault::refused(Op::Replace, "it was replaced meanwhile"));
         }
         self.hold_same([&source_file, &copy_file], self.coding(name), meta.size)
     }
