@@ -355,8 +355,8 @@ impl Report {
     /// How it ended, in a word.
     #[must_use]
     pub fn outcome(&self) -> Outcome {
-        let Totals { failed, undeleted, unsynced, .. } = self.totals;
-        match (failed + undeleted, unsynced + self.lasting) {
+        let Totals { failed, untried, undeleted, unsynced, .. } = self.totals;
+        match (failed + undeleted, untried + unsynced + self.lasting) {
             _ if self.cancelled || self.stopped.is_some() => Outcome::Stopped,
             (0, 0) => Outcome::Complete,
             (_, 0) => Outcome::SourceChanged,

@@ -225,7 +225,7 @@ impl Node {
         };
         let failure = fault.at(path);
         // Names from a list of the caller's were never seen here.
-        if self.chosen.names.is_none() { failure.of_listed() } else { failure }
+        if self.chosen.is_named(name) { failure } else { failure.of_listed() }
     }
 
     /// The open directories, opened again if they had to be closed.

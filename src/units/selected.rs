@@ -29,6 +29,11 @@ pub(crate) struct Chosen {
 }
 
 impl Chosen {
+    /// Whether a list of the caller's has this very name, which then need not have been seen.
+    pub(super) fn is_named(&self, name: &CStr) -> bool {
+        self.names.as_ref().is_some_and(|wanted| wanted.below.get(name).is_some())
+    }
+
     /// The names that are wanted, where not all are.
     pub(super) fn some(&self) -> Option<&Wanted> {
         self.names.as_deref().filter(|_| !self.is_whole)

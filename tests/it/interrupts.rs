@@ -2,11 +2,14 @@
 
 use std::{
     fs,
+    os::unix::process::ExitStatusExt,
     path::Path,
     process::{Child, Command, Stdio},
     thread,
     time::{Duration, Instant},
 };
+
+use nix::libc;
 
 use crate::support::{Sandbox, has_program, orbit, skip};
 
@@ -48,8 +51,8 @@ pub fn assert_only_whole_files(sandbox: &Sandbox) {
 }
 
 #[test]
-fn a_signal_ends_the_copy_with_130_and_leaves_nothing_unfinished() {
-    for name in ["INT", "TERM", "HUP"] {
+fn a_signal_ends_the_copy_leaves_nothing_unfinished_and_ends_the_process() {
+    for (name, number) in [("INT", libc::SIGINT), ("TERM", libc::SIGTERM), ("HUP", libc::SIGHUP)] {
         if name == "HUP" && ignores_hangups() {
             continue; // as below
         }
@@ -61,11 +64,16 @@ fn a_signal_ends_the_copy_with_130_and_leaves_nothing_unfinished() {
         wait_for(&mut child, &sandbox.path("dst/zeros"), 4 << 20);
         signal(&child, name);
         let output = child.wait_with_output().unwrap();
-        assert_eq!(output.status.code(), Some(130), "{name}");
+        assert_eq!(output.status.signal(), Some(number), "{name}");
         let said = String::from_utf8(output.stderr).unwrap();
-        assert_eq!(said, "orbit: interrupted, removing what is unfinished\n", "{name}");
+        // What was begun is neither done nor untried; which that is depends on the order of a listing.
+        let (begun, rest) = said.split_once('\n').unwrap();
+        assert_eq!(begun, "orbit: interrupted, removing what is unfinished", "{name}");
+        assert!(rest.starts_with("orbit: interrupted; ") && rest.lines().count() == 1, "{name}: {said}");
         let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
         assert_eq!(report["cancelled"], true);
+        assert_eq!(report["exit_status"], 128 + number);
+        assert!(report["not_tried"]["entries"].is_u64());
         assert_eq!(report["complete"], false);
         assert_eq!(report["totals"]["failed"], 0, "what is left undone did not fail");
         assert_only_whole_files(&sandbox);
@@ -86,7 +94,7 @@ fn a_hangup_that_is_ignored_stays_ignored() {
     let now = fs::metadata(&copy).unwrap().len();
     wait_for(&mut child, &copy, now + (32 << 20));
     signal(&child, "TERM");
-    assert_eq!(child.wait().unwrap().code(), Some(130));
+    assert_eq!(child.wait().unwrap().signal(), Some(libc::SIGTERM));
     assert_only_whole_files(&sandbox);
 }
 
@@ -112,6 +120,83 @@ fn a_second_signal_ends_the_command_at_once() {
         thread::sleep(Duration::from_millis(2));
     }
     signal(&child, "INT");
-    assert_eq!(child.wait().unwrap().code(), Some(130));
+    assert_eq!(child.wait().unwrap().signal(), Some(libc::SIGINT));
     assert!(copy.exists(), "it waited for the removal");
+}
+
+#[test]
+fn two_signals_of_a_kind_are_one_wish() {
+    let sandbox = Sandbox::new();
+    let arguments = slow_source(&sandbox);
+    let mut command = orbit();
+    command.args(arguments).current_dir(sandbox.path("")).stdout(Stdio::piped());
+    let mut child = command.stderr(Stdio::null()).spawn().unwrap();
+    wait_for(&mut child, &sandbox.path("dst/zeros"), 1 << 20);
+    let twice = format!("kill -s TERM {0}; kill -s TERM {0}", child.id());
+    assert!(Command::new("sh").args(["-c", &twice]).status().unwrap().success());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.signal(), Some(libc::SIGTERM));
+    assert!(String::from_utf8(output.stdout).unwrap().starts_with("interrupted; until then, "));
+    assert_only_whole_files(&sandbox);
+}
+
+#[test]
+fn whoever_waits_for_a_pipe_can_be_ended() {
+    let sandbox = Sandbox::new().file("src/a", b"a");
+    nix::unistd::mkfifo(&sandbox.path("pipe"), nix::sys::stat::Mode::S_IRWXU).unwrap();
+    for arguments in [
+        &["--log", "pipe", "-T", "src", "dst"][..],
+        &["--manifest", "pipe", "-T", "src", "dst"],
+        &["--exclude-from", "pipe", "-T", "src", "dst"],
+        &["--files-from", "pipe", "-T", "src", "dst"],
+        &["--files-from", "-", "-T", "src", "dst"],
+        &["verify", "--manifest", "pipe", "src"],
+        &["verify", "--exclude-from", "pipe", "src", "src"],
+        &["report", "pipe"],
+        &["report", "-"],
+    ] {
+        let mut command = orbit();
+        command.args(arguments).current_dir(sandbox.path("")).stdin(Stdio::piped());
+        let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        let started = Instant::now();
+        // It waits where it opens the pipe, or reads from it; the first signal ends it wherever it is.
+        thread::sleep(Duration::from_millis(100));
+        assert!(child.try_wait().unwrap().is_none(), "{arguments:?} does not wait");
+        signal(&child, "TERM");
+        while child.try_wait().unwrap().is_none() {
+            assert!(started.elapsed() < Duration::from_secs(30), "{arguments:?} cannot be ended");
+            thread::sleep(Duration::from_millis(2));
+        }
+        assert_eq!(child.wait().unwrap().signal(), Some(libc::SIGTERM), "{arguments:?}");
+        assert!(!sandbox.path("dst").exists(), "{arguments:?}");
+    }
+}
+
+#[test]
+fn a_reader_who_does_not_read_keeps_nobody_from_ending() {
+    let sandbox = Sandbox::new();
+    fs::create_dir(sandbox.path("src")).unwrap();
+    for number in 0..5_000 {
+        fs::write(sandbox.path("src").join(number.to_string()), b"1").unwrap();
+    }
+    for arguments in [&["--itemize", "-T", "src", "dst"][..], &["--log", "/dev/stdout", "-T", "src", "dst"]] {
+        let mut command = orbit();
+        command.args(arguments).current_dir(sandbox.path("")).stderr(Stdio::null());
+        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
+        let unread = child.stdout.take();
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while !sandbox.path("dst/0").exists() && !sandbox.path("dst/999").exists() {
+            assert!(Instant::now() < deadline, "nothing is copied");
+            thread::sleep(Duration::from_millis(2));
+        }
+        thread::sleep(Duration::from_millis(300)); // the pipe fills
+        signal(&child, "TERM");
+        while child.try_wait().unwrap().is_none() {
+            assert!(Instant::now() < deadline, "{arguments:?} cannot be ended");
+            thread::sleep(Duration::from_millis(2));
+        }
+        assert_eq!(child.wait().unwrap().signal(), Some(libc::SIGTERM), "{arguments:?}");
+        drop(unread);
+        fs::remove_dir_all(sandbox.path("dst")).unwrap();
+    }
 }

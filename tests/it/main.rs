@@ -26,6 +26,7 @@ mod mirror_judge;
 mod mirror_kept;
 mod mirror_race;
 mod mirror_types;
+mod outputs;
 mod property;
 mod race;
 mod room;
@@ -33,6 +34,7 @@ mod rules;
 mod select;
 mod service;
 mod shapes;
+mod statuses;
 mod support;
 mod terminal;
 #[cfg(target_os = "linux")]

@@ -6,7 +6,7 @@ use std::{
     process::{Command, Output},
 };
 
-use crate::support::{Sandbox, has_program, orbit, skip, stderr};
+use crate::support::{Filesystem, Mount, Sandbox, has_program, orbit, skip, stderr};
 
 fn awkward() -> Sandbox {
     let sandbox = Sandbox::new()
@@ -96,8 +96,55 @@ fn a_manifest_that_cannot_be_written_is_said_and_fails_the_command() {
     let sandbox = Sandbox::new().file("src/a", b"a");
     let output = copy(&sandbox, &[], &sandbox.path("missing/sums"));
     assert_eq!(output.status.code(), Some(1));
-    assert!(stderr(&output).contains("cannot write the manifest"), "{}", stderr(&output));
-    assert_eq!(sandbox.read("dst/a"), b"a");
+    let said = stderr(&output);
+    assert!(said.starts_with("orbit: cannot write the manifest ") && said.lines().count() == 1, "{said}");
+    assert!(!sandbox.path("dst").exists(), "its place is tried before anything is copied");
+    // One that the copy makes is there in the end.
+    let output = copy(&sandbox, &[], &sandbox.path("dst/sums"));
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert_eq!(checked("sha256sum", &sandbox, &sandbox.path("dst/sums")), 1);
+    let output = copy(&sandbox, &[], &sandbox.path("src"));
+    assert_eq!(output.status.code(), Some(1), "a directory");
+}
+
+#[test]
+fn a_manifest_waits_beside_its_place_and_not_in_the_directory_of_temporary_files() {
+    let Some(mount) = Mount::new(Filesystem::Tmpfs, 1) else { return };
+    let sandbox = Sandbox::new();
+    fs::create_dir(sandbox.path("src")).unwrap();
+    for number in 0..3_000 {
+        fs::write(sandbox.path("src").join(number.to_string()), b"").unwrap();
+    }
+    fs::write(mount.path().join("filler"), vec![1; 2 << 20]).unwrap_err();
+    let copy_to = |manifest: &Path| {
+        let mut command = orbit();
+        command.env("TMPDIR", mount.path()).arg("--manifest").arg(manifest).arg("-T");
+        command.args([sandbox.path("src"), sandbox.path("dst")]).output().unwrap()
+    };
+    let output = copy_to(&sandbox.path("sums"));
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert_eq!(checked("sha256sum", &sandbox, &sandbox.path("sums")), 3_000);
+    // Where its own disk is full that is said, and everything is copied all the same.
+    fs::remove_dir_all(sandbox.path("dst")).unwrap();
+    let output = copy_to(&mount.path().join("sums"));
+    assert_eq!(output.status.code(), Some(1));
+    let said = stderr(&output);
+    assert!(said.contains("cannot write the manifest ") && said.contains("No space left"), "{said}");
+    assert_eq!(said.lines().count(), 1, "{said}");
+    assert_eq!(fs::read_dir(sandbox.path("dst")).unwrap().count(), 3_000);
+    assert_eq!(fs::read_dir(mount.path()).unwrap().count(), 1, "the filler");
+}
+
+#[test]
+fn a_manifest_goes_through_pipes_and_links() {
+    let sandbox = Sandbox::new().file("src/a", b"a").file("there", b"old").symlink("there", "link");
+    let output = copy(&sandbox, &["-q"], Path::new("/dev/stdout"));
+    assert!(output.status.success(), "{}", stderr(&output));
+    let line = String::from_utf8(output.stdout).unwrap();
+    assert!(line.ends_with("  a\n") && line.len() == 64 + 4, "{line}");
+    assert!(copy(&sandbox, &[], &sandbox.path("link")).status.success());
+    assert_eq!(sandbox.read("there"), line.as_bytes());
+    assert!(sandbox.path("link").is_symlink());
 }
 
 #[test]
@@ -112,7 +159,7 @@ fn a_run_that_is_stopped_leaves_the_manifest_that_is_there() {
         fs::create_dir(sandbox.path("dst").join(name)).unwrap();
     }
     let output = copy(&sandbox, &["--max-errors=1"], &sandbox.path("sums"));
-    assert_eq!(output.status.code(), Some(1));
-    assert!(String::from_utf8_lossy(&output.stdout).contains("stopped: "), "{output:?}");
+    assert_eq!(output.status.code(), Some(3));
+    assert!(stderr(&output).contains("orbit: stopped: "), "{output:?}");
     assert_eq!(sandbox.read("sums"), before);
 }

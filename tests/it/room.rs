@@ -109,9 +109,13 @@ fn preflight_writes_nothing_where_it_does_not_fit() {
     let sandbox = files(4, 20 << 20);
     let copied =
         orbit().arg("--preflight").args([sandbox.path("src"), mount.path().join("dst")]).output().unwrap();
-    assert_eq!(copied.status.code(), Some(1));
-    let text = String::from_utf8_lossy(&copied.stdout).into_owned() + &stderr(&copied);
-    assert!(text.contains("stopped: not enough room: at least 83886080 bytes are needed"), "{text}");
+    assert_eq!(copied.status.code(), Some(3));
+    let text = stderr(&copied);
+    assert!(text.contains("orbit: stopped: not enough room: at least 83886080 bytes are needed"), "{text}");
+    assert!(text.ends_with("; 8 entries were not tried\n"), "{text}");
+    let mut quiet = orbit();
+    quiet.args(["-q", "--preflight"]).args([sandbox.path("src"), mount.path().join("dst")]);
+    assert_eq!(stderr(&quiet.output().unwrap()), text.lines().last().unwrap().to_owned() + "\n");
     assert_eq!(fs::read_dir(mount.path()).unwrap().count(), 1, "lost+found");
     fs::remove_file(sandbox.path("src/0/0")).unwrap();
     fs::remove_file(sandbox.path("src/1/1")).unwrap();
@@ -256,12 +260,12 @@ fn the_command_warns_before_it_copies() {
     fs::write(from.path().join("file"), noise(30 << 20, 1)).unwrap();
     for limited in [&[][..], &["--bwlimit=100M"]] {
         let output = orbit().args(limited).args([from.path(), &to.path().join("dst")]).output().unwrap();
-        assert_eq!(output.status.code(), Some(1));
+        assert_eq!(output.status.code(), Some(3));
         let said = stderr(&output);
         let places = ["not enough room", "No space left"].map(|what| said.find(what));
         assert!(places[0].is_some() && places[0] < places[1], "{said}");
         // Seen before a byte is written, also where nothing is reserved.
-        assert!(String::from_utf8_lossy(&output.stdout).contains("20971520 bytes are free"), "{output:?}");
+        assert!(said.contains("stopped: the destination is full: 20971520 bytes are free"), "{said}");
     }
 }
 

@@ -8,6 +8,9 @@ use std::{io, mem, sync::OnceLock, thread, time::Duration};
 pub(in crate::backend) fn try_ring() -> Result<(), String> {
     static ANSWER: OnceLock<Result<(), String>> = OnceLock::new();
     let ask = || {
+        // The runtime panics where it cannot have the descriptors that it wants beside those of the ring.
+        let spare: io::Result<Vec<_>> = (0..8).map(|_| io::pipe()).collect();
+        drop(spare.map_err(|error| error.to_string())?);
         // On a thread of its own: the runtime must not meet the one that we may run in.
         let asking = thread::Builder::new().name("orbit-ring-probe".into()).spawn(run_one_operation);
         match asking.map(thread::JoinHandle::join) {

@@ -6,12 +6,12 @@ use indicatif::BinaryBytes;
 use orbit::{Ability, Capabilities, Filesystem, KernelCopies, LadderOfSize};
 
 use super::{
-    COMPLETE, FAILED,
     args::CapabilitiesArgs,
-    copy::print,
     json,
+    listeners::print,
     output::{cause_text, failure_line, quoted},
     progress::Lines,
+    status::{COMPLETE, FAILED},
 };
 
 /// Try, and print what was found.

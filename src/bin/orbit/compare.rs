@@ -14,8 +14,16 @@ use orbit::{
 };
 use os_display::Quotable;
 use serde_json::{Value, json};
+use tokio::sync::mpsc;
 
-use super::{args::CompareArgs, json, output::counted};
+use super::{
+    args::CompareArgs,
+    aside::Aside,
+    json,
+    output::{cause_text, counted, failure_line, printable},
+    progress::Lines,
+    signals::{self, Interrupts},
+};
 
 /// Both are the same.
 const EQUAL: u8 = 0;
@@ -25,45 +33,80 @@ const DIFFERENT: u8 = 1;
 const TROUBLE: u8 = 2;
 
 /// Compare, tell every difference, and say so in the exit status.
-pub(crate) async fn show(args: &CompareArgs) -> anyhow::Result<u8> {
-    let comparison = comparison(args).inspect_err(|error| eprintln!("orbit: {error:#}"));
-    let Ok(comparison) = comparison else { return Ok(TROUBLE) };
-    let mut comparing = Engine::new()?.compare(comparison);
-    let mut out = io::BufWriter::new(io::stdout().lock());
-    loop {
-        let finding = tokio::select! {
-            finding = comparing.next() => finding,
-            _ = tokio::signal::ctrl_c() => {
-                comparing.cancel();
-                continue;
-            }
-        };
-        let Some(finding) = finding else { break };
-        if let Finding::Failed(failure) = &finding
-            && !args.json
-        {
-            eprintln!("orbit: {failure}: {}", failure.cause());
-            continue;
+pub(crate) async fn show(args: &CompareArgs, lines: &Lines) -> anyhow::Result<u8> {
+    let comparison = match comparison(args) {
+        Ok(comparison) => comparison,
+        Err(error) => {
+            lines.print(&format!("orbit: {}", cause_text(&format!("{error:#}"))));
+            return Ok(TROUBLE);
         }
-        if args.json {
-            writeln!(out, "{}", object(&finding))?;
-        } else if let (Finding::Differs(difference), false) = (&finding, args.quiet) {
-            writeln!(out, "{}", line(difference))?;
+    };
+    let output = Aside::start(write).context("no thread can be had for the output")?;
+    let mut interrupts = Interrupts::begin();
+    let mut comparing = Engine::new()?.compare(comparison);
+    let mut is_stopping = false;
+    loop {
+        let next = async {
+            let room = if is_stopping { None } else { output.room().await };
+            (room, comparing.next().await)
+        };
+        tokio::select! {
+            (room, finding) = next => {
+                let Some(finding) = finding else { break };
+                match &finding {
+                    Finding::Failed(failure) if !args.json => lines.print(&failure_line(failure)),
+                    _ if args.quiet && !args.json => {}
+                    _ => room.into_iter().for_each(|room| room.send(text(&finding, args.json))),
+                }
+            }
+            () = interrupts.next() => {
+                is_stopping = true;
+                comparing.cancel();
+            }
         }
     }
     let report = comparing.finish().await?;
-    if args.json {
-        writeln!(out, "{}", summary_object(&report, args.strict))?;
-    } else if !args.quiet {
-        writeln!(out, "{}", summary(&report))?;
+    drop(interrupts);
+    let last = match (args.json, args.quiet) {
+        (true, _) => Some(format!("{}\n", summary_object(&report, args.strict))),
+        (false, true) => None,
+        (false, false) => Some(format!("{}\n", summary(&report))),
+    };
+    let written = output.end(last, || signals::wished().is_some()).await;
+    if report.cancelled {
+        lines.print("orbit: interrupted; the rest was not compared");
     }
-    out.flush()?;
+    if let Some(Err(error)) = written {
+        lines.print(&format!("orbit: cannot write to standard output: {}", cause_text(&error.to_string())));
+        return Ok(TROUBLE);
+    }
     Ok(match &report {
         report if report.is_equal(args.strict) => EQUAL,
         report if report.is_complete() => DIFFERENT,
-        report if report.cancelled => super::INTERRUPTED,
-        _ => TROUBLE,
+        _ => signals::wished().unwrap_or(TROUBLE),
     })
+}
+
+/// Write what is told to standard output; it is no error when its reader has gone.
+fn write(mut texts: mpsc::Receiver<String>) -> io::Result<()> {
+    let mut out = io::BufWriter::new(io::stdout());
+    let mut written = Ok(());
+    while let Some(text) = texts.blocking_recv() {
+        if written.is_ok() {
+            written = out.write_all(text.as_bytes());
+        }
+    }
+    match written.and_then(|()| out.flush()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        written => written,
+    }
+}
+
+fn text(finding: &Finding, is_json: bool) -> String {
+    match finding {
+        Finding::Differs(difference) if !is_json => format!("{}\n", line(difference)),
+        _ => format!("{}\n", object(finding)),
+    }
 }
 
 fn comparison(args: &CompareArgs) -> anyhow::Result<Comparison> {
@@ -98,7 +141,9 @@ fn lines(from: impl BufRead) -> anyhow::Result<Vec<orbit::ManifestLine>> {
 
 fn line(difference: &Difference) -> String {
     let here = if difference.path.as_os_str().is_empty() { Path::new(".") } else { &difference.path };
-    format!("{}: {}", here.maybe_quote(), difference.what)
+    // A name may be in what is different, too.
+    let what = printable(&difference.what.to_string()).replace('\n', r"\u{a}");
+    format!("{}: {what}", here.maybe_quote())
 }
 
 fn object(finding: &Finding) -> Value {

@@ -1,49 +1,51 @@
 //! The main job: run a copy, tell its failures as they come, and account for it in the end.
 
-use std::{
-    collections::HashSet,
-    io::{self, Write},
-};
+use std::{collections::HashSet, sync::Arc};
 
-use anyhow::Context;
 use futures::StreamExt;
 use orbit::{CopyJob, Engine, Event, Failure, Loss, Report, Run, Warning};
-use tokio::time::{Instant, MissedTickBehavior, interval_at};
+use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout_at};
 
 use super::{
-    COMPLETE, FAILED, INTERRUPTED,
     args::{Backend, CopyArgs},
+    aside::{Aside, PATIENCE},
     explain::explanation,
     json,
-    listeners::Listeners,
-    output::{failure_line, ring_line, summary, warning_line},
+    listeners::{Ended, Heard, Listeners, News},
+    output::{failure_line, ring_line, stopped_line, summary, warning_line},
     progress::{Display, Lines},
-    system::Interrupts,
+    signals::{self, Interrupts},
+    status,
 };
 
 /// Run the copy; the exit status.
 pub(crate) async fn run(args: &CopyArgs, job: CopyJob, lines: Lines) -> anyhow::Result<u8> {
-    let mut interrupts = Interrupts::catch()?;
+    // A signal that comes meanwhile ends the process: nothing is begun.
+    let listeners = Listeners::new(args, &job)?.aside()?;
     let engine = match args.jobs {
         Some(jobs) => Engine::builder().jobs(jobs.into()).build()?,
         None => Engine::new()?,
     };
-    let mut listeners = Listeners::new(args, &job)?;
+    let mut interrupts = Interrupts::begin();
+    let mut outcomes = Vec::new();
     let before = match args.mirror.deletes_before(&job) {
         Some(deletes) => {
-            listeners.set_deleting(true);
+            listeners.tell(News::Deleting(true)).await;
             let run = engine.start(deletes);
-            Some(listen(args, run, &mut listeners, &mut interrupts, &lines, &mut Told::default()).await?)
+            let report = listen(args, run, &listeners, &mut interrupts, &lines, &mut Told::default()).await?;
+            outcomes.push(report.outcome());
+            listeners.tell(News::Deleting(false)).await;
+            Some(report)
         }
         None => None,
     };
     let report = match before {
-        Some(report) if report.cancelled => report,
+        Some(report) if report.cancelled || report.stopped.is_some() => report,
         before => {
-            listeners.set_deleting(false);
             let mut told = Told::of(before.as_ref());
             let run = engine.start(job);
-            let mut report = listen(args, run, &mut listeners, &mut interrupts, &lines, &mut told).await?;
+            let mut report = listen(args, run, &listeners, &mut interrupts, &lines, &mut told).await?;
+            outcomes.push(report.outcome());
             if let Some(before) = before {
                 report.totals.deleted += before.totals.deleted;
                 report.totals.failed = told.in_all(before.totals.failed, report.totals.failed);
@@ -58,14 +60,18 @@ pub(crate) async fn run(args: &CopyArgs, job: CopyJob, lines: Lines) -> anyhow::
             report
         }
     };
-    let status = match &report {
-        report if report.cancelled => INTERRUPTED,
-        report if !report.is_complete() => FAILED,
-        _ => COMPLETE,
-    };
-    let finished = listeners.finish(&report, status);
-    account(args, &report, &lines)?;
-    finished?;
+    // All is cleaned up: from now on a signal ends the process, unless it is the first one again.
+    drop(interrupts);
+    let status = signals::wished().unwrap_or(status::of_runs(outcomes));
+    let report = Arc::new(report);
+    tell(args, &report, &lines);
+    let ended = Ended { report: report.clone(), status, summary: account(args, report) };
+    let heard = listeners.end(Some(News::Ended(Box::new(ended))), || signals::wished().is_some()).await;
+    let Heard { status, complaints } = heard.unwrap_or_else(|| Heard {
+        status: status::without_output(status),
+        complaints: vec!["what was to be written in the end was given up".to_owned()],
+    });
+    complaints.iter().for_each(|complaint| lines.print(&format!("orbit: {complaint}")));
     Ok(status)
 }
 
@@ -98,7 +104,7 @@ impl Told {
 async fn listen(
     args: &CopyArgs,
     mut run: Run,
-    listeners: &mut Listeners,
+    listeners: &Aside<News, Heard>,
     interrupts: &mut Interrupts,
     lines: &Lines,
     told: &mut Told,
@@ -107,31 +113,52 @@ async fn listen(
     let mut display = args.shows_progress().then(|| Display::new(lines));
     let mut ticks = interval_at(Instant::now() + Display::INTERVAL, Display::INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    // Once it is to stop: until when who does not take what he is told may keep it from that.
+    let mut patience: Option<Instant> = None;
     loop {
+        let next = async {
+            let room = match patience {
+                None => listeners.room().await,
+                Some(end) => timeout_at(end, listeners.room()).await.ok().flatten(),
+            };
+            (room, run.next().await)
+        };
         tokio::select! {
-            event = run.next() => match event {
-                Some(Event::Failed(failure)) if told.knows(&failure) => told.again += 1,
-                Some(event) => {
-                    match &event {
-                        Event::Failed(failure) => lines.print(&failure_line(failure)),
-                        // In time for who would rather stop it.
-                        Event::Warned(warning) if warning.loss == Loss::Room && !args.quiet => {
-                            lines.print(&warning_line(warning));
-                        }
-                        _ => {}
-                    }
-                    listeners.hear(&event)?;
+            (room, event) = next => {
+                let Some(event) = event else { break };
+                if let Event::Failed(failure) = &event
+                    && told.knows(failure)
+                {
+                    told.again += 1;
+                    continue;
                 }
-                None => break,
-            },
+                match &event {
+                    Event::Failed(failure) => lines.print(&failure_line(failure)),
+                    // In time for who would rather stop it.
+                    Event::Warned(warning) if warning.loss == Loss::Room && !args.quiet => {
+                        lines.print(&warning_line(warning));
+                    }
+                    _ => {}
+                }
+                match room {
+                    Some(room) => {
+                        room.send(News::Event(event));
+                        patience = patience.map(|_| Instant::now() + PATIENCE);
+                    }
+                    None => listeners.tell_at_once(News::Event(event)),
+                }
+            }
             () = interrupts.next() => {
+                patience = Some(Instant::now() + PATIENCE);
                 run.cancel();
                 if !args.quiet {
                     lines.print("orbit: interrupted, removing what is unfinished");
                 }
             }
-            _ = ticks.tick(), if display.is_some() || listeners.are_logging() => {
-                listeners.flush();
+            _ = ticks.tick(), if display.is_some() || args.log.is_some() => {
+                if args.log.is_some() {
+                    listeners.tell_at_once(News::Flush);
+                }
                 if let Some(display) = &mut display {
                     display.show(&progress.borrow());
                 }
@@ -144,8 +171,8 @@ async fn listen(
     Ok(run.finish().await?)
 }
 
-/// Say what was done.
-fn account(args: &CopyArgs, report: &Report, lines: &Lines) -> anyhow::Result<()> {
+/// Say on standard error how it went.
+fn tell(args: &CopyArgs, report: &Report, lines: &Lines) {
     if !args.quiet {
         let untold = report.warnings.iter().filter(|warning| warning.loss != Loss::Room);
         untold.for_each(|warning| lines.print(&warning_line(warning)));
@@ -153,25 +180,21 @@ fn account(args: &CopyArgs, report: &Report, lines: &Lines) -> anyhow::Result<()
     if let (Backend::Uring, Some(why), false) = (args.backend, &report.ring_refused, args.quiet) {
         lines.print(&ring_line(why));
     }
-    if args.json {
-        print(&format!("{}\n", json::report(report)))?;
-    } else if !args.quiet {
-        let is_dry = if args.mirror.dry_run { "dry run, nothing was done: " } else { "" };
-        print(&format!("{is_dry}{}", summary(report, args.verbose > 0)))?;
-    }
+    stopped_line(report).into_iter().for_each(|line| lines.print(&line));
     if args.explain {
         lines.print(&explanation(report));
     }
-    Ok(())
 }
 
-/// Write to standard output; it is no error when its reader has gone.
-pub(crate) fn print(text: &str) -> anyhow::Result<()> {
-    let mut stdout = io::stdout().lock();
-    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        written => written.context("cannot write to standard output"),
-    }
+/// What standard output has in the end, of the exit status.
+fn account(args: &CopyArgs, report: Arc<Report>) -> Box<dyn FnOnce(u8) -> String + Send> {
+    let (is_json, is_quiet, has_details) = (args.json, args.quiet, args.verbose > 0);
+    let is_dry = if args.mirror.dry_run { "dry run, nothing was done: " } else { "" };
+    Box::new(move |status| match (is_json, is_quiet) {
+        (true, _) => format!("{}\n", json::report(&report, status)),
+        (false, true) => String::new(),
+        (false, false) => format!("{is_dry}{}", summary(&report, has_details)),
+    })
 }
 
 #[cfg(test)]

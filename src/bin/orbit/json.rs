@@ -5,14 +5,14 @@ use std::{path::Path, time::Duration};
 use base64::{Engine, prelude::BASE64_STANDARD};
 use orbit::{
     Ability, Between, Capabilities, Cost, Done, Failure, Filesystem, JobsStep, KernelCopies, Kind, Method,
-    Report, Warning,
+    NotTried, Report, Side, Warning,
 };
 use serde_json::{Map, Value, json};
 
 use super::output::cause_text;
 
 /// A report as one object.
-pub(crate) fn report(report: &Report) -> Value {
+pub(crate) fn report(report: &Report, exit_status: u8) -> Value {
     let methods = report.methods().map(
         |(method, moved)| json!({ "method": method.name(), "files": moved.files, "bytes": moved.bytes }),
     );
@@ -30,6 +30,8 @@ pub(crate) fn report(report: &Report) -> Value {
     json!({
         "complete": report.is_complete(),
         "cancelled": report.cancelled,
+        "exit_status": exit_status,
+        "not_tried": report.not_tried.map(not_tried),
         "elapsed_seconds": report.elapsed.as_secs_f64(),
         "totals": totals(report),
         "methods": methods.collect::<Value>(),
@@ -48,6 +50,10 @@ pub(crate) fn report(report: &Report) -> Value {
         "retries": retries.collect::<Value>(),
         "stopped": report.stopped,
     })
+}
+
+fn not_tried(not_tried: NotTried) -> Value {
+    json!({ "entries": not_tried.entries, "at_least": not_tried.at_least })
 }
 
 fn totals(report: &Report) -> Value {
@@ -172,7 +178,16 @@ pub(crate) fn failure(failure: &Failure) -> Value {
     object.insert("op".into(), failure.op().verb().into());
     object.insert("cause".into(), cause_text(&failure.cause().to_string()).into());
     object.insert("errno".into(), failure.errno().into());
+    object.insert("side".into(), side(failure.side()).into());
+    object.insert("source_changed".into(), (failure.has_vanished() || failure.has_changed()).into());
     object.into()
+}
+
+fn side(side: Side) -> &'static str {
+    match side {
+        Side::Source => "source",
+        _ => "copy",
+    }
 }
 
 /// One kind of loss, as one object.

@@ -1,6 +1,7 @@
 //! `orbit`, the command: arguments in, a copy and an honest account of it out.
 
 mod args;
+mod aside;
 mod capabilities;
 mod compare;
 mod copy;
@@ -15,6 +16,8 @@ mod manifest;
 mod output;
 mod progress;
 mod report;
+mod signals;
+mod status;
 mod system;
 
 use std::{env, process::ExitCode};
@@ -30,45 +33,59 @@ use tracing_subscriber::{
 };
 
 use args::{Cli, Command};
+use output::cause_text;
 use progress::Lines;
 
-/// Everything was copied.
-const COMPLETE: u8 = 0;
-/// Something failed; the rest was copied all the same. (Wrong usage is 2, which is clap's.)
-const FAILED: u8 = 1;
-/// A signal ended the copy early.
-const INTERRUPTED: u8 = 130;
-
 fn main() -> ExitCode {
-    match run(Cli::parse()) {
-        Ok(code) => code.into(),
-        Err(error) => {
-            Lines::default().print(&format!("orbit: {error:#}"));
-            FAILED.into()
+    let lines = Lines::default();
+    // First of all: whatever is named on the command line may be a pipe that nobody writes to.
+    let ended = signals::catch().context("cannot catch signals").and_then(|()| run(&lines));
+    let code = ended.unwrap_or_else(|error| {
+        lines.print(&format!("orbit: {}", cause_text(&format!("{error:#}"))));
+        status::FAILED
+    });
+    signals::end();
+    code.into()
+}
+
+fn run(lines: &Lines) -> anyhow::Result<u8> {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return Ok(refuse(&error, lines)),
+    };
+    // Without descriptors and threads of its own: where those are short, that is found out by who needs them.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
+    let runtime = runtime.context("cannot start")?;
+    match cli.command {
+        Some(Command::Capabilities(args)) => {
+            trace(LevelFilter::ERROR, lines)?;
+            runtime.block_on(capabilities::show(&args))
+        }
+        Some(Command::Verify(args)) => {
+            trace(LevelFilter::ERROR, lines)?;
+            runtime.block_on(compare::show(&args, lines))
+        }
+        Some(Command::Report(args)) => report::show(&args),
+        None => {
+            let job = match job::job_of(&cli.copy) {
+                Ok(job) => job,
+                Err(refusal) => return Ok(refuse(&refusal, lines)),
+            };
+            trace(cli.copy.log_level(), lines)?;
+            system::prepare();
+            runtime.block_on(copy::run(&cli.copy, job, lines.clone()))
         }
     }
 }
 
-fn run(cli: Cli) -> anyhow::Result<u8> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let lines = Lines::default();
-    match cli.command {
-        Some(Command::Capabilities(args)) => {
-            trace(LevelFilter::ERROR, &lines)?;
-            runtime.block_on(capabilities::show(&args))
-        }
-        Some(Command::Verify(args)) => {
-            trace(LevelFilter::ERROR, &lines)?;
-            runtime.block_on(compare::show(&args))
-        }
-        Some(Command::Report(args)) => report::show(&args),
-        None => {
-            let job = job::job_of(&cli.copy).unwrap_or_else(|refusal| refusal.exit());
-            trace(cli.copy.log_level(), &lines)?;
-            system::prepare();
-            runtime.block_on(copy::run(&cli.copy, job, lines))
-        }
+/// Say why the arguments cannot be used, or what was asked of them; the exit status.
+fn refuse(error: &clap::Error, lines: &Lines) -> u8 {
+    if !error.use_stderr() {
+        let _ = error.print(); // help, or the version
+        return status::COMPLETE;
     }
+    lines.print(error.render().to_string().trim_end());
+    status::USAGE
 }
 
 /// Show the library's tracing as far as `level` says, or as `ORBIT_LOG` says.

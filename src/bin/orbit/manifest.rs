@@ -1,37 +1,57 @@
 //! The manifest that a copy writes.
 
 use std::{
-    fs::File,
+    fs::{self, File, OpenOptions},
     io::{self, BufWriter, Seek, Write},
     path::{Path, PathBuf},
 };
 
 use anyhow::{Context, bail};
-use orbit::{Digest, ManifestLine};
+use orbit::{CopyJob, Digest, ManifestLine};
 
-use super::{output::quoted, system};
+use super::{log::copies, output::quoted, system};
 
-/// A manifest in the making: its lines wait in a file without a name until the copy is over.
+/// A manifest in the making: its lines wait in a file without a name, on its own filesystem, until the copy is
+/// over.
 pub(crate) struct Manifest {
     path: PathBuf,
     root: PathBuf,
     /// The extension of files that are compressed, which what is digested does not have.
     extension: &'static str,
     lines: BufWriter<File>,
+    place: Place,
     /// Whether a copied file has the manifest's own path.
     is_taken: bool,
+    /// Why it will not be.
+    failure: Option<io::Error>,
+}
+
+/// Where a manifest goes.
+enum Place {
+    /// A file, in one step.
+    File(PathBuf),
+    /// What is no file, such as a pipe.
+    Opened(File),
 }
 
 impl Manifest {
-    /// Begin the manifest `path` of the copy at, or in, `root`.
-    pub(crate) fn begin(path: &Path, root: &Path, extension: &'static str) -> anyhow::Result<Manifest> {
-        let lines = tempfile::tempfile().context("cannot make room for the manifest")?;
-        let (path, root) = (path.to_owned(), root.to_owned());
-        Ok(Manifest { path, root, extension, lines: BufWriter::new(lines), is_taken: false })
+    /// Begin the manifest `path` of the copy that `job` makes.
+    ///
+    /// # Errors
+    /// Where it could not be put there.
+    pub(crate) fn begin(path: &Path, job: &CopyJob, extension: &'static str) -> anyhow::Result<Manifest> {
+        let (place, lines) =
+            begun(path, job).with_context(|| format!("cannot write the manifest {}", quoted(path)))?;
+        let (path, root) = (path.to_owned(), job.target().path().to_owned());
+        let lines = BufWriter::new(lines);
+        Ok(Manifest { path, root, extension, lines, place, is_taken: false, failure: None })
     }
 
     /// Note a file of the copy.
-    pub(crate) fn add(&mut self, path: &Path, digest: Digest) -> anyhow::Result<()> {
+    pub(crate) fn add(&mut self, path: &Path, digest: Digest) {
+        if self.failure.is_some() {
+            return;
+        }
         self.is_taken |= path == self.path;
         let below = path.strip_prefix(&self.root).unwrap_or(path);
         let below = match path.file_name() {
@@ -39,7 +59,7 @@ impl Manifest {
             _ => below,
         };
         let line = ManifestLine { digest, path: self.uncompressed(below) };
-        line.write(&mut self.lines).context("cannot note a digest for the manifest")
+        self.failure = line.write(&mut self.lines).err();
     }
 
     /// A path of the copy with the source's name.
@@ -50,24 +70,61 @@ impl Manifest {
         }
     }
 
-    /// Put it in its place, in one step.
+    /// Put it in its place, in one step where that is a file.
     pub(crate) fn finish(self) -> anyhow::Result<()> {
         let path = self.path;
         if self.is_taken {
             bail!("no manifest written: {} is a file of the copy", quoted(&path));
         }
-        let written = move |path: &Path| -> io::Result<()> {
+        let written = move || -> io::Result<()> {
+            if let Some(failure) = self.failure {
+                return Err(failure);
+            }
             let mut lines = self.lines.into_inner().map_err(io::IntoInnerError::into_error)?;
             lines.rewind()?;
-            let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
-            let mut builder = tempfile::Builder::new();
-            let mut file =
-                system::for_everybody(&mut builder).tempfile_in(directory.unwrap_or(Path::new(".")))?;
-            io::copy(&mut lines, &mut file)?;
-            file.flush()?;
-            file.persist(path)?;
-            Ok(())
+            match self.place {
+                Place::Opened(mut opened) => io::copy(&mut lines, &mut opened).map(drop),
+                Place::File(path) => {
+                    let mut builder = tempfile::Builder::new();
+                    let mut file = system::for_everybody(&mut builder).tempfile_in(directory(&path))?;
+                    io::copy(&mut lines, &mut file)?;
+                    file.flush()?;
+                    Ok(file.persist(path).map(drop)?)
+                }
+            }
         };
-        written(&path).with_context(|| format!("cannot write the manifest {}", quoted(&path)))
+        written().with_context(|| format!("cannot write the manifest {}", quoted(&path)))
     }
+}
+
+/// Where a manifest goes, and a file without a name for its lines: beside it, so that there is room for them.
+fn begun(path: &Path, job: &CopyJob) -> io::Result<(Place, File)> {
+    // Through links, such as /dev/stdout: what they lead to is written.
+    let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    match fs::metadata(&path) {
+        Ok(found) if found.is_dir() => return Err(io::ErrorKind::IsADirectory.into()),
+        Ok(found) if !found.is_file() => {
+            let opened = OpenOptions::new().write(true).open(&path)?;
+            return Ok((Place::Opened(opened), tempfile::tempfile()?));
+        }
+        _ => {}
+    }
+    let above = directory(&path);
+    let is_made_later = !above.exists() && copies(job).iter().any(|copy| above.starts_with(copy));
+    let beside = match is_made_later {
+        true => above.ancestors().map(or_here).find(|above| above.is_dir()),
+        false => None,
+    };
+    let lines = tempfile::tempfile_in(beside.unwrap_or(above))?;
+    Ok((Place::File(path), lines))
+}
+
+/// The directory that holds, or is to hold, `path`.
+fn directory(path: &Path) -> &Path {
+    or_here(path.parent().unwrap_or(path))
+}
+
+/// A directory as it can be opened.
+fn or_here(path: &Path) -> &Path {
+    if path.as_os_str().is_empty() { Path::new(".") } else { path }
 }

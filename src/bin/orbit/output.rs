@@ -1,13 +1,14 @@
 //! What people read: failures, warnings, the summary.
 
 use std::{
+    borrow::Cow,
     fmt::{Display, Write},
     path::Path,
     time::Duration,
 };
 
 use indicatif::{BinaryBytes, FormattedDuration, HumanCount};
-use orbit::{Failure, JobsStep, Report, ThresholdStep, Warning};
+use orbit::{Failure, JobsStep, NotTried, Report, ThresholdStep, Warning};
 use os_display::Quotable;
 
 /// A path as a shell would take it: quoted where it has to be, control bytes escaped.
@@ -50,6 +51,43 @@ pub(crate) fn cause_text(cause: &str) -> String {
     text.replace(char::is_control, " ")
 }
 
+/// Text in which nothing controls a terminal: whatever character does, but the ends of lines, is escaped.
+///
+/// Names are [`quoted`] where they are put into a text; this is for what they are not known to be in.
+pub(crate) fn printable(text: &str) -> Cow<'_, str> {
+    let is_odd = |letter: char| letter.is_control() && letter != '\n';
+    if !text.contains(is_odd) {
+        return Cow::Borrowed(text);
+    }
+    let mut escaped = String::with_capacity(text.len() + 16);
+    for letter in text.chars() {
+        match letter {
+            '\t' => escaped.push(' '),
+            letter if is_odd(letter) => escaped.extend(letter.escape_unicode()),
+            letter => escaped.push(letter),
+        }
+    }
+    Cow::Owned(escaped)
+}
+
+/// The line about a run that ended early, which is said whatever else is not.
+pub(crate) fn stopped_line(report: &Report) -> Option<String> {
+    let why = match &report.stopped {
+        Some(why) => format!("stopped: {}", cause_text(why)),
+        None if report.cancelled => "interrupted".to_owned(),
+        None => return None,
+    };
+    let NotTried { entries, at_least, .. } = report.not_tried.unwrap_or_default();
+    let rest = match (entries, at_least) {
+        (0, false) => "nothing was left to be tried".to_owned(),
+        (0, true) => "how much was not tried is not known".to_owned(),
+        (1, _) => format!("{}1 entry was not tried", if at_least { "at least " } else { "" }),
+        (_, true) => format!("at least {} entries were not tried", HumanCount(entries)),
+        (_, false) => format!("{} entries were not tried", HumanCount(entries)),
+    };
+    Some(format!("orbit: {why}; {rest}"))
+}
+
 /// What was done, in a line; in several with `details`.
 pub(crate) fn summary(report: &Report, details: bool) -> String {
     let totals = &report.totals;
@@ -85,9 +123,6 @@ pub(crate) fn summary(report: &Report, details: bool) -> String {
         }
     }
     text.push('\n');
-    if let Some(why) = &report.stopped {
-        text += &format!("stopped: {why}; what is missing was not tried\n");
-    }
     if details {
         add_details(&mut text, report);
     }
@@ -161,6 +196,34 @@ mod tests {
         ] {
             assert_eq!(cause_text(cause), expected);
         }
+    }
+
+    #[test]
+    fn text_controls_no_terminal() {
+        assert_eq!(printable("a b\nc"), "a b\nc");
+        assert_eq!(printable("\x1b[31m\u{9b}\t\r"), r"\u{1b}[31m\u{9b} \u{d}");
+    }
+
+    #[test]
+    fn who_stops_says_how_much_was_not_tried() {
+        let mut report = Report::default();
+        assert_eq!(stopped_line(&report), None);
+        report.stopped = Some("full".to_owned());
+        for (entries, at_least, expected) in [
+            (0, false, "nothing was left to be tried"),
+            (0, true, "how much was not tried is not known"),
+            (1, false, "1 entry was not tried"),
+            (1, true, "at least 1 entry was not tried"),
+            (7, false, "7 entries were not tried"),
+            (1_234, true, "at least 1,234 entries were not tried"),
+        ] {
+            let mut not_tried = NotTried::default();
+            (not_tried.entries, not_tried.at_least) = (entries, at_least);
+            report.not_tried = Some(not_tried);
+            assert_eq!(stopped_line(&report).unwrap(), format!("orbit: stopped: full; {expected}"));
+        }
+        (report.stopped, report.cancelled) = (None, true);
+        assert!(stopped_line(&report).unwrap().starts_with("orbit: interrupted; at least "));
     }
 
     #[cfg(unix)]

@@ -9,7 +9,7 @@ use indicatif::{BinaryBytes, HumanCount, HumanDuration, MultiProgress, ProgressB
 use orbit::Progress;
 use tracing_subscriber::fmt::MakeWriter;
 
-use super::output::quoted;
+use super::output::{printable, quoted};
 
 /// Whole lines on standard error, above whatever is displayed there.
 #[derive(Clone, Debug, Default)]
@@ -22,7 +22,9 @@ impl Lines {
     }
 
     fn write_whole(&self, text: &[u8]) -> io::Result<()> {
-        self.0.suspend(|| io::stderr().lock().write_all(text))
+        let text = String::from_utf8_lossy(text);
+        let text = printable(&text);
+        self.0.suspend(|| io::stderr().lock().write_all(text.as_bytes()))
     }
 }
 

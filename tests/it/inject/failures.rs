@@ -75,7 +75,9 @@ fn an_entry_that_cannot_be_read_or_created_is_one_failure() {
             outcome.assert_one_failure_by(call, errno);
             assert_eq!(missing(&sandbox), lost, "{call} {parts:?} {name}");
             let bad = lost[0];
-            assert!(outcome.summary.failures[0].contains(bad), "{:?}", outcome.summary);
+            // The path is that of the side on which the call failed.
+            let side = parts[0].trim_end_matches('>');
+            assert!(outcome.summary.failures[0].contains(&format!("{side}/{bad}")), "{:?}", outcome.summary);
         }
     }
 }
@@ -120,12 +122,21 @@ fn a_directory_that_fails_is_one_failed_entry_and_not_a_created_one() {
     }
     let sandbox = tree();
     let whole = copy_of(&sandbox).run().summary;
+    // A call on the directory itself, of either side, is a failure of that one.
+    for side in ["/src/bad-dir", "/dst/bad-dir"] {
+        let sandbox = tree();
+        let outcome = failing_at(&sandbox, "newfstatat", &[&format!("{side}>, \"\"")], "EIO");
+        outcome.assert_one_failure_by("newfstatat", Errno::EIO);
+        assert!(outcome.summary.failures[0].contains(side), "{side}: {:?}", outcome.summary);
+    }
     for (call, parts) in
         [("fchmod", ["/dst/bad-dir>"]), ("utimensat", ["/dst/bad-dir>"]), ("getdents64", ["/src/bad-dir>"])]
     {
         let sandbox = tree();
         let outcome = failing_at(&sandbox, call, &parts, "EIO");
         outcome.assert_one_failure_by(call, Errno::EIO);
+        let path = parts[0].trim_end_matches('>');
+        assert!(outcome.summary.failures[0].contains(path), "{:?}", outcome.summary);
         let created = whole.total("directories_created") - 1;
         assert_eq!(outcome.summary.total("directories_created"), created, "{call}");
         let again = copy_of(&sandbox).run();

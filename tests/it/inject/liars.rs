@@ -200,9 +200,9 @@ fn a_destination_that_becomes_read_only_stops_the_run_and_the_next_one_mends_it(
     }
     fs::write(trigger, "damaged on purpose").unwrap();
     let output = child.wait_with_output().unwrap();
-    assert_eq!(output.status.code(), Some(1), "{output:?}");
-    let [summary, failures] = [&output.stdout, &output.stderr].map(|said| String::from_utf8_lossy(said));
-    assert!(summary.contains("stopped: the destination is read-only"), "{summary}");
+    assert_eq!(output.status.code(), Some(3), "{output:?}");
+    let failures = String::from_utf8_lossy(&output.stderr);
+    assert!(failures.contains("orbit: stopped: the destination is read-only; "), "{failures}");
     // What several workers had begun, and no more.
     assert!(failures.matches(": cannot ").count() < 100, "it went on: {failures}");
     mount.mount_again();

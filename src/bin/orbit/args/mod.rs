@@ -37,8 +37,10 @@ const AFTER_HELP: &str = "\
 A directory becomes DST, whether DST is there or not, so that the same command may be run again; a file, or \
 several sources, go into DST where it is a directory. DST/ with a slash means into it, and so does `.`.
 
-Exit status: 0 when everything was copied, 1 when something failed (the rest was still copied), \
-2 for wrong usage, 130 when interrupted.
+Exit status: 0 when everything was copied; 1 when something failed, or an output could not be written (the rest \
+was still copied); 2 for wrong usage; 3 when the copy was stopped early (the destination is full or read-only, \
+--preflight, --max-errors); 4 when all that failed had vanished from the source, or changed in it, meanwhile. When \
+a signal interrupts it, it removes what is unfinished and dies of that signal.
 
 `capabilities`, `verify` and `report` are commands only as the first word: `orbit ./report DST` copies a source \
 of that name. ORBIT_LOG=debug (or trace, or module=level,...) shows what the program does inside.";

@@ -85,7 +85,7 @@ pub(super) fn of(event: &Event) -> Option<String> {
 
 /// The last line of a run.
 pub(super) fn end(run: &str, report: &Report, exit_status: u8) -> String {
-    let mut summary = json::report(report);
+    let mut summary = json::report(report, exit_status);
     // Failures have lines of their own, and so has each kind of warning; paths may be of any length.
     if let Some(summary) = summary.as_object_mut() {
         summary.remove("failures");

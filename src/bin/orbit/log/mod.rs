@@ -13,7 +13,7 @@ use anyhow::{Context, bail};
 use orbit::{CopyJob, Event, Report};
 
 pub(crate) use lines::{MAGIC, VERSION};
-pub(crate) use place::check as check_place;
+pub(crate) use place::{check as check_place, copies};
 
 use super::{output::quoted, system};
 
@@ -109,6 +109,11 @@ impl Log {
             *size += written as u64;
         }
         self.lines.clear();
+    }
+
+    /// Whether something of it could not be written.
+    pub(crate) fn has_failed(&self) -> bool {
+        self.failure.is_some()
     }
 
     /// End it with the summary of the run.

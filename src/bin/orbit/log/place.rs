@@ -38,7 +38,7 @@ fn is_no_file(path: &Path) -> bool {
 }
 
 /// Where the copies of the sources go.
-fn copies(job: &CopyJob) -> Vec<PathBuf> {
+pub(crate) fn copies(job: &CopyJob) -> Vec<PathBuf> {
     match job.target() {
         Target::Within(directory) => {
             let copy = |source: &PathBuf| match source.file_name() {

@@ -17,7 +17,12 @@ use std::{
 use anyhow::{Context, bail};
 use serde_json::Value;
 
-use super::{COMPLETE, FAILED, args::ReportArgs, copy::print, output::quoted};
+use super::{
+    args::ReportArgs,
+    listeners::print,
+    output::quoted,
+    status::{COMPLETE, FAILED},
+};
 use lines::{Line, Lines};
 use tally::Tally;
 
@@ -31,32 +36,30 @@ pub(crate) fn show(args: &ReportArgs) -> anyhow::Result<u8> {
         Box::new(BufReader::with_capacity(256 * 1024, file))
     };
     let mut is_whole = true;
+    let mut told = Ok(());
     let mut tell = |tally: &Tally, is_last: bool| {
-        if !is_last && !args.all {
-            return Ok(());
+        // One output that cannot be written is enough.
+        if (is_last || args.all) && told.is_ok() {
+            is_whole &= tally.is_whole();
+            told = print(&match args.json {
+                true => format!("{}\n", object::of(tally)),
+                false => text::of(tally, !args.all),
+            });
         }
-        is_whole &= tally.is_whole();
-        print(&match args.json {
-            true => format!("{}\n", object::of(tally)),
-            false => text::of(tally, !args.all),
-        })
     };
-    match runs(input, |tally| tell(tally, false))
-        .with_context(|| format!("cannot read {}", quoted(&args.file)))?
-    {
-        Some(last) => tell(&last, true)?,
+    let last = runs(input, |tally| tell(tally, false));
+    match last.with_context(|| format!("cannot read {}", quoted(&args.file)))? {
+        Some(last) => tell(&last, true),
         None => bail!("{} is empty: no run is told of there", quoted(&args.file)),
     }
+    told?;
     Ok(if is_whole { COMPLETE } else { FAILED })
 }
 
 /// Sum up each run of a log; `past` is told of all but the last, which is what comes back.
 ///
 /// One run is kept at a time, whatever the length of the log.
-fn runs(
-    input: impl BufRead,
-    mut past: impl FnMut(&Tally) -> anyhow::Result<()>,
-) -> anyhow::Result<Option<Tally>> {
+fn runs(input: impl BufRead, mut past: impl FnMut(&Tally)) -> io::Result<Option<Tally>> {
     let mut lines = Lines::new(input);
     let mut current: Option<Tally> = None;
     while let Some(line) = lines.next()? {
@@ -71,7 +74,7 @@ fn runs(
         if begins {
             let number = current.as_ref().map_or(1, |before| before.number + 1);
             if let Some(before) = current.replace(Tally::new(number)) {
-                past(&before)?;
+                past(&before);
             }
         }
         let tally = current.as_mut().expect("the first line of all begins a run");
@@ -91,7 +94,7 @@ mod tests {
     use super::*;
 
     fn last_of(log: &[u8]) -> Tally {
-        runs(log, |_| Ok(())).unwrap().expect("a run")
+        runs(log, |_| ()).unwrap().expect("a run")
     }
 
     const BEGIN: &str = r#"{"orbit_log":1,"type":"begin","run":"r","time":"t","destination":{"path":"d"}}"#;
@@ -103,13 +106,12 @@ mod tests {
         let mut whole = Vec::new();
         let last = runs(log.as_bytes(), |tally| {
             whole.push(tally.is_whole());
-            Ok(())
         });
         assert_eq!(whole, [true, false]);
         let last = last.unwrap().unwrap();
         assert!(last.is_whole());
         assert_eq!(last.number, 3);
-        assert!(runs(&b""[..], |_| Ok(())).unwrap().is_none());
+        assert!(runs(&b""[..], |_| ()).unwrap().is_none());
     }
 
     #[test]
