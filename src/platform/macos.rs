@@ -3,7 +3,7 @@
 //! What can be shared with Linux lies in `unix`, where tests run; this file is only type-checked.
 
 use std::{
-    ffi::CStr,
+    ffi::{CStr, CString},
     fs::File,
     io::{self, Seek},
     mem::{self, MaybeUninit},
@@ -11,21 +11,21 @@ use std::{
 };
 
 use nix::{
-    fcntl::OFlag,
+    fcntl::{AtFlags, OFlag},
     libc,
     mount::MntFlags,
     sys::{
-        stat::{SFlag, fstat, mknod},
+        stat::{FchmodatFlags, SFlag, UtimensatFlags, fchmodat, fstat, mknod, utimensat},
         statfs::fstatfs,
     },
-    unistd::mkfifo,
+    unistd::{Gid, Uid, fchownat, geteuid, mkfifo},
 };
-use rustix::fs::{CloneFlags, fclonefileat, getpath};
+use rustix::fs::{CloneFlags, XattrFlags, fclonefileat, getpath, lremovexattr, lsetxattr};
 
-use super::Names;
 pub(crate) use super::unix::*;
+use super::{Names, Privileges, unix::to_timespec};
 use crate::{
-    entry::{Kind, Meta},
+    entry::{Kind, Meta, Stamp},
     method::Method,
     plan::Storage,
 };
@@ -119,6 +119,72 @@ impl Dir {
 /// The path of an open directory, as it is called now (fcntl(2), `F_GETPATH`).
 pub(crate) fn path_of(dir: &Dir) -> io::Result<Vec<u8>> {
     Ok(getpath(dir)?.into_bytes())
+}
+
+/// An entry of a directory, which macOS holds by its name alone: there is no descriptor of what is not
+/// opened.
+#[derive(Debug)]
+pub(crate) struct Pinned {
+    dir: Dir,
+    name: CString,
+}
+
+impl Dir {
+    /// Keep the entry `name` itself.
+    pub(crate) fn pin(&self, name: &CStr) -> io::Result<Pinned> {
+        Ok(Pinned { dir: self.duplicate()?, name: name.to_owned() })
+    }
+
+    /// Linux's leases are not here.
+    pub(crate) fn open_leased(&self, _: &CStr, _: OFlag) -> io::Result<File> {
+        Err(io::ErrorKind::WouldBlock.into())
+    }
+}
+
+impl Pinned {
+    pub(crate) fn meta(&self) -> io::Result<Meta> {
+        self.dir.stat_itself(&self.name)
+    }
+
+    pub(crate) fn set_owner(&self, uid: Option<u32>, gid: Option<u32>) -> io::Result<()> {
+        let (uid, gid) = (uid.map(Uid::from_raw), gid.map(Gid::from_raw));
+        let name = self.name.as_c_str();
+        Ok(retried(|| fchownat(&self.dir, name, uid, gid, AtFlags::AT_SYMLINK_NOFOLLOW))?)
+    }
+
+    pub(crate) fn set_mode(&self, mode: u32) -> io::Result<()> {
+        let name = self.name.as_c_str();
+        Ok(retried(|| fchmodat(&self.dir, name, mode_bits(mode), FchmodatFlags::NoFollowSymlink))?)
+    }
+
+    pub(crate) fn set_times(&self, accessed: Stamp, modified: Stamp) -> io::Result<()> {
+        let (accessed, modified) = (to_timespec(accessed), to_timespec(modified));
+        let (name, flags) = (self.name.as_c_str(), UtimensatFlags::NoFollowSymlink);
+        Ok(retried(|| utimensat(&self.dir, name, &accessed, &modified, flags))?)
+    }
+
+    pub(crate) fn list_xattrs(&self, buffer: &mut Vec<u8>) -> io::Result<usize> {
+        Handle::Entry(&self.dir, &self.name).list_xattrs(buffer)
+    }
+
+    pub(crate) fn xattr(&self, attribute: &CStr, buffer: &mut Vec<u8>) -> io::Result<usize> {
+        Handle::Entry(&self.dir, &self.name).xattr(attribute, buffer)
+    }
+
+    pub(crate) fn set_xattr(&self, attribute: &CStr, value: &[u8]) -> io::Result<()> {
+        let path = self.dir.path_to(&self.name)?;
+        Ok(retried(|| lsetxattr(&path, attribute, value, XattrFlags::empty()))?)
+    }
+
+    pub(crate) fn remove_xattr(&self, attribute: &CStr) -> io::Result<()> {
+        let path = self.dir.path_to(&self.name)?;
+        Ok(retried(|| lremovexattr(&path, attribute))?)
+    }
+}
+
+/// What this process may do beyond what modes and owners allow.
+pub(crate) fn privileges() -> Privileges {
+    Privileges::all_if(geteuid().is_root())
 }
 
 /// Create a FIFO or a device node like `source`; a socket cannot be created by name.

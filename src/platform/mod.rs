@@ -24,6 +24,7 @@ use windows as imp;
 
 mod mount;
 mod names;
+mod privileges;
 mod room;
 #[cfg(not(target_os = "linux"))]
 mod unprobed;
@@ -31,6 +32,7 @@ mod unprobed;
 pub(crate) use imp::*;
 pub(crate) use mount::Mount;
 pub(crate) use names::Names;
+pub(crate) use privileges::Privileges;
 pub(crate) use room::Room;
 #[cfg(not(target_os = "linux"))]
 pub(crate) use unprobed::*;

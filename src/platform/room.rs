@@ -18,7 +18,7 @@ pub(crate) struct Room {
 
 impl Room {
     /// The most bytes that a process may still use that is privileged or not, where the filesystem tells.
-    pub(crate) fn free(&self, is_privileged: bool) -> Option<u64> {
-        self.bytes.map(|bytes| bytes.saturating_add(if is_privileged { self.reserved } else { 0 }))
+    pub(crate) fn free(&self, uses_reserve: bool) -> Option<u64> {
+        self.bytes.map(|bytes| bytes.saturating_add(if uses_reserve { self.reserved } else { 0 }))
     }
 }

@@ -20,7 +20,7 @@ pub(crate) fn mount_number(_: &Dir) -> Option<u64> {
 
 /// Whether this process may make a device node.
 pub(crate) fn may_make_device(_: &Meta) -> bool {
-    super::is_privileged()
+    super::privileges().gives_away
 }
 
 pub(crate) fn surely_lacks_xattrs(_: &Dir, _: &CStr) -> bool {

@@ -14,13 +14,13 @@ use super::{Limiter, Outcomes, Permits, Queue, Unit, bell::Bell};
 use crate::{
     backend::RingSlot,
     capabilities::ZeroCopyCapabilities,
-    entry::FileId,
+    entry::{FileId, Meta},
     job::CopyJob,
     plan::Pair,
-    platform::{self, Dir},
+    platform::{self, Dir, Privileges},
     units::{
-        Conflicts, Descriptors, Expected, Extraneous, Journals, LinkGroups, MadeWithin, Marks, Namesakes,
-        Replacements, RulesUsed, SharedFiles, TemporaryNames,
+        Conflicts, Descriptors, Expected, Extraneous, FreshFiles, Journals, LinkGroups, MadeWithin, Marks,
+        Namesakes, Replacements, RulesUsed, SharedFiles, TemporaryNames,
     },
 };
 
@@ -38,8 +38,10 @@ pub(crate) struct Context {
     pub(crate) shared: SharedFiles,
     pub(crate) descriptors: Arc<Descriptors>,
     pub(crate) temporaries: TemporaryNames,
-    pub(crate) is_privileged: bool,
+    pub(crate) privileges: Privileges,
     pub(crate) user: u32,
+    /// What becomes of new files on each filesystem.
+    pub(crate) fresh: FreshFiles,
     /// Whether changing an owner was refused, which it then always is.
     pub(crate) owner_refused: AtomicBool,
     pub(crate) namesakes: Namesakes,
@@ -87,6 +89,9 @@ pub(crate) struct Context {
     /// By device, in an order that stays.
     pairs: Mutex<BTreeMap<(u64, u64), Arc<Pair>>>,
 }
+
+/// Rights of the group, which may be an ACL's mask, and of all others.
+pub(crate) const OTHERS_WRITE: u32 = 0o022;
 
 /// How many workers there may be.
 #[derive(Clone, Copy, Debug)]
@@ -162,8 +167,9 @@ impl Context {
             shared: SharedFiles::default(),
             descriptors: shares.descriptors,
             temporaries: TemporaryNames::new(),
-            is_privileged: platform::is_privileged(),
+            privileges: platform::privileges(),
             user: platform::effective_user(),
+            fresh: FreshFiles::default(),
             owner_refused: AtomicBool::new(false),
             made_within: several.then(MadeWithin::default),
             copies: RwLock::default(),
@@ -190,6 +196,16 @@ impl Context {
             filesystems: Mutex::default(),
             pairs: Mutex::default(),
         }
+    }
+
+    /// Whether others than root and who runs this may write to something, or give names in a directory.
+    pub(crate) fn is_open_to_strangers(&self, meta: &Meta) -> bool {
+        !self.trusts(meta.uid) || meta.mode & OTHERS_WRITE != 0
+    }
+
+    /// Whether a user can do no more than harm himself: who runs this, and root, who may do anything.
+    pub(crate) fn trusts(&self, uid: u32) -> bool {
+        uid == self.user || uid == 0
     }
 
     /// The most workers that this run may come to have.

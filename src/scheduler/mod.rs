@@ -12,7 +12,7 @@ mod unit;
 mod waits;
 mod worker;
 
-pub(crate) use context::{Cancel, Context, JobsLimit, Shares};
+pub(crate) use context::{Cancel, Context, JobsLimit, OTHERS_WRITE, Shares};
 pub(crate) use cost::CostSoFar;
 pub(crate) use limiter::Limiter;
 pub(crate) use outcome::{Effort, Outcomes, Record};

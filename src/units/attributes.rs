@@ -5,9 +5,10 @@ use std::{fs::File, sync::atomic::Ordering};
 use super::{
     Node,
     entry::{First, Item},
+    held::Held,
     node::Owner,
     subject::Subject,
-    xattrs::{AccessAcl, has_capability},
+    xattrs::AccessAcl,
 };
 use crate::{
     entry::{Granularity, Kind, Meta},
@@ -19,10 +20,9 @@ use crate::{
     scheduler::Worker,
 };
 
-const SETUID: u32 = 0o4000;
-const SETGID: u32 = 0o2000;
-const GROUP_RIGHTS: u32 = 0o070;
-const OTHERS_WRITE: u32 = 0o022;
+pub(super) const SETUID: u32 = 0o4000;
+pub(super) const SETGID: u32 = 0o2000;
+pub(super) const GROUP_RIGHTS: u32 = 0o070;
 /// What everything is created with that does not get its own mode at once.
 pub(super) const LEAST: u32 = 0o600;
 const OWNER_WRITES: u32 = 0o200;
@@ -42,7 +42,7 @@ impl Worker {
         let is_plain = meta.mode & !0o777 == 0 && !node.existed && !node.inherits_acl;
         let is_ours = !self.keeps(Attributes::OWNERSHIP) || node.born.get() == Some(&Owner::of(meta));
         // Only who may write to a file may give it extended attributes (xattr(7)).
-        let may_describe = self.context.is_privileged || meta.mode & OWNER_WRITES != 0;
+        let may_describe = self.context.privileges.overrides_modes || meta.mode & OWNER_WRITES != 0;
         let is_final =
             is_plain && is_ours && may_describe && node.pair.created_modes.keeps(meta.mode) != Some(false);
         if is_final { meta.mode } else { LEAST }
@@ -104,6 +104,9 @@ impl Worker {
                 self.kept_or_warned(subject, set, Op::SetMode, Attributes::MODE, Loss::Mode)?;
             }
         }
+        if let Some(replaced) = subject.replaces {
+            self.keep_replaced(subject, replaced, owner, acl)?;
+        }
         // What a file has too much goes with it: the next run copies it anew.
         let is_to_go = given.has_extra && is_unmarked && meta.kind == Kind::File;
         let is_due = subject.is_new()
@@ -149,7 +152,7 @@ impl Worker {
     /// if it is known.
     fn open_up(&self, subject: &Subject<'_>, there: Option<u32>) -> Option<u32> {
         let is_closed = subject.meta.kind == Kind::File
-            && !self.context.is_privileged
+            && !self.context.privileges.overrides_modes
             && self.keeps(Attributes::MODE)
             && there.is_some_and(|mode| mode & OWNER_WRITES == 0);
         match there {
@@ -158,52 +161,40 @@ impl Worker {
         }
     }
 
-    /// Whether a file that looks the same must be copied all the same, because correcting it in place
-    /// would do what no copy may.
-    pub(super) fn must_be_new(&mut self, at: Item<'_>, meta: &Meta, found: &Meta) -> bool {
-        let Item { node, name, .. } = at;
-        let target_name = node.place.target_name(name, meta.kind);
-        let (from, to) = at.handles(&target_name);
-        let subject = Subject { node, name, from, to, meta, found: Some(found), created: None, times: true };
-        // It would lend setuid's or a capability's rights to content that a stranger may have written.
-        let is_strangers = self.context.is_privileged
-            && (Owner::of(found) != Owner::of(meta)
-                || found.mode & OTHERS_WRITE != 0 && found.mode != meta.mode);
-        let lends = is_strangers
-            && (meta.mode & (SETUID | SETGID) != 0 && self.keeps(Attributes::MODE | Attributes::OWNERSHIP)
-                || self.keeps(Attributes::XATTR) && has_capability(from));
-        lends || found.nlink > 1 && self.is_anothers(&subject, found)
-    }
-
-    /// Whether keeping a copy of several names would join what the source has apart, or change a file
-    /// that the source does not link it to.
-    fn is_anothers(&mut self, subject: &Subject<'_>, found: &Meta) -> bool {
-        let meta = subject.meta;
-        if !self.context.shared.stands_for(found.id, meta.id) {
-            return true;
-        }
-        let has_stranger = !self.is_linked(meta) || found.nlink > meta.nlink;
-        has_stranger && (self.differs(subject, Granularity::Nanos(1)) || self.have_xattrs_changed(subject))
-    }
-
-    /// Leave an entry's content alone, and correct its metadata where that differs.
-    pub(super) fn keep(&mut self, at: Item<'_>, meta: &Meta, found: &Meta) -> Result<First, Fault> {
+    /// Leave an entry's content alone, and correct its metadata where that differs; `None` where that
+    /// takes a new copy.
+    pub(super) fn keep(&mut self, at: Item<'_>, meta: &Meta, found: &Meta) -> Result<Option<First>, Fault> {
         let Item { node, dirs, name } = at;
         let target_name = node.place.target_name(name, meta.kind);
         let (from, to) = at.handles(&target_name);
-        let mut subject =
-            Subject { node, name, from, to, meta, found: Some(found), created: None, times: true };
+        let mut subject = Subject {
+            node,
+            name,
+            from,
+            to,
+            meta,
+            found: Some(found),
+            created: None,
+            replaces: None,
+            times: true,
+        };
         let granularity = self.granularity(node, dirs, meta, found);
         let have_xattrs_changed = self.have_xattrs_changed(&subject);
         if self.is_dry() {
             let is_corrected = have_xattrs_changed || self.differs(&subject, granularity);
+            if is_corrected && self.lends_capability(at, &subject, found) {
+                return Ok(None);
+            }
             let done = if is_corrected { Done::Corrected } else { Done::Unchanged };
             node.vouch(&target_name, found)?;
             self.record(&node.place, name, meta.kind, done, 0);
-            return Ok(First::Copied(found.id));
+            return Ok(Some(First::Copied(found.id)));
         }
         let mut is_corrected = false;
         if have_xattrs_changed || self.differs(&subject, granularity) {
+            if self.lends_capability(at, &subject, found) {
+                return Ok(None);
+            }
             // Where it may be opened: without /proc, attributes can be had of an open file alone.
             let source = match meta.kind {
                 Kind::File if have_xattrs_changed => dirs.source.open_source(name).ok(),
@@ -212,20 +203,19 @@ impl Worker {
             if let Some(source) = source.as_ref().filter(|source| is_file(source, meta)) {
                 subject.from = Handle::Open(source);
             }
-            // The very file that was looked at, where it may be opened, and none put in its place.
-            let file = match meta.kind {
-                Kind::File => dirs.target.open_existing(&target_name).ok(),
-                _ => None,
-            };
-            if let Some(file) = &file {
-                subject.to = Handle::Open(file);
-                if subject.to.meta().during(Op::Stat).in_copy()?.id != found.id {
-                    return Err(Fault::refused(Op::Replace, "it was replaced meanwhile"));
-                }
+            // The very entry that was looked at, and none put in its place.
+            let held = Held::of(&dirs.target, &target_name, meta.kind).during(Op::Replace)?;
+            subject.to = held.handle();
+            let there = subject.to.meta().during(Op::Stat).in_copy()?;
+            if (there.id, there.uid, there.mode) != (found.id, found.uid, found.mode) {
+                return Err(Fault::refused(Op::Replace, "it was replaced meanwhile"));
             }
             is_corrected |= self.attributes(&subject)?;
             // Where the destination cannot keep it, there is nothing to correct, today or tomorrow.
-            let now = to.meta().during(Op::Stat).in_copy()?;
+            let now = subject.to.meta().during(Op::Stat).in_copy()?;
+            if Owner::of(&now) != Owner::of(meta) {
+                self.learn_owner(at, meta, found);
+            }
             is_corrected |= Owner::of(&now) != Owner::of(found)
                 || (now.mode, now.modified) != (found.mode, found.modified);
         } else {
@@ -235,12 +225,12 @@ impl Worker {
         let done = if is_corrected { Done::Corrected } else { Done::Unchanged };
         self.digest_there(at, meta.kind)?;
         self.record(&node.place, name, meta.kind, done, 0);
-        Ok(First::Copied(found.id))
+        Ok(Some(First::Copied(found.id)))
     }
 
     /// Say again of a copy that is left as it is what was said when its owner was refused.
     pub(super) fn owner_not_kept(&mut self, subject: &Subject<'_>, found: &Meta) -> Result<(), Fault> {
-        if self.keeps(Attributes::OWNERSHIP) && found.uid != subject.meta.uid {
+        if self.keeps(Attributes::OWNERSHIP) && Owner::of(found) != Owner::of(subject.meta) {
             self.owner_refused(subject, Owner::of(found), platform::not_permitted())?;
         }
         Ok(())
@@ -251,9 +241,14 @@ impl Worker {
     pub(super) fn differs(&self, subject: &Subject<'_>, granularity: Granularity) -> bool {
         let Subject { meta, found, .. } = *subject;
         let Some(found) = found.filter(|_| !subject.is_new()) else { return true };
-        let may_own = self.context.is_privileged || !self.context.owner_refused.load(Ordering::Relaxed);
-        let owner =
-            self.keeps(Attributes::OWNERSHIP) && (found.gid != meta.gid || found.uid != meta.uid && may_own);
+        let (wanted, there) = (Owner::of(meta), Owner::of(found));
+        let owner = self.keeps(Attributes::OWNERSHIP)
+            && wanted != there
+            && if self.context.privileges.gives_away {
+                self.context.fresh.owner_to_be_had(found.id.dev, wanted, there) != there
+            } else {
+                wanted.gid != there.gid || !self.context.owner_refused.load(Ordering::Relaxed)
+            };
         let mode = self.keeps(Attributes::MODE)
             && meta.kind != Kind::Symlink
             && found.mode != self.mode_for(subject, Owner::of(found));
@@ -274,17 +269,10 @@ impl Worker {
     /// The source's mode, without the bits that would lend another owner's rights.
     fn mode_for(&self, subject: &Subject<'_>, owner: Owner) -> u32 {
         let meta = subject.meta;
-        let mut mode = meta.mode;
-        if meta.kind == Kind::Directory {
-            return mode; // on a directory setgid lends nothing: it says who owns what is created
+        match meta.kind {
+            Kind::Directory => meta.mode, // there setgid lends nothing: it says who owns what is created
+            _ => without_lent(meta.mode, Owner::of(meta), owner),
         }
-        if owner.uid != meta.uid {
-            mode &= !SETUID;
-        }
-        if owner.gid != meta.gid {
-            mode &= !SETGID;
-        }
-        mode
     }
 
     /// Set the owner as far as we may; who owns the copy then.
@@ -300,7 +288,8 @@ impl Worker {
             match subject.to.set_owner(uid, gid) {
                 Ok(()) => return Ok(want),
                 Err(error) => {
-                    if uid.is_some() && !self.context.is_privileged && platform::is_not_kept(&error) {
+                    let is_settled = uid.is_some() && !self.context.privileges.gives_away;
+                    if is_settled && platform::is_not_kept(&error) {
                         self.context.owner_refused.store(true, Ordering::Relaxed);
                     }
                     refusal = Some(error);
@@ -336,7 +325,7 @@ impl Worker {
         Ok(())
     }
 
-    fn kept_or_warned(
+    pub(super) fn kept_or_warned(
         &mut self,
         subject: &Subject<'_>,
         done: std::io::Result<()>,
@@ -379,4 +368,11 @@ impl Worker {
 /// Whether an open file is the one that was looked at by name.
 fn is_file(open: &File, looked_at: &Meta) -> bool {
     platform::meta(open).is_ok_and(|now| now.id == looked_at.id)
+}
+
+/// A mode without what would lend rights of the owner `of` the source to a copy that belongs to another.
+pub(super) fn without_lent(mode: u32, of: Owner, owner: Owner) -> u32 {
+    let setuid = if owner.uid == of.uid { 0 } else { SETUID };
+    let setgid = if owner.gid == of.gid { 0 } else { SETGID };
+    mode & !(setuid | setgid)
 }

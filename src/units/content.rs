@@ -4,6 +4,7 @@ use std::{fs::File, io::ErrorKind, sync::atomic::Ordering, time::Instant};
 
 use super::{
     entry::Item,
+    replaced::Replaced,
     resume::TakenUp,
     stage::{Appearance, Staged},
 };
@@ -48,6 +49,8 @@ pub(super) struct Filling {
     pub(super) group: Option<FileId>,
     /// What an earlier run has put in place.
     pub(super) taken_up: Option<Box<TakenUp>>,
+    /// What it is about to replace, where it is to have that one's mode.
+    pub(super) replaces: Option<Box<Replaced>>,
 }
 
 /// How far the content of a file has come.

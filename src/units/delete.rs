@@ -100,7 +100,7 @@ impl Worker {
     /// Let this process work in a directory of its own that its mode keeps it from; the mode it had then.
     fn let_in(&self, dir: &Dir, meta: &Meta) -> Result<Option<u32>, Fault> {
         let is_closed = meta.mode & OWNERS != OWNERS && meta.uid == self.context.user;
-        if !is_closed || self.context.is_privileged {
+        if !is_closed || self.context.privileges.overrides_modes {
             return Ok(None);
         }
         Handle::Open(dir).set_mode(meta.mode | OWNERS).during(Op::SetMode)?;
@@ -202,11 +202,15 @@ impl Worker {
         let (below, closes_to) = match dir.open_dir(name) {
             // Its mode keeps its own owner out.
             Err(error) if error.kind() == io::ErrorKind::PermissionDenied && does == Does::Delete => {
-                let is_ours = meta.uid == self.context.user && !self.context.is_privileged;
+                let is_ours = meta.uid == self.context.user && !self.context.privileges.overrides_modes;
                 if !is_ours {
                     return Err(Fault::new(Op::Remove, error));
                 }
-                dir.set_mode_of(name, meta.mode | OWNERS).during(Op::Remove)?;
+                let pinned = dir.pin(name).during(Op::Remove)?;
+                if pinned.meta().during(Op::Remove)?.id != meta.id {
+                    return Err(Fault::refused(Op::Remove, "it was replaced meanwhile"));
+                }
+                pinned.set_mode(meta.mode | OWNERS).during(Op::Remove)?;
                 (dir.open_dir(name).during(Op::Remove)?, Some(meta.mode))
             }
             below => (below.during(Op::Remove)?, None),

@@ -83,7 +83,11 @@ impl Worker {
         if parent.place.is_root() {
             self.context.copies.write().unwrap_or_else(PoisonError::into_inner).insert(found.id);
         }
-        let inherits_acl = if existed { has_default_acl(&target) } else { parent.inherits_acl };
+        let inherits_acl =
+            match existed || !self.is_dry() && self.context.is_open_to_strangers(&parent.target) {
+                true => has_default_acl(&target),
+                false => parent.inherits_acl,
+            };
         let is_absent = self.is_dry() && !existed;
         let is_ours = is_ours || is_absent && self.tell_directory_once(parent, target_name);
         if is_absent && !is_ours {
@@ -325,6 +329,7 @@ impl Worker {
             meta,
             found: Some(&now),
             created: (!node.existed).then_some(node.target.mode),
+            replaces: None,
             times: true,
         };
         if !node.existed

@@ -95,11 +95,14 @@ impl Worker {
             Action::Unchanged if self.must_be_new(at, meta, found) => {
                 self.copy_listed(at, meta, Some(found), group)
             }
-            Action::Unchanged => self.keep(at, meta, found),
+            Action::Unchanged => match self.keep(at, meta, found)? {
+                Some(kept) => Ok(kept),
+                None => self.copy_listed(at, meta, Some(found), group),
+            },
             Action::Skip => {
                 self.record(&node.place, name, meta.kind, Done::Skipped, 0);
                 // Names that are missing may be linked to it where it is the same file all the same.
-                let is_same = looks_same(&as_kept, found, granularity);
+                let is_same = looks_same(&as_kept, found, granularity) && !self.lends(at, meta, found);
                 Ok(if is_same { First::Copied(found.id) } else { First::LeftOut })
             }
             Action::Refuse(why) => Err(Fault::refused(Op::Replace, why)),
@@ -162,7 +165,8 @@ impl Worker {
                 plan::ladder_in_turn(&job.data, capabilities, &node.pair, meta.size, jobs)
             }
         };
-        let mode = self.creation_mode(node, meta);
+        let replaces = self.replaced(at, meta, found)?;
+        let mode = if replaces.is_some() { LEAST } else { self.creation_mode(node, meta) };
         let target_name = &*node.place.target_name(name, Kind::File);
         let found = &mut self.outcomes.totals.bytes_found;
         *found = found.saturating_add(meta.size);
@@ -180,6 +184,7 @@ impl Worker {
                     declined,
                     group,
                     taken_up: None,
+                    replaces,
                 };
                 return self.finish_or_wait(at, filling, Filled::Whole);
             }
@@ -214,6 +219,7 @@ impl Worker {
             declined,
             group,
             taken_up: taken_up.map(Box::new),
+            replaces,
         };
         let filled = caught(|| {
             let filled = self.fill(at, &mut filling, &ladder);

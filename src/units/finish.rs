@@ -156,6 +156,7 @@ impl Worker {
             meta: now.as_ref().unwrap_or(meta),
             found: None,
             created: Some(*mode),
+            replaces: filling.replaces.as_deref(),
             times: !has_changed,
         })?;
         if has_changed && self.keeps(Attributes::TIMESTAMPS) {

@@ -31,23 +31,27 @@ pub(super) struct Reached {
 impl Worker {
     /// Open the copy's directory, created first where it is not there yet.
     pub(super) fn reach(
-        &self,
+        &mut self,
         parent: &Node,
         dirs: &Dirs,
         name: &CStr,
         meta: &Meta,
     ) -> Result<Reached, Fault> {
-        let existed = self.make_directory(parent, dirs, name, meta)?;
+        let mode = if self.keeps(Attributes::MODE) { OWNERS } else { meta.mode & 0o777 | OWNERS };
+        let existed = self.make_directory(parent, dirs, name, mode)?;
         let (target, opened_up) = match self.open_target(dirs, name, existed) {
             // The umask took from its owner what is needed to work in it.
             Err(fault) if !existed && fault.cause.kind() == io::ErrorKind::PermissionDenied => {
-                dirs.target.set_mode_of(name, OWNERS).during(Op::SetMode)?;
-                self.open_target(dirs, name, existed)?
+                (self.open_up_directory(dirs, name)?, None)
             }
             opened => opened?,
         };
-        let mut found = target.meta().during(Op::Stat).in_copy()?;
-        if !existed && found.mode & OWNERS != OWNERS && !self.context.is_privileged {
+        let may_be_anothers = !existed && self.context.is_open_to_strangers(&parent.target);
+        let mut found = match may_be_anothers {
+            true => self.check_made(dirs, &target, mode)?,
+            false => target.meta().during(Op::Stat).in_copy()?,
+        };
+        if !existed && found.mode & OWNERS != OWNERS && !self.context.privileges.overrides_modes {
             Handle::Open(&target).set_mode(found.mode | OWNERS).during(Op::SetMode)?;
             found.mode |= OWNERS;
         }
@@ -58,8 +62,7 @@ impl Worker {
     }
 
     /// Create the copy's directory; whether it was there already.
-    fn make_directory(&self, parent: &Node, dirs: &Dirs, name: &CStr, meta: &Meta) -> Result<bool, Fault> {
-        let mode = if self.keeps(Attributes::MODE) { 0o700 } else { meta.mode & 0o777 | OWNERS };
+    fn make_directory(&self, parent: &Node, dirs: &Dirs, name: &CStr, mode: u32) -> Result<bool, Fault> {
         // Directories of several sources are merged, whichever of them made theirs first.
         let may_exist = parent.existed || self.context.made_within.is_some();
         match dirs.target.make_dir(name, mode) {
@@ -77,15 +80,29 @@ impl Worker {
     /// Open the copy's directory; one that its mode closes to its owner is opened up until the end,
     /// and the mode it had comes with it.
     fn open_target(&self, dirs: &Dirs, name: &CStr, existed: bool) -> Result<(Dir, Option<u32>), Fault> {
-        let mut opened_up = None;
-        if existed && !self.context.is_privileged {
+        if existed && !self.context.privileges.overrides_modes {
             let there = dirs.target.stat(name).during(Op::Stat).in_copy()?;
             if there.mode & OWNERS != OWNERS && there.uid == self.context.user {
-                dirs.target.set_mode_of(name, there.mode | OWNERS).during(Op::SetMode)?;
-                opened_up = Some(there.mode);
+                return Ok((self.open_up_directory(dirs, name)?, Some(there.mode)));
             }
         }
-        Ok((dirs.target.open_dir(name).during(Op::CreateDirectory)?, opened_up))
+        Ok((dirs.target.open_dir(name).during(Op::CreateDirectory)?, None))
+    }
+
+    /// Open a directory of ours whose mode keeps us out, after giving us what we need.
+    fn open_up_directory(&self, dirs: &Dirs, name: &CStr) -> Result<Dir, Fault> {
+        let pinned = dirs.target.pin(name).during(Op::CreateDirectory)?;
+        let there = pinned.meta().during(Op::Stat).in_copy()?;
+        let replaced = || Fault::refused(Op::CreateDirectory, "it was replaced meanwhile");
+        if there.kind != Kind::Directory || !self.is_ours(dirs, &there).during(Op::CreateDirectory)? {
+            return Err(replaced());
+        }
+        pinned.set_mode(there.mode | OWNERS).during(Op::SetMode)?;
+        let opened = dirs.target.open_dir(name).during(Op::CreateDirectory)?;
+        if opened.meta().during(Op::Stat).in_copy()?.id != there.id {
+            return Err(replaced());
+        }
+        Ok(opened)
     }
 }
 

@@ -128,7 +128,7 @@ impl Worker {
         let context = self.context.clone();
         let needs = context.expected.0.lock().unwrap_or_else(PoisonError::into_inner);
         for Need { room, bytes, inodes } in needs.values().flatten() {
-            let cause = match (room.free(context.is_privileged), room.inodes) {
+            let cause = match (room.free(context.privileges.uses_reserve), room.inodes) {
                 (Some(free), _) if *bytes > i128::from(free) => {
                     format!("at least {bytes} bytes are needed, and {free} are free")
                 }
@@ -165,7 +165,7 @@ impl Worker {
                 return None;
             }
             let (used, room) = (platform::room(&source).ok()?.used, platform::room(copies).ok()?);
-            let free = room.free(self.context.is_privileged)?;
+            let free = room.free(self.context.privileges.uses_reserve)?;
             // What the copy has of it already is used there, and may be all that is.
             let may_hold = free.saturating_add(if copy.is_some() { room.used } else { 0 });
             (used > may_hold)

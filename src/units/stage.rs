@@ -101,11 +101,12 @@ impl Staged {
             Stage::Final | Stage::Unnamed => name,
         };
         make(made)?;
-        let opened = Handle::Entry(dir, made)
-            .set_mode(0o600)
-            .and_then(|()| Handle::Entry(dir, made).set_times(Stamp::now(), Stamp::now()))
+        let opened = dir.pin(made).and_then(|pinned| {
+            Handle::Pinned(&pinned).set_mode(0o600)?;
+            Handle::Pinned(&pinned).set_times(Stamp::now(), Stamp::now())?;
             // For writing: nothing else may be made durable on Windows (FlushFileBuffers).
-            .and_then(|()| dir.open_writable(made));
+            dir.open_writable(made)
+        });
         match opened {
             Ok(file) => {
                 if let Stage::Temporary(_) = stage {
@@ -225,7 +226,11 @@ fn is_abandoned(dir: &Dir, name: &CStr) -> io::Result<bool> {
     let there = dir.stat(name)?;
     match there.kind {
         Kind::File => {
-            let file = dir.open_existing(name)?;
+            let file = match dir.open_at_once(name) {
+                // Ours have no leases.
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
+                opened => opened?,
+            };
             let is_same = platform::meta(&file)?.id == there.id;
             Ok(is_same && file.try_lock().is_ok() && dir.stat(name)?.id == there.id)
         }

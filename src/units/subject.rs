@@ -2,7 +2,7 @@
 
 use std::ffi::CStr;
 
-use super::Node;
+use super::{Node, replaced::Replaced};
 use crate::{entry::Meta, platform::Handle};
 
 /// An entry whose copy is to get the source's attributes.
@@ -17,6 +17,8 @@ pub(super) struct Subject<'a> {
     /// The mode this run created it with, so that it has nothing else but what it inherited; none
     /// for what was there before.
     pub(super) created: Option<u32>,
+    /// What it is about to replace, where it is to have that one's mode.
+    pub(super) replaces: Option<&'a Replaced>,
     /// Whether to set the times, which say that the copy is finished.
     pub(super) times: bool,
 }

@@ -40,8 +40,11 @@ impl Worker {
                 && found.id != meta.id
                 && dirs.target.read_link(target_name).is_ok_and(|there| there == points_to);
             let may_keep = is_same && self.context.job.existing == Existing::Update;
-            if may_keep && !self.must_be_new(at, meta, found) {
-                return self.keep(at, meta, found);
+            if may_keep
+                && !self.must_be_new(at, meta, found)
+                && let Some(kept) = self.keep(at, meta, found)?
+            {
+                return Ok(kept);
             }
         }
         let reads_back = self.context.job.verify.digest().is_some();
@@ -82,7 +85,11 @@ impl Worker {
         }
         if let Some(found) = found {
             match decide(meta, found, self.context.job.existing, Granularity::Nanos(1)) {
-                Action::Unchanged if !self.must_be_new(at, meta, found) => return self.keep(at, meta, found),
+                Action::Unchanged if !self.must_be_new(at, meta, found) => {
+                    if let Some(kept) = self.keep(at, meta, found)? {
+                        return Ok(kept);
+                    }
+                }
                 Action::Unchanged | Action::Replace => {}
                 Action::Skip => {
                     self.record(&node.place, name, meta.kind, Done::Skipped, 0);
@@ -109,6 +116,7 @@ impl Worker {
             self.record(&node.place, name, meta.kind, done, 0);
             return Ok(First::Copied(meta.id));
         }
+        let replaces = self.replaced(at, meta, found)?;
         let temporary = (appearance != Appearance::AtOnce).then(|| self.context.temporaries.next());
         let work_name = temporary.as_deref().unwrap_or(target_name);
         let made = || make(work_name);
@@ -118,18 +126,24 @@ impl Worker {
             }
             Some(_) => made().during(op)?,
         }
+        let pinned = self.hold_made(node, dirs, work_name, meta, op).inspect_err(|_| {
+            if !self.context.is_open_to_strangers(&node.target) {
+                let _ = dirs.target.remove(work_name);
+            }
+        })?;
         let finished = self
             .attributes(&Subject {
                 node,
                 name,
                 from: Handle::Entry(&dirs.source, name),
-                to: Handle::Entry(&dirs.target, work_name),
+                to: Handle::Pinned(&pinned),
                 meta,
                 found: None,
                 created: Some(mode),
+                replaces: replaces.as_deref(),
                 times: true,
             })
-            .and_then(|_| dirs.target.stat(work_name).during(Op::Stat).in_copy())
+            .and_then(|_| pinned.meta().during(Op::Stat).in_copy())
             .and_then(|there| {
                 let give = || match appearance {
                     Appearance::AtOnce => Ok(()),
@@ -148,8 +162,11 @@ impl Worker {
                 Ok(First::Copied(there.id))
             }
             Err(fault) => {
-                // What went wrong first says more than what could not be removed after it.
-                let _ = dirs.target.remove(work_name);
+                let is_same = |ours: Meta| dirs.target.stat(work_name).is_ok_and(|there| there.id == ours.id);
+                if pinned.meta().is_ok_and(is_same) {
+                    // What went wrong first says more than what could not be removed after it.
+                    let _ = dirs.target.remove(work_name);
+                }
                 Err(fault)
             }
         }

@@ -357,9 +357,12 @@ fn is_removable(name: &CStr) -> bool {
 }
 
 /// The rights that a program lends to whoever runs it (capabilities(7)).
-const CAPABILITY: &CStr = c"security.capability";
+pub(super) const CAPABILITY: &CStr = c"security.capability";
 
-/// Whether a file lends such rights.
-pub(super) fn has_capability(file: Handle<'_>) -> bool {
-    file.xattr(CAPABILITY, &mut Vec::new()).is_ok()
+/// Such rights that a file lends, if any.
+pub(super) fn capability_of(file: Handle<'_>) -> Option<Vec<u8>> {
+    let mut value = Vec::new();
+    let length = file.xattr(CAPABILITY, &mut value).ok()?;
+    value.truncate(length);
+    Some(value)
 }

@@ -2,7 +2,7 @@
 
 use std::{
     fs::{self, File},
-    os::unix::fs::symlink,
+    os::unix::fs::{MetadataExt, lchown, symlink},
     path::Path,
     sync::atomic::{AtomicBool, AtomicUsize, Ordering},
     thread,
@@ -12,7 +12,11 @@ use std::{
 use orbit::{CopyJob, Existing, Report};
 use rustix::fs::{FileType, RenameFlags};
 
-use crate::support::{Filesystem, Mount, Sandbox, awkward::make_node, run};
+use crate::support::{
+    Filesystem, Mount, Sandbox,
+    awkward::{make_node, set_mode, set_times},
+    is_root, run, skip,
+};
 
 /// How long each race is run at least.
 const RACE: Duration = Duration::from_secs(4);
@@ -148,6 +152,105 @@ fn a_link_put_in_place_of_a_destination_directory_is_not_written_through() {
         assert_eq!(sandbox.read("outside/file-7"), SECRET);
     });
     assert!(exchanges > 100, "{exchanges}");
+}
+
+/// Owner, group, mode and modification time.
+fn attributes(path: &Path) -> (u32, u32, u32, i64, i64) {
+    let meta = fs::symlink_metadata(path).unwrap();
+    (meta.uid(), meta.gid(), meta.mode(), meta.mtime(), meta.mtime_nsec())
+}
+
+#[test]
+fn nodes_and_links_are_given_their_attributes_and_nothing_that_is_put_in_their_places() {
+    if !is_root() {
+        return skip("only root gives anything away");
+    }
+    let Some(mount) = Mount::new(Filesystem::Tmpfs, 256) else { return };
+    const STRANGER: u32 = 1000;
+    let races = [
+        (FileType::Fifo, FileType::RegularFile),
+        (FileType::Fifo, FileType::Fifo),
+        (FileType::CharacterDevice, FileType::CharacterDevice),
+        (FileType::Symlink, FileType::Symlink),
+    ];
+    for (kind, trap) in races {
+        let sandbox = Sandbox::on(&mount).dir("src").dir("dst").file("victim", SECRET);
+        let make = |path: &Path, kind| match kind {
+            FileType::RegularFile => {}
+            FileType::Symlink => symlink("outside", path).unwrap(),
+            kind => make_node(path, kind, rustix::fs::makedev(1, 3)),
+        };
+        let victim = sandbox.path("victim");
+        if trap != FileType::RegularFile {
+            fs::remove_file(&victim).unwrap();
+        }
+        make(&victim, trap);
+        let node = sandbox.path("src/node");
+        make(&node, kind);
+        for path in [&node, &sandbox.path("src"), &sandbox.path("dst")] {
+            lchown(path, Some(STRANGER), Some(STRANGER)).unwrap();
+        }
+        if kind != FileType::Symlink {
+            set_mode(&node, 0o666);
+        }
+        set_times(&node, 1_000, 0);
+        let before = attributes(&victim);
+        let [made, planted] = ["dst/node", "dst/trap"].map(|name| sandbox.path(name));
+        let mut outcomes = [0, 0];
+        let copy = |number: usize| {
+            // Where one is missing, nothing is exchanged.
+            let _ = fs::remove_file(&made);
+            let _ = fs::remove_file(&planted);
+            fs::hard_link(&victim, &planted).unwrap();
+            let existing = if number.is_multiple_of(2) { Existing::Replace } else { Existing::Update };
+            run(CopyJob::new(sandbox.path("src"), sandbox.path("dst")).existing(existing))
+        };
+        let exchanges = race(&sandbox.path("dst"), ("node", "trap"), copy, |report| {
+            assert_eq!(attributes(&victim), before, "{kind:?}, {trap:?}");
+            outcomes[usize::from(report.is_complete())] += 1;
+        });
+        assert!(exchanges > 100 && outcomes[1] > 0, "{exchanges} exchanges, {outcomes:?}");
+    }
+}
+
+#[test]
+fn a_directory_that_is_put_in_place_of_a_new_one_is_not_taken_for_it() {
+    if !is_root() {
+        return skip("only root gives anything away");
+    }
+    let Some(mount) = Mount::new(Filesystem::Tmpfs, 256) else { return };
+    const STRANGER: u32 = 1000;
+    let sandbox = Sandbox::on(&mount).file("src/dir/inside", b"inside").dir("dst").file("victim/own", SECRET);
+    for name in ["src/dir", "src", "dst"] {
+        lchown(sandbox.path(name), Some(STRANGER), Some(STRANGER)).unwrap();
+    }
+    set_mode(&sandbox.path("victim"), 0o700);
+    let [made, planted, kept] = ["dst/dir", "dst/trap", "victim"].map(|name| sandbox.path(name));
+    let before = attributes(&kept);
+    let id = fs::metadata(&kept).unwrap().ino();
+    let victim = File::open(&kept).unwrap();
+    let mut outcomes = [0, 0];
+    let copy = |_: usize| {
+        // Under whichever name it is; where one is missing, nothing is exchanged.
+        for name in [&made, &planted, &made] {
+            if fs::metadata(&kept).is_err() && fs::rename(name, &kept).is_ok() {
+                if fs::metadata(&kept).unwrap().ino() != id {
+                    fs::remove_dir_all(&kept).unwrap();
+                }
+            } else {
+                let _ = fs::remove_dir_all(name);
+            }
+        }
+        fs::rename(&kept, &planted).unwrap();
+        run(CopyJob::new(sandbox.path("src"), sandbox.path("dst")))
+    };
+    let exchanges = race(&sandbox.path("dst"), ("dir", "trap"), copy, |report| {
+        let meta = victim.metadata().unwrap();
+        let now = (meta.uid(), meta.gid(), meta.mode(), meta.mtime(), meta.mtime_nsec());
+        assert_eq!(now, before, "nothing is put into it, and it is given to nobody");
+        outcomes[usize::from(report.is_complete())] += 1;
+    });
+    assert!(exchanges > 100 && outcomes[1] > 0, "{exchanges} exchanges, {outcomes:?}");
 }
 
 #[test]

@@ -111,7 +111,7 @@ impl Dir {
 }
 
 /// Whether open files can be named through /proc, which a chroot may lack.
-fn has_proc() -> bool {
+pub(super) fn has_proc() -> bool {
     static HAS_PROC: OnceLock<bool> = OnceLock::new();
     *HAS_PROC.get_or_init(|| Path::new("/proc/self/fd").exists())
 }

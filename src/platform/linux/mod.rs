@@ -6,7 +6,9 @@ mod dir;
 mod durable;
 mod filesystem;
 mod mount;
+mod pinned;
 mod priority;
+mod privileges;
 mod probe;
 mod xattr;
 
@@ -19,7 +21,9 @@ pub(crate) use dir::*;
 pub(crate) use durable::*;
 pub(crate) use filesystem::*;
 pub(crate) use mount::*;
+pub(crate) use pinned::*;
 pub(crate) use priority::*;
+pub(crate) use privileges::*;
 pub(crate) use probe::*;
 pub(crate) use xattr::*;
 

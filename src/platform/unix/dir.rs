@@ -13,8 +13,8 @@ use std::{
 
 use nix::{
     fcntl::{AtFlags, OFlag, open, openat, readlinkat, renameat},
-    sys::stat::{FchmodatFlags, Mode, UtimensatFlags, fchmodat, fstat, fstatat, mkdirat, utimensat},
-    unistd::{Gid, Uid, UnlinkatFlags, fchownat, fsync, linkat, symlinkat, unlinkat},
+    sys::stat::{Mode, fstat, fstatat, mkdirat},
+    unistd::{UnlinkatFlags, fsync, linkat, symlinkat, unlinkat},
 };
 use rustix::{
     fs::{FileType, RenameFlags, renameat_with},
@@ -22,11 +22,11 @@ use rustix::{
 };
 
 use super::{
-    metadata::{mode_bits, to_meta, to_timespec},
+    metadata::{mode_bits, to_meta},
     retried,
 };
 use crate::{
-    entry::{Kind, Meta, Stamp},
+    entry::{Kind, Meta},
     platform::imp,
 };
 
@@ -51,6 +51,9 @@ impl From<OwnedFd> for Dir {
 }
 
 impl Dir {
+    /// Never waiting for a FIFO's writer.
+    const READABLE: OFlag =
+        OFlag::O_RDONLY.union(OFlag::O_NONBLOCK).union(OFlag::O_NOCTTY).union(OFlag::O_CLOEXEC);
     const LISTABLE: OFlag = OFlag::O_RDONLY.union(OFlag::O_DIRECTORY).union(OFlag::O_CLOEXEC);
 
     /// Open a directory that the caller names, following symbolic links as every command does.
@@ -141,9 +144,11 @@ impl Dir {
 
     /// Open a source file for reading: no link that is not followed, never waiting for a FIFO's writer.
     pub(crate) fn open_source(&self, name: &CStr) -> io::Result<File> {
-        let flags =
-            OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_NOCTTY | OFlag::O_CLOEXEC | self.no_follow();
-        Ok(self.open_quietly(name, flags)?.into())
+        let flags = Self::READABLE | self.no_follow();
+        match self.open_quietly(name, flags) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.open_leased(name, flags),
+            opened => Ok(opened?.into()),
+        }
     }
 
     /// Create the file `name`, which must not exist, less what the umask takes from `mode`.
@@ -152,10 +157,19 @@ impl Dir {
         Ok(retried(|| openat(&self.fd, name, flags, mode_bits(mode)))?.into())
     }
 
-    /// Open an existing file to correct its metadata.
+    /// Open an existing file to read it or to make it durable, waiting while somebody has a lease on it.
     pub(crate) fn open_existing(&self, name: &CStr) -> io::Result<File> {
-        let flags =
-            OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_NOCTTY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+        match self.open_at_once(name) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                self.open_leased(name, Self::READABLE | OFlag::O_NOFOLLOW)
+            }
+            opened => opened,
+        }
+    }
+
+    /// Open an existing file to correct its metadata, never waiting for anything.
+    pub(crate) fn open_at_once(&self, name: &CStr) -> io::Result<File> {
+        let flags = Self::READABLE | OFlag::O_NOFOLLOW;
         Ok(retried(|| openat(&self.fd, name, flags, Mode::empty()))?.into())
     }
 
@@ -214,21 +228,6 @@ impl Dir {
     /// Remove the empty directory `name`.
     pub(crate) fn remove_dir(&self, name: &CStr) -> io::Result<()> {
         Ok(retried(|| unlinkat(&self.fd, name, UnlinkatFlags::RemoveDir))?)
-    }
-
-    pub(crate) fn set_owner_of(&self, name: &CStr, uid: Option<u32>, gid: Option<u32>) -> io::Result<()> {
-        let (uid, gid) = (uid.map(Uid::from_raw), gid.map(Gid::from_raw));
-        Ok(retried(|| fchownat(&self.fd, name, uid, gid, AtFlags::AT_SYMLINK_NOFOLLOW))?)
-    }
-
-    /// Set the mode of an entry that is not a symbolic link, and not of one swapped in for it.
-    pub(crate) fn set_mode_of(&self, name: &CStr, mode: u32) -> io::Result<()> {
-        Ok(retried(|| fchmodat(&self.fd, name, mode_bits(mode), FchmodatFlags::NoFollowSymlink))?)
-    }
-
-    pub(crate) fn set_times_of(&self, name: &CStr, accessed: Stamp, modified: Stamp) -> io::Result<()> {
-        let (accessed, modified) = (to_timespec(accessed), to_timespec(modified));
-        Ok(retried(|| utimensat(&self.fd, name, &accessed, &modified, UtimensatFlags::NoFollowSymlink))?)
     }
 
     /// Open the directory at `path` below this one, name by name and never through a symbolic link.

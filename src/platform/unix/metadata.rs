@@ -27,15 +27,21 @@ use nix::{
 use rustix::time::{ClockId, clock_gettime};
 
 use super::{Dir, retried};
-use crate::entry::{FileId, Kind, Meta, Stamp};
+use crate::{
+    entry::{FileId, Kind, Meta, Stamp},
+    platform::imp::Pinned,
+};
 
 /// Something whose metadata can be read and set.
 #[derive(Clone, Copy)]
 pub(crate) enum Handle<'a> {
     /// An open file or directory.
     Open(&'a dyn AsDescriptor),
-    /// An entry by name: itself, not what it may link to; never opened.
+    /// An entry by name: itself, not what it may link to; never opened. For reading alone: who may write
+    /// to its directory may put another in its place.
     Entry(&'a Dir, &'a CStr),
+    /// An entry that is held without being opened.
+    Pinned(&'a Pinned),
 }
 
 /// `AsFd`, for either a file or a directory.
@@ -54,6 +60,7 @@ impl Handle<'_> {
         match self {
             Handle::Open(file) => meta(&file.descriptor()),
             Handle::Entry(dir, name) => dir.stat(name),
+            Handle::Pinned(pinned) => pinned.meta(),
         }
     }
 
@@ -63,14 +70,16 @@ impl Handle<'_> {
                 let (uid, gid) = (uid.map(Uid::from_raw), gid.map(Gid::from_raw));
                 Ok(retried(|| fchown(file.descriptor(), uid, gid))?)
             }
-            Handle::Entry(dir, name) => dir.set_owner_of(name, uid, gid),
+            Handle::Entry(dir, name) => dir.pin(name)?.set_owner(uid, gid),
+            Handle::Pinned(pinned) => pinned.set_owner(uid, gid),
         }
     }
 
     pub(crate) fn set_mode(self, mode: u32) -> io::Result<()> {
         match self {
             Handle::Open(file) => Ok(retried(|| fchmod(file.descriptor(), mode_bits(mode)))?),
-            Handle::Entry(dir, name) => dir.set_mode_of(name, mode),
+            Handle::Entry(dir, name) => dir.pin(name)?.set_mode(mode),
+            Handle::Pinned(pinned) => pinned.set_mode(mode),
         }
     }
 
@@ -80,7 +89,8 @@ impl Handle<'_> {
                 let (accessed, modified) = (to_timespec(accessed), to_timespec(modified));
                 Ok(retried(|| futimens(file.descriptor(), &accessed, &modified))?)
             }
-            Handle::Entry(dir, name) => dir.set_times_of(name, accessed, modified),
+            Handle::Entry(dir, name) => dir.pin(name)?.set_times(accessed, modified),
+            Handle::Pinned(pinned) => pinned.set_times(accessed, modified),
         }
     }
 }
@@ -110,11 +120,6 @@ pub(crate) fn close(file: File) -> io::Result<()> {
     Ok(nix::unistd::close(file)?)
 }
 
-/// Whether this process may do as root does.
-pub(crate) fn is_privileged() -> bool {
-    geteuid().is_root()
-}
-
 /// How long the calling thread has computed so far, in the kernel too (clock_gettime(2)).
 pub(crate) fn thread_time() -> Option<Duration> {
     let time = clock_gettime(ClockId::ThreadCPUTime);
@@ -132,7 +137,7 @@ pub(crate) fn mode_bits(mode: u32) -> Mode {
     Mode::from_bits_truncate(mode as libc::mode_t)
 }
 
-pub(super) fn to_timespec(stamp: Stamp) -> TimeSpec {
+pub(in crate::platform) fn to_timespec(stamp: Stamp) -> TimeSpec {
     #[allow(clippy::unnecessary_cast, reason = "time_t has another width on other targets")]
     TimeSpec::new(stamp.secs as libc::time_t, stamp.nanos.into())
 }

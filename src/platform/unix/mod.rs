@@ -14,3 +14,5 @@ pub(crate) use errno::*;
 pub(crate) use metadata::*;
 pub(super) use retry::retried;
 pub(crate) use room::room;
+#[allow(unused_imports, reason = "only Linux holds entries that are not opened")]
+pub(super) use xattr::fill;

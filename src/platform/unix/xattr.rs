@@ -2,10 +2,7 @@
 
 use std::{ffi::CStr, io};
 
-use rustix::fs::{
-    XattrFlags, fgetxattr, flistxattr, fremovexattr, fsetxattr, lgetxattr, llistxattr, lremovexattr,
-    lsetxattr,
-};
+use rustix::fs::{XattrFlags, fgetxattr, flistxattr, fremovexattr, fsetxattr, lgetxattr, llistxattr};
 
 use super::{Handle, retried};
 
@@ -18,6 +15,7 @@ impl Handle<'_> {
                 let path = dir.path_to(name)?;
                 fill(buffer, |space| llistxattr(&path, space))
             }
+            Handle::Pinned(pinned) => pinned.list_xattrs(buffer),
         }
     }
 
@@ -29,33 +27,30 @@ impl Handle<'_> {
                 let path = dir.path_to(name)?;
                 fill(buffer, |space| lgetxattr(&path, attribute, space))
             }
+            Handle::Pinned(pinned) => pinned.xattr(attribute, buffer),
         }
     }
 
     pub(crate) fn set_xattr(self, attribute: &CStr, value: &[u8]) -> io::Result<()> {
         let flags = XattrFlags::empty();
-        Ok(match self {
-            Handle::Open(file) => retried(|| fsetxattr(file.descriptor(), attribute, value, flags)),
-            Handle::Entry(dir, name) => {
-                let path = dir.path_to(name)?;
-                retried(|| lsetxattr(&path, attribute, value, flags))
-            }
-        }?)
+        match self {
+            Handle::Open(file) => Ok(retried(|| fsetxattr(file.descriptor(), attribute, value, flags))?),
+            Handle::Entry(dir, name) => dir.pin(name)?.set_xattr(attribute, value),
+            Handle::Pinned(pinned) => pinned.set_xattr(attribute, value),
+        }
     }
 
     pub(crate) fn remove_xattr(self, attribute: &CStr) -> io::Result<()> {
-        Ok(match self {
-            Handle::Open(file) => retried(|| fremovexattr(file.descriptor(), attribute)),
-            Handle::Entry(dir, name) => {
-                let path = dir.path_to(name)?;
-                retried(|| lremovexattr(&path, attribute))
-            }
-        }?)
+        match self {
+            Handle::Open(file) => Ok(retried(|| fremovexattr(file.descriptor(), attribute))?),
+            Handle::Entry(dir, name) => dir.pin(name)?.remove_xattr(attribute),
+            Handle::Pinned(pinned) => pinned.remove_xattr(attribute),
+        }
     }
 }
 
 /// Run a call that fills a buffer, with a larger one for as long as it says `ERANGE`.
-fn fill(
+pub(crate) fn fill(
     buffer: &mut Vec<u8>,
     mut call: impl FnMut(&mut [u8]) -> rustix::io::Result<usize>,
 ) -> io::Result<usize> {

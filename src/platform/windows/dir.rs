@@ -177,6 +177,11 @@ impl Dir {
     }
 
     /// Open an existing file to correct its metadata.
+    pub(crate) fn open_at_once(&self, name: &CStr) -> io::Result<File> {
+        self.open_existing(name)
+    }
+
+    /// Open an existing file to read it or to make it durable.
     pub(crate) fn open_existing(&self, name: &CStr) -> io::Result<File> {
         open_itself(&self.at(name), GENERIC_READ | FILE_WRITE_ATTRIBUTES)
     }
@@ -267,11 +272,6 @@ impl Dir {
             }
             done => done,
         }
-    }
-
-    /// Set the mode of an entry that is not a symbolic link.
-    pub(crate) fn set_mode_of(&self, name: &CStr, mode: u32) -> io::Result<()> {
-        super::Handle::Entry(self, name).set_mode(mode)
     }
 }
 

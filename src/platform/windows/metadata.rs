@@ -17,7 +17,7 @@ use super::{Dir, sys};
 use crate::{
     entry::{Kind, Meta, Stamp},
     plan::Storage,
-    platform::Room,
+    platform::{Privileges, Room},
 };
 
 /// Something whose metadata can be read and set.
@@ -27,6 +27,29 @@ pub(crate) enum Handle<'a> {
     Open(&'a dyn Openable),
     /// An entry by name: itself, not what it may link to.
     Entry(&'a Dir, &'a CStr),
+    /// An entry that is held.
+    Pinned(&'a Pinned),
+}
+
+/// An entry that is held open for its metadata, a link itself included.
+#[derive(Debug)]
+pub(crate) struct Pinned(File);
+
+impl Dir {
+    /// Hold the entry `name` itself.
+    pub(crate) fn pin(&self, name: &CStr) -> io::Result<Pinned> {
+        self.open_for_metadata(name).map(Pinned)
+    }
+}
+
+impl Pinned {
+    pub(crate) fn meta(&self) -> io::Result<Meta> {
+        meta(&self.0)
+    }
+
+    pub(crate) fn set_mode(&self, mode: u32) -> io::Result<()> {
+        Handle::Pinned(self).set_mode(mode)
+    }
 }
 
 /// Something that can be opened for its metadata.
@@ -51,6 +74,7 @@ impl Handle<'_> {
         match self {
             Handle::Open(file) => file.open(),
             Handle::Entry(dir, name) => dir.open_for_metadata(name),
+            Handle::Pinned(pinned) => pinned.0.try_clone(),
         }
     }
 
@@ -58,6 +82,7 @@ impl Handle<'_> {
         match self {
             Handle::Open(file) => meta(&file.open()?),
             Handle::Entry(dir, name) => dir.stat(name),
+            Handle::Pinned(pinned) => pinned.meta(),
         }
     }
 
@@ -192,9 +217,9 @@ pub(crate) fn make_special(_: &Dir, _: &CStr, _: &Meta, _: u32) -> io::Result<()
     Err(io::ErrorKind::Unsupported.into())
 }
 
-/// Whether this process may do as root does: nothing here depends on it.
-pub(crate) fn is_privileged() -> bool {
-    false
+/// What this process may do beyond what others may: nothing here depends on it.
+pub(crate) fn privileges() -> Privileges {
+    Privileges::all_if(false)
 }
 
 /// How long the calling thread has computed so far, which is not asked here.

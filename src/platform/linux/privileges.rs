@@ -1,0 +1,16 @@
+//! What this process may do to what is not its own.
+
+use rustix::thread::{CapabilitySet, capabilities};
+
+use crate::platform::Privileges;
+
+/// What the calling thread may do beyond what modes and owners allow (capabilities(7)); in a user
+/// namespace, to what belongs to users that are known there.
+pub(crate) fn privileges() -> Privileges {
+    let effective = capabilities(None).map_or(CapabilitySet::empty(), |sets| sets.effective);
+    Privileges {
+        overrides_modes: effective.contains(CapabilitySet::DAC_OVERRIDE),
+        gives_away: effective.contains(CapabilitySet::CHOWN),
+        uses_reserve: effective.contains(CapabilitySet::SYS_RESOURCE),
+    }
+}
