@@ -31,7 +31,7 @@ pub(crate) struct Chosen {
 impl Chosen {
     /// Whether a list of the caller's has this very name, which then need not have been seen.
     pub(super) fn is_named(&self, name: &CStr) -> bool {
-        self.names.as_ref().is_some_and(|wanted| wanted.below.get(name).is_some())
+        self.names.as_ref().is_some_and(|wanted| wanted.below.contains_key(name))
     }
 
     /// The names that are wanted, where not all are.
