@@ -9,8 +9,8 @@ use std::{
 };
 
 use orbit::{
-    Attributes, Backend, CopyJob, DataOptions, Engine, Existing, Fsync, Preserve, Reflink, Report, Retry,
-    Sparse, Verify, ZeroCopy,
+    Attributes, Backend, CopyJob, DataOptions, Delete, Engine, Existing, Fsync, Mirror, Preserve, Reflink,
+    Report, Retry, Sparse, Verify, ZeroCopy,
 };
 
 /// The variable that tells this program to be the driver: lines of `key=value`.
@@ -67,6 +67,7 @@ fn job(told: &str) -> CopyJob {
     let mut verify = Verify::default();
     let mut fsync = Fsync::default();
     let mut retries = 0;
+    let mut mirror = Mirror::default();
     let mut jobs = Some(1);
     for (key, value) in told.lines().map(|line| line.split_once('=').unwrap()) {
         match (key, value) {
@@ -95,13 +96,21 @@ fn job(told: &str) -> CopyJob {
             ("existing", "skip") => existing = Existing::Skip,
             ("requiring", name) => preserve = Preserve::all_requiring(Attributes::from_name(name).unwrap()),
             ("lose", name) => preserve = preserve.without(Attributes::from_name(name).unwrap()),
+            ("delete", "after") => mirror = mirror.delete(Delete::After),
             ("cancel", "midway") => {}
             told => panic!("told what nobody understands: {told:?}"),
         }
     }
     let retry = Retry::default().times(retries).wait(Duration::from_millis(1));
     let job = CopyJob::new(Path::new(paths[0]), Path::new(paths[1]));
-    let job = job.data(data).preserve(preserve).existing(existing).verify(verify).fsync(fsync).retry(retry);
+    let job = job
+        .data(data)
+        .preserve(preserve)
+        .existing(existing)
+        .verify(verify)
+        .fsync(fsync)
+        .retry(retry)
+        .mirror(mirror);
     match jobs {
         Some(jobs) => job.jobs(jobs),
         None => job,

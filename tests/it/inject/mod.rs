@@ -14,6 +14,7 @@ mod clone;
 mod copy_file_range;
 mod costs;
 mod events;
+mod every;
 mod failures;
 mod interrupted;
 mod killed;
