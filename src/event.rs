@@ -107,14 +107,31 @@ pub enum Event {
     },
 }
 
+/// What a run has to do in all, as far as that was counted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Counted {
+    /// Entries, as in [`Totals::entries_found`].
+    pub entries: u64,
+    /// Bytes of content to be put in place, holes included, as in [`Totals::bytes_found`]: without those of files
+    /// that the copy turned out to have already.
+    pub bytes: u64,
+    /// Whether that is all; there is more until then.
+    pub is_whole: bool,
+}
+
 /// How far a run has come; a value that is replaced, never queued.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Progress {
     /// Entries and bytes so far.
     pub totals: Totals,
-    /// Whether everything has been found, so that what is left is known.
+    /// Whether every entry has been found: [`Totals::entries_found`] is all there are. Once it is so, it stays so.
     pub walked: bool,
+    /// What there is to be done in all, where it was counted before
+    /// ([`Limits::preflight`](crate::Limits::preflight)) or is being counted
+    /// ([`CopyJob::count_ahead`](crate::CopyJob::count_ahead)).
+    pub counted: Option<Counted>,
     /// The copy that was last worked on.
     pub current: Option<PathBuf>,
     /// Workers at this time.

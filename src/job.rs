@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use crate::options::{
-    Compare, Compression, DataOptions, Existing, Fsync, Limits, Mirror, Preserve, Retry, Selection, Verify,
+    Compare, Compression, DataOptions, Delete, Existing, Fsync, Limits, Mirror, Preserve, Retry, Selection,
+    Verify,
 };
 
 /// Where the copies go.
@@ -54,6 +55,9 @@ pub struct CopyJob {
     pub(crate) jobs: Option<usize>,
     pub(crate) entry_events: bool,
     pub(crate) entry_costs: bool,
+    pub(crate) count_ahead: bool,
+    /// Whether nothing is done but counting what there is to be copied.
+    pub(crate) only_counts: bool,
 }
 
 impl CopyJob {
@@ -94,6 +98,8 @@ impl CopyJob {
             jobs: None,
             entry_events: true,
             entry_costs: false,
+            count_ahead: false,
+            only_counts: false,
         }
     }
 
@@ -229,6 +235,39 @@ impl CopyJob {
     #[must_use]
     pub fn entry_costs(self, entry_costs: bool) -> Self {
         CopyJob { entry_costs, ..self }
+    }
+
+    /// Whether what there is to be copied is counted while the copying goes on, so that
+    /// [`Progress::counted`](crate::Progress::counted) comes early; not by default.
+    ///
+    /// One thread lists the source and looks at each entry, beside the workers that the engine may have; it keeps
+    /// nothing of what it has seen. Nothing is counted where operations are limited, where [`Limits::preflight`](crate::Limits::preflight) has
+    /// done it before, in dry runs, and where [`Compression::Decompress`](crate::Compression::Decompress) makes
+    /// something else of what files hold.
+    #[must_use]
+    pub fn count_ahead(self, count_ahead: bool) -> Self {
+        CopyJob { count_ahead, ..self }
+    }
+
+    /// Whether that is done.
+    pub(crate) fn counts_ahead(&self) -> bool {
+        self.count_ahead
+            && self.limits.operations.is_none()
+            && !self.only_tells()
+            && !self.limits.preflight
+            && self.compression != Compression::Decompress
+    }
+
+    /// The job of counting what there is to be copied by this one.
+    pub(crate) fn only_counting(self) -> Self {
+        let job = self.mirror(Mirror::default()).retry(Retry::default()).limits(Limits::default());
+        let job = job.compare(Compare::default()).resume(false).entry_events(false).dry_run(true);
+        CopyJob { count_ahead: false, only_counts: true, ..job }
+    }
+
+    /// Whether nothing is copied.
+    pub(crate) fn only_tells(&self) -> bool {
+        self.dry_run || self.mirror.delete == Delete::Only
     }
 
     /// Whether a later run must be able to tell that this one was cut off: it leaves files unfinished under

@@ -64,7 +64,7 @@ pub use digest::{Digest, DigestKind, NoDigest};
 pub use engine::{Aborted, Canceller, Comparing, Engine, EngineBuilder, LimitsHandle, Run};
 pub use entry::Kind;
 pub use error::{Failure, Op, Side};
-pub use event::{Cost, Differs, Done, Event, Progress, Retrying};
+pub use event::{Cost, Counted, Differs, Done, Event, Progress, Retrying};
 pub use job::{CopyJob, Target};
 pub use manifest::{BadLine, ManifestLine, manifest_kind, read_manifest};
 pub use method::Method;

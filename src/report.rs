@@ -61,6 +61,8 @@ pub struct Totals {
     pub bytes_resumed: u64,
     /// Bytes of compressed files that were written, or brought back; what these hold is in `bytes_copied`.
     pub bytes_in_frames: u64,
+    /// Bytes of file content in files that were there and were left alone.
+    pub bytes_left_alone: u64,
     /// Bytes of holes that were passed over, which are holes in the copy too.
     pub bytes_in_holes: u64,
     /// Bytes of file content in files that were begun, holes included.
@@ -121,6 +123,7 @@ impl Totals {
             bytes_copied,
             bytes_resumed,
             bytes_in_frames,
+            bytes_left_alone,
             bytes_in_holes,
             bytes_found,
         } = other;
@@ -147,6 +150,7 @@ impl Totals {
         add(&mut self.bytes_copied, *bytes_copied);
         add(&mut self.bytes_resumed, *bytes_resumed);
         add(&mut self.bytes_in_frames, *bytes_in_frames);
+        add(&mut self.bytes_left_alone, *bytes_left_alone);
         add(&mut self.bytes_in_holes, *bytes_in_holes);
         add(&mut self.bytes_found, *bytes_found);
     }

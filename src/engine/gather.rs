@@ -15,7 +15,7 @@ use super::adapt::Adapt;
 use crate::{
     between::Between,
     error::shown,
-    event::{Done, Event, Progress},
+    event::{Counted, Done, Event, Progress},
     plan::Pair,
     report::{Jobs, NotTried, Report},
     scheduler::{Context, Outcomes, Record},
@@ -33,6 +33,15 @@ impl Listening {
     fn has_begun(&self) -> bool {
         self.0.load(Ordering::Relaxed)
     }
+}
+
+/// Which bytes were counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Counts {
+    /// Those of all files, whether the copy has them or not.
+    All,
+    /// Those that are to be copied.
+    ToBeCopied,
 }
 
 /// What a run leaves when it is over.
@@ -55,8 +64,9 @@ pub(super) struct Gather {
     /// Those among them that are not to be lost whoever listens: failures, and the first warning of each kind.
     backlog_kept: usize,
     missed: u64,
-    listings_open: i64,
     directories_open: i64,
+    /// What there is to be done in all, as far as it was counted.
+    counted: Option<(Counted, Counts)>,
     started: Instant,
     adapt: Adapt,
 }
@@ -71,7 +81,6 @@ impl Gather {
         progress: watch::Sender<Progress>,
         listening: Listening,
     ) -> Gather {
-        let listings_open = context.job.sources.len() as i64;
         Gather {
             context,
             report: Report::default(),
@@ -81,8 +90,8 @@ impl Gather {
             backlog: VecDeque::new(),
             backlog_kept: 0,
             missed: 0,
-            listings_open,
             directories_open: 0,
+            counted: None,
             started: Instant::now(),
             adapt: Adapt::new(),
         }
@@ -99,7 +108,6 @@ impl Gather {
             warnings,
             records,
             retrying,
-            listings_open,
             directories_open,
             current,
             ..
@@ -113,10 +121,13 @@ impl Gather {
         for (sum, part) in self.report.declined.iter_mut().zip(declined) {
             *sum += part;
         }
-        self.listings_open += listings_open;
+        let (all, counted) = (self.context.found.all(), self.counted());
         self.progress.send_modify(|progress| {
             progress.totals = self.report.totals;
-            progress.walked = self.listings_open <= 0;
+            // Others may not have told of theirs.
+            progress.totals.entries_found = all.unwrap_or(progress.totals.entries_found);
+            progress.walked = all.is_some();
+            progress.counted = counted;
             progress.workers = workers;
             if let Some(current) = current {
                 progress.current = Some(current.path());
@@ -157,7 +168,26 @@ impl Gather {
         }
         let totals = &self.report.totals;
         let begun = totals.entries_done() + self.directories_open.max(0).cast_unsigned();
-        NotTried { entries: totals.entries_found.saturating_sub(begun), at_least: self.listings_open > 0 }
+        let at_least = self.context.found.all().is_none();
+        NotTried { entries: totals.entries_found.saturating_sub(begun), at_least }
+    }
+
+    /// Take in what there is to be done in all, as far as it is counted now.
+    pub(super) fn count(&mut self, counted: Counted, counts: Counts) {
+        self.counted = Some((counted, counts));
+        let counted = self.counted();
+        self.progress.send_modify(|progress| progress.counted = counted);
+    }
+
+    fn counted(&self) -> Option<Counted> {
+        let (counted, counts) = self.counted?;
+        Some(match counts {
+            Counts::ToBeCopied => counted,
+            Counts::All => {
+                let bytes = counted.bytes.saturating_sub(self.report.totals.bytes_left_alone);
+                Counted { bytes, ..counted }
+            }
+        })
     }
 
     fn keep(&mut self, event: Event) {
@@ -227,8 +257,10 @@ impl Gather {
         let ended_early = self.report.cancelled || self.report.stopped.is_some();
         self.report.not_tried = ended_early.then(|| self.not_tried());
         self.report.elapsed = self.started.elapsed();
+        let (all, counted) = (self.context.found.all(), self.counted());
         self.progress.send_modify(|progress| {
-            progress.walked = true;
+            progress.walked |= all.is_some();
+            progress.counted = counted;
             progress.workers = 0;
         });
         let totals = &self.report.totals;

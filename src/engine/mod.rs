@@ -2,6 +2,7 @@
 
 mod adapt;
 mod compare;
+mod counting;
 mod gather;
 mod run;
 mod supervisor;

@@ -14,7 +14,10 @@ use tokio::{
     sync::{mpsc, watch},
     task::JoinHandle,
 };
-use tracing::Instrument;
+use tracing::{
+    Dispatch,
+    instrument::{Instrument, WithSubscriber},
+};
 
 use super::{
     Shared,
@@ -93,7 +96,12 @@ pub(super) fn start(context: Arc<Context>, gathered: mpsc::Receiver<Outcomes>, s
     let span = tracing::info_span!("run", sources = ?context.job.sources, target = ?context.job.target);
     let canceller = Canceller(Arc::downgrade(&context));
     let limits = LimitsHandle(context.limiter.clone());
-    let supervisor = tokio::spawn(supervise(context, gathered, gather, shared).instrument(span));
+    let only_counts = context.job.only_counts;
+    let supervising = supervise(context, gathered, gather, shared);
+    let supervisor = match only_counts {
+        false => tokio::spawn(supervising.instrument(span)),
+        true => tokio::spawn(supervising.with_subscriber(Dispatch::none())),
+    };
     Run {
         events,
         progress,

@@ -12,12 +12,11 @@ use tokio::{
 };
 
 use super::{
-    Engine, Shared,
-    gather::{Ended, Gather},
+    Shared,
+    counting::{Ahead, preflight},
+    gather::{Counts, Ended, Gather},
 };
 use crate::{
-    options::{Compare, Delete, Limits, Mirror, Retry},
-    report::Loss,
     scheduler::{Context, Outcomes, Permit, Waiting, Worker},
     threads,
 };
@@ -62,46 +61,19 @@ pub(super) fn supervise(
     async move {
         let _active = active;
         let _stop = StopWorkers(context.clone());
-        let only_tells = context.job.dry_run || context.job.mirror.delete == Delete::Only;
-        if context.job.limits.preflight && !only_tells {
-            preflight(&context, &shared).await;
+        if context.job.limits.preflight
+            && !context.job.only_tells()
+            && let Some(counted) = preflight(&context, &shared).await
+        {
+            gather.count(counted, Counts::ToBeCopied);
         }
         let _seat = take_seat(&context, &shared).await;
-        drive(&context, &mut gathered, &mut gather, &shared).await;
-        gather.finish()
-    }
-}
-
-/// Count first what there is to be copied, and stop the run if it does not fit.
-async fn preflight(context: &Context, shared: &Arc<Shared>) {
-    let job = context.job.clone();
-    let limits = Limits { preflight: false, max_errors: None, ..job.limits };
-    // What files hold does not matter, and who deletes has his own run.
-    let counting = job.dry_run(true).entry_events(false).limits(limits).compare(Compare::Times);
-    // What may pass is waited for by the run itself.
-    let counting = counting.retry(Retry::default());
-    let counting = Engine { shared: shared.clone() }.start(counting.mirror(Mirror::default()));
-    let canceller = counting.canceller();
-    let finished = counting.finish();
-    tokio::pin!(finished);
-    let report = loop {
-        tokio::select! {
-            biased;
-            finished = &mut finished => break finished,
-            () = context.queue.news.notified() => {
-                if context.cancel.is_cancelled() {
-                    canceller.cancel();
-                }
-            }
+        let mut ahead = context.job.counts_ahead().then(|| Ahead::begin(&context.job, &shared)).flatten();
+        drive(&context, &mut gathered, &mut gather, &shared, &mut ahead).await;
+        if let Some(ahead) = ahead {
+            ahead.end().await;
         }
-    };
-    // What failed will fail again, and be told then.
-    let Ok(report) = report else { return };
-    if let Some(warning) = report.warnings.iter().find(|warning| warning.loss == Loss::Room) {
-        let why = format!("{}: {}", warning.loss.described(), warning.cause);
-        let _ = context.stopped.set(why); // nobody else has a reason yet
-        let _ = context.counted.set(report.totals.entries_found);
-        context.cancel.cancel();
+        gather.finish()
     }
 }
 
@@ -125,6 +97,7 @@ async fn drive(
     gathered: &mut mpsc::Receiver<Outcomes>,
     gather: &mut Gather,
     shared: &Shared,
+    ahead: &mut Option<Ahead>,
 ) {
     let mut workers = JoinSet::new();
     // What workers had not told when they left.
@@ -186,6 +159,7 @@ async fn drive(
                 Err(error) => tracing::error!(%error, "a worker ended unexpectedly"),
             },
             () = context.queue.news.notified() => {}
+            counted = Ahead::next(ahead) => gather.count(counted, Counts::All),
         }
     }
 }
@@ -199,5 +173,12 @@ fn has_room(context: &Context, untold: &[Outcomes]) -> bool {
 fn start_worker(workers: &mut JoinSet<Outcomes>, context: &Arc<Context>, permit: Permit) {
     let context = context.clone();
     let span = tracing::Span::current();
-    workers.spawn_blocking(move || span.in_scope(|| Worker::run(context, permit)));
+    workers.spawn_blocking(move || {
+        let work = || span.in_scope(|| Worker::run(context.clone(), permit));
+        // What it comes across the run itself will tell.
+        if context.job.only_counts {
+            return tracing::dispatcher::with_default(&tracing::Dispatch::none(), work);
+        }
+        work()
+    });
 }

@@ -9,7 +9,6 @@ use crate::entry::Kind;
 pub(crate) struct Names {
     bytes: Vec<u8>,
     entries: Vec<Slot>,
-    directories_from: usize,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -43,7 +42,6 @@ impl Names {
         if self.entries.iter().any(is_directory) {
             self.entries.sort_by_key(is_directory);
         }
-        self.directories_from = self.entries.partition_point(|slot| !is_directory(slot));
         self.entries.shrink_to_fit();
         self.bytes.shrink_to_fit();
     }
@@ -63,11 +61,6 @@ impl Names {
 
     pub(crate) fn is_empty(&self) -> bool {
         self.entries.is_empty()
-    }
-
-    /// How many of the entries are known to be directories.
-    pub(crate) fn directories(&self) -> usize {
-        self.entries.len() - self.directories_from
     }
 
     pub(crate) fn bytes(&self) -> usize {
@@ -96,6 +89,5 @@ mod tests {
         names.finish();
         let listed: Vec<_> = (0..names.len()).map(|index| names.get(index)).collect();
         assert_eq!(listed, [(c"\xff\n", Some(Kind::File)), (c"-x", None), (c"d", Some(Kind::Directory))]);
-        assert_eq!(names.directories(), 1);
     }
 }

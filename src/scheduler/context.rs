@@ -10,7 +10,7 @@ use std::{
 
 use tokio::sync::mpsc;
 
-use super::{Limiter, Outcomes, Permits, Queue, Unit, bell::Bell};
+use super::{Limiter, Outcomes, Permits, Queue, Unit, bell::Bell, found::Found};
 use crate::{
     backend::RingSlot,
     capabilities::ZeroCopyCapabilities,
@@ -61,6 +61,7 @@ pub(crate) struct Context {
     /// The engine's permits to work.
     pub(crate) permits: Arc<Permits>,
     pub(crate) ring: Arc<RingSlot>,
+    pub(crate) found: Found,
     /// Sources that are not done with.
     pub(crate) sources_left: AtomicUsize,
     pub(crate) extraneous: Extraneous,
@@ -150,6 +151,7 @@ impl Context {
         let first = namesakes.leaders(count).rev().map(Unit::Source).collect();
         // One worker begins; how many may follow is settled when the storage is known.
         let queue = Queue::new(first, 1);
+        let found = Found::new(count, job.selection.follow);
         if (job.leaves_marks() || job.resume) && !job.dry_run {
             queue.at_last(Unit::Conclude);
         }
@@ -180,6 +182,7 @@ impl Context {
             permits: shares.permits,
             ring: shares.ring,
             sources_left: AtomicUsize::new(count),
+            found,
             extraneous: Extraneous::new(count),
             conflicts: Conflicts::default(),
             expected: Expected::default(),

@@ -3,6 +3,7 @@
 mod bell;
 mod context;
 mod cost;
+mod found;
 mod limiter;
 mod outcome;
 mod permit;

@@ -28,8 +28,6 @@ pub(crate) struct Outcomes {
     pub(crate) warnings: Vec<Warning>,
     pub(crate) records: Vec<Record>,
     pub(crate) retrying: Vec<Retrying>,
-    /// Directories whose listing began, less those whose listing ended.
-    pub(crate) listings_open: i64,
     /// Directories that were entered, less those that are done or failed.
     pub(crate) directories_open: i64,
     pub(crate) current: Option<Current>,
@@ -74,7 +72,6 @@ impl Outcomes {
     /// Whether there is anything to tell.
     pub(crate) fn is_empty(&self) -> bool {
         self.totals == Totals::default()
-            && self.listings_open == 0
             && self.directories_open == 0
             && self.failures.is_empty()
             && self.warnings.is_empty()

@@ -30,8 +30,8 @@ impl Worker {
     const LOOK: u32 = 16;
     /// An entry that takes this long takes time.
     const SLOW: Duration = Duration::from_millis(1);
-    /// A call that moves this many bytes is worth a look at the clock.
-    const LARGE_CALL: u64 = 1 << 20;
+    /// After this many bytes of one file it is worth a look at the clock how long they took.
+    const LARGE: u64 = 1 << 20;
     /// Entries of which a record is kept at most before they are told.
     const RECORDS: usize = 1024;
 
@@ -39,7 +39,7 @@ impl Worker {
     pub(super) fn look(&mut self) {
         self.entries_since_look += 1;
         if self.entries_since_look >= self.look_after {
-            self.entries_since_look = 0;
+            (self.entries_since_look, self.bytes_since_look) = (0, 0);
             self.tell_if_due();
             // On a slow device each entry may be worth telling of.
             let took = self.looked.elapsed() / self.look_after;
@@ -223,7 +223,12 @@ impl Watch for Worker {
         self.allowed = self.allowed.saturating_sub(bytes);
         self.outcomes.moved[method.index()].bytes += bytes;
         self.moved_of_file[method.index()] += bytes;
-        if bytes >= Self::LARGE_CALL { self.tell_if_due() } else { self.look() }
+        // A small file is looked at once, when it is done.
+        self.bytes_since_look = self.bytes_since_look.saturating_add(bytes);
+        if self.bytes_since_look >= Self::LARGE || self.look_after == 1 {
+            self.bytes_since_look = 0;
+            self.tell_if_due();
+        }
     }
 
     fn passed_over(&mut self, bytes: u64) {

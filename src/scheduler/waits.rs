@@ -108,6 +108,7 @@ impl Worker {
     /// Put a unit aside until it may be tried again.
     pub(crate) fn put_aside(&mut self, unit: Unit, tried: u32, failure: Failure) {
         self.forget_entry();
+        self.is_put_aside = true;
         let chance = self.context.chance.fetch_add(0x9e37_79b9_7f4a_7c15, Ordering::Relaxed) >> 20;
         let wait = self.context.job.retry.wait_before(tried, chance);
         tracing::info!(cause = %failure.cause(), ?wait, "tried again later: {failure}");

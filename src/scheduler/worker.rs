@@ -13,6 +13,7 @@ use super::{Batch, Context, CostSoFar, LateNames, Outcomes, Patience, Permit, Ta
 use crate::{
     backend::Ring,
     digest::Digest,
+    entry::Kind,
     error::{Fault, Op},
     event::Differs,
     frames::Encoders,
@@ -47,6 +48,7 @@ pub(crate) struct Worker {
     /// Whether it could not tell what it did.
     pub(super) is_stuck: bool,
     pub(super) entries_since_look: u32,
+    pub(super) bytes_since_look: u64,
     pub(super) look_after: u32,
     pub(super) looked: Instant,
     pub(super) moved_of_file: [u64; Method::ALL.len()],
@@ -57,6 +59,8 @@ pub(crate) struct Worker {
     /// What the copy that was there had otherwise than the source, of the entry that is recorded next.
     pub(crate) differs: Differs,
     pub(super) cost: CostSoFar,
+    /// Whether the entry that is being worked on is tried again later.
+    pub(super) is_put_aside: bool,
     /// How many times the entry that is being worked on was tried again.
     pub(crate) tried: u32,
     /// What of the bytes that it may move within the limits it has not moved.
@@ -97,6 +101,7 @@ impl Worker {
             is_resting: false,
             is_stuck: false,
             entries_since_look: 0,
+            bytes_since_look: 0,
             look_after: 1,
             looked: now,
             moved_of_file: [0; Method::ALL.len()],
@@ -104,6 +109,7 @@ impl Worker {
             digest: None,
             differs: Differs::empty(),
             cost: CostSoFar::default(),
+            is_put_aside: false,
             tried: 0,
             allowed: 0,
             waited: Duration::ZERO,
@@ -201,7 +207,7 @@ impl Worker {
             Unit::Delete(within) => self.delete(&within),
             Unit::Again(again) => {
                 let Again { node, name, listed, tried } = again;
-                self.attempt(&node, &name, listed, tried);
+                self.holding(listed, |worker| worker.attempt(&node, &name, listed, tried));
                 self.release(node);
             }
             Unit::Replace => self.replace(),
@@ -213,6 +219,7 @@ impl Worker {
     fn batch(&mut self, mut batch: Batch) {
         // Once, and not for each entry: other workers count references to the same.
         let (node, names) = (batch.node.clone(), batch.names.clone());
+        let only_counts = self.context.job.only_counts;
         while batch.next < batch.end {
             if self.is_cancelled() {
                 return;
@@ -223,7 +230,12 @@ impl Worker {
             if self.entries_since_look == 0 {
                 self.announce(&node.place, name);
             }
-            self.guarded(&node, name, |worker| worker.entry(&node, name, kind));
+            self.holding(kind, |worker| {
+                worker.guarded(&node, name, |worker| match only_counts {
+                    false => worker.entry(&node, name, kind),
+                    true => worker.count_entry(&node, name, kind),
+                });
+            });
             self.look();
             if self.entries_since_look == 0 {
                 self.replace_if_late();
@@ -249,6 +261,19 @@ impl Worker {
         }
         drop(node);
         self.let_go(batch.node);
+    }
+
+    /// Do something about an entry that was listed as `listed`: what it may hold is found then, or never, unless
+    /// it is tried again later.
+    fn holding(&mut self, listed: Option<Kind>, work: impl FnOnce(&mut Worker)) {
+        if !self.context.found.may_hold(listed) {
+            return work(self);
+        }
+        self.is_put_aside = false;
+        work(self);
+        if !self.is_put_aside {
+            self.context.found.closed();
+        }
     }
 
     fn late(&mut self, mut late: LateNames) {

@@ -187,6 +187,7 @@ impl Worker {
             }
             let done = if is_corrected { Done::Corrected } else { Done::Unchanged };
             node.vouch(&target_name, found)?;
+            self.leave_alone(meta);
             self.record(&node.place, name, meta.kind, done, 0);
             return Ok(Some(First::Copied(found.id)));
         }
@@ -224,8 +225,17 @@ impl Worker {
         node.vouch(&target_name, found)?;
         let done = if is_corrected { Done::Corrected } else { Done::Unchanged };
         self.digest_there(at, meta.kind)?;
+        self.leave_alone(meta);
         self.record(&node.place, name, meta.kind, done, 0);
         Ok(Some(First::Copied(found.id)))
+    }
+
+    /// Count what an entry holds that is left as it is in the copy.
+    pub(super) fn leave_alone(&mut self, meta: &Meta) {
+        if meta.kind == Kind::File {
+            let totals = &mut self.outcomes.totals;
+            totals.bytes_left_alone = totals.bytes_left_alone.saturating_add(meta.size);
+        }
     }
 
     /// Say again of a copy that is left as it is what was said when its owner was refused.

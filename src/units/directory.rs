@@ -76,7 +76,7 @@ impl Worker {
         let (Reached { target, found, existed, opened_up }, is_ours) =
             parent.merge_once(self.context.made_within.is_some(), target_name, || {
                 if self.is_dry() {
-                    return reach_as_is(parent, dirs, target_name, &meta);
+                    return reach_as_is(parent, dirs, target_name, &meta, self.context.job.only_counts);
                 }
                 self.reach(parent, dirs, target_name, &meta)
             })?;
@@ -142,7 +142,7 @@ impl Worker {
         if self.context.descriptors.are_scarce() {
             parent.suspend();
         }
-        self.outcomes.listings_open += 1;
+        self.context.found.opened();
         self.outcomes.directories_open += 1;
         child.span.in_scope(|| tracing::debug!("directory entered"));
         let child = Arc::new(child);
@@ -206,7 +206,12 @@ impl Worker {
         let goes_on_later = listed.as_ref().is_err_and(|fault| self.may_retry(fault, tried));
         let is_last = *listed.as_ref().unwrap_or(&!goes_on_later);
         self.outcomes.totals.entries_found += names.len() as u64;
-        self.outcomes.listings_open += names.directories() as i64 - i64::from(is_last);
+        let found = &self.context.found;
+        let may_hold = (0..names.len()).filter(|index| found.may_hold(names.get(*index).1)).count();
+        found.add(names.len() as u64, may_hold);
+        if is_last {
+            found.closed();
+        }
         let batch = (!names.is_empty()).then(|| Batch {
             node: node.hold(),
             next: 0,

@@ -84,9 +84,6 @@ impl Worker {
         if let Err(fault) = done {
             self.fail(node, name, listed, fault);
         }
-        if listed == Some(Kind::Directory) {
-            self.outcomes.listings_open -= 1; // counted when it was listed, and again when entered
-        }
     }
 
     /// Try an entry, `tried` times before; where it may be tried once more, it will be.

@@ -100,6 +100,7 @@ impl Worker {
                 None => self.copy_listed(at, meta, Some(found), group),
             },
             Action::Skip => {
+                self.leave_alone(meta);
                 self.record(&node.place, name, meta.kind, Done::Skipped, 0);
                 // Names that are missing may be linked to it where it is the same file all the same.
                 let is_same = looks_same(&as_kept, found, granularity) && !self.lends(at, meta, found);

@@ -7,6 +7,7 @@ mod clock;
 mod coded;
 mod conflicts;
 mod content;
+mod count;
 mod delete;
 mod descriptors;
 mod destination;

@@ -106,8 +106,15 @@ impl Worker {
     }
 }
 
-/// What is there of the copy's directory, which is not touched; where nothing is, its parent stands for it.
-pub(super) fn reach_as_is(parent: &Node, dirs: &Dirs, name: &CStr, meta: &Meta) -> Result<Reached, Fault> {
+/// What is there of the copy's directory, which is not touched; where nothing is, or a run that only counts has
+/// no use for it, its parent stands for it.
+pub(super) fn reach_as_is(
+    parent: &Node,
+    dirs: &Dirs,
+    name: &CStr,
+    meta: &Meta,
+    only_counts: bool,
+) -> Result<Reached, Fault> {
     let absent = || {
         let target = dirs.target.duplicate().during(Op::Open).in_copy()?;
         // On the filesystem of its parent, with a number that no directory there is likely to have,
@@ -118,7 +125,7 @@ pub(super) fn reach_as_is(parent: &Node, dirs: &Dirs, name: &CStr, meta: &Meta) 
         let id = FileId { dev, ino: hasher.finish() | 1 << 63 };
         Ok(Reached { target, found: Meta { id, ..*meta }, existed: false, opened_up: None })
     };
-    if parent.is_absent || parent.is_cleared(name) {
+    if parent.is_absent || only_counts || parent.is_cleared(name) {
         return absent();
     }
     match dirs.target.stat(name) {

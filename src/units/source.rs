@@ -83,8 +83,9 @@ impl Worker {
             }
         };
         if let Err(failure) = begun {
-            self.outcomes.listings_open -= 1;
             self.outcomes.totals.entries_found += 1;
+            self.context.found.add(1, 0);
+            self.context.found.closed();
             self.context.extraneous.count_failed(Some(index));
             self.fail_at(failure);
             self.after_source(index);
@@ -181,8 +182,10 @@ impl Worker {
             dirs: Arc::new(Dirs::new(source, target, &self.context.descriptors)),
         }));
         self.outcomes.totals.entries_found += 1;
-        if meta.kind != Kind::Directory {
-            self.outcomes.listings_open -= 1;
+        self.context.found.add(1, 0);
+        // Otherwise what it holds is found when the entry is dealt with.
+        if !self.context.found.may_hold(Some(meta.kind)) {
+            self.context.found.closed();
         }
         let names = Arc::new(Names::one(&from.name, meta.kind));
         self.push(Unit::Batch(Batch { node, names, next: 0, end: 1 }));

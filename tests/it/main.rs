@@ -29,6 +29,7 @@ mod mirror_race;
 mod mirror_types;
 mod modes;
 mod outputs;
+mod progress;
 mod property;
 mod race;
 mod rights;

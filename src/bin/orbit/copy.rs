@@ -43,7 +43,8 @@ pub(crate) async fn run(args: &CopyArgs, job: CopyJob, lines: Lines) -> anyhow::
         Some(report) if report.cancelled || report.stopped.is_some() => report,
         before => {
             let mut told = Told::of(before.as_ref());
-            let run = engine.start(job);
+            // Whoever looks on wants to know how much there is.
+            let run = engine.start(job.count_ahead(args.shows_progress()));
             let mut report = listen(args, run, &listeners, &mut interrupts, &lines, &mut told).await?;
             outcomes.push(report.outcome());
             if let Some(before) = before {

@@ -83,6 +83,7 @@ fn totals(report: &Report) -> Value {
         "bytes_copied": totals.bytes_copied,
         "bytes_resumed": totals.bytes_resumed,
         "bytes_in_frames": totals.bytes_in_frames,
+        "bytes_left_alone": totals.bytes_left_alone,
         "bytes_in_holes": totals.bytes_in_holes,
         "bytes_found": totals.bytes_found,
     })

@@ -55,7 +55,8 @@ pub(crate) struct Display {
     work: ProgressBar,
     /// Never shown: it averages the rate.
     bytes: ProgressBar,
-    is_walked: bool,
+    /// The share that is shown, which never becomes less, once one is.
+    share: Option<f64>,
 }
 
 impl Display {
@@ -69,23 +70,28 @@ impl Display {
             work: bar("  {wide_msg}"),
             lines: lines.clone(),
             bytes: ProgressBar::hidden(),
-            is_walked: false,
+            share: None,
         }
     }
 
     pub(crate) fn show(&mut self, progress: &Progress) {
-        if progress.walked && !self.is_walked {
-            self.is_walked = true;
-            self.work.set_style(style("  {bar:20} {percent:>3}% {wide_msg}"));
-        }
         let (done, found) = work(progress);
+        let mut shown = done;
+        if is_known(progress) {
+            if self.share.is_none() {
+                self.work.set_style(style("  {bar:20} {percent:>3}% {wide_msg}"));
+            }
+            let share = share(done, found).max(self.share.unwrap_or(0.0));
+            self.share = Some(share);
+            shown = (found as f64 * share) as u64;
+        }
         self.work.set_length(found);
-        self.work.set_position(done);
+        self.work.set_position(shown);
         if let Some(current) = &progress.current {
             self.work.set_message(quoted(current).to_string());
         }
         self.bytes.set_position(progress.totals.bytes_copied);
-        let left = (progress.walked && done > 0).then(|| self.work.eta());
+        let left = (self.share.is_some() && done > 0).then(|| self.work.eta());
         self.amounts.set_message(message(progress, self.bytes.per_sec(), left));
         self.amounts.tick();
     }
@@ -103,30 +109,50 @@ fn style(template: &str) -> ProgressStyle {
     style.progress_chars("━╸ ")
 }
 
+/// Whether it is known how much there is to be done in all.
+fn is_known(progress: &Progress) -> bool {
+    progress.walked || progress.counted.is_some_and(|counted| counted.is_whole)
+}
+
+/// The share that is done, less than all of it: the end is shown by there being no display any more.
+fn share(done: u64, found: u64) -> f64 {
+    const MOST: f64 = 0.994;
+    (done as f64 / found.max(1) as f64).min(MOST)
+}
+
 /// How much of a copy is done of how much is known, in bytes and what entries are worth in bytes.
 fn work(progress: &Progress) -> (u64, u64) {
     /// About as much time as an entry costs beside its content.
     const ENTRY: u64 = 64 << 10;
     let totals = &progress.totals;
     let entries_done = totals.entries_done();
-    let begun = entries_done + progress.workers as u64;
-    // Sizes are known only of files that were begun; the others are taken to be like those.
-    let waiting = totals.entries_found.saturating_sub(begun);
-    let bytes_waiting = (totals.bytes_found / begun.max(1)).saturating_mul(waiting);
+    let (entries, bytes) = match progress.counted.filter(|counted| counted.is_whole) {
+        Some(counted) => (counted.entries.max(totals.entries_found), counted.bytes.max(totals.bytes_found)),
+        None => {
+            let begun = entries_done + progress.workers as u64;
+            // Sizes are known only of files that were begun; the others are taken to be like those.
+            let waiting = totals.entries_found.saturating_sub(begun);
+            let bytes_waiting = (totals.bytes_found / begun.max(1)).saturating_mul(waiting);
+            (totals.entries_found, totals.bytes_found.saturating_add(bytes_waiting))
+        }
+    };
     let done = totals.bytes_done().saturating_add(entries_done * ENTRY);
-    let found = totals.bytes_found.saturating_add(bytes_waiting).saturating_add(totals.entries_found * ENTRY);
+    let found = bytes.saturating_add(entries * ENTRY);
     (done, found.max(done))
 }
 
 fn message(progress: &Progress, bytes_per_second: f64, left: Option<Duration>) -> String {
     let totals = &progress.totals;
+    // What is being counted is ahead of what is being copied.
+    let counted = progress.counted.unwrap_or_default();
+    let bytes = counted.bytes.max(totals.bytes_found).max(totals.bytes_done());
     let mut message = format!(
         "{} of {}, {} of {} entries{}, {}/s",
         BinaryBytes(totals.bytes_done()),
-        BinaryBytes(totals.bytes_found.max(totals.bytes_done())),
+        BinaryBytes(bytes),
         HumanCount(totals.entries_done()),
-        HumanCount(totals.entries_found),
-        if progress.walked { "" } else { " found so far" },
+        HumanCount(totals.entries_found.max(counted.entries)),
+        if is_known(progress) { "" } else { " found so far" },
         BinaryBytes(bytes_per_second as u64),
     );
     if let Some(left) = left {
@@ -137,6 +163,8 @@ fn message(progress: &Progress, bytes_per_second: f64, left: Option<Duration>) -
 
 #[cfg(test)]
 mod tests {
+    use orbit::Counted;
+
     use super::*;
 
     fn progress(done: u64, found: u64, copied: u64, bytes: u64) -> Progress {
@@ -151,6 +179,30 @@ mod tests {
     fn share(progress: &Progress) -> f64 {
         let (done, found) = work(progress);
         done as f64 / found as f64
+    }
+
+    fn counted(entries: u64, bytes: u64, is_whole: bool) -> Option<Counted> {
+        let mut counted = Counted::default();
+        (counted.entries, counted.bytes, counted.is_whole) = (entries, bytes, is_whole);
+        Some(counted)
+    }
+
+    #[test]
+    fn what_was_counted_is_the_whole_as_soon_as_all_of_it_is() {
+        let mut tenth = progress(10, 10, 100 << 20, 100 << 20);
+        tenth.counted = counted(50, 500 << 20, false);
+        assert!(!is_known(&tenth));
+        let text = "100.00 MiB of 500.00 MiB, 10 of 50 entries found so far, 0 B/s";
+        assert_eq!(message(&tenth, 0.0, None), text);
+        tenth.counted = counted(100, 1000 << 20, true);
+        assert!(is_known(&tenth) && (share(&tenth) - 0.1).abs() < 0.001, "{}", share(&tenth));
+        assert_eq!(message(&tenth, 0.0, None), "100.00 MiB of 1000.00 MiB, 10 of 100 entries, 0 B/s");
+    }
+
+    #[test]
+    fn nothing_is_shown_as_whole_before_the_end() {
+        assert!(super::share(100, 100) < 0.995 && super::share(0, 0) < 0.01);
+        assert!((super::share(50, 100) - 0.5).abs() < 0.001);
     }
 
     #[test]
