@@ -67,7 +67,6 @@ const WAYS: [Way; 4] = [
             ("fgetxattr", &["EIO", "EACCES"]),
             ("fremovexattr", &["EIO", "EPERM", "EBUSY"]),
             ("llistxattr", &["EIO", "ENOMEM"]),
-            ("lgetxattr", &["EIO", "EACCES"]),
             ("chmod", &["EIO", "EPERM"]),
             ("openat2", &["ENOSYS", "EIO", "EAGAIN"]),
             ("close", &["EIO", "ENOSPC", "EINTR"]),
