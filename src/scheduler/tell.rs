@@ -223,16 +223,24 @@ impl Watch for Worker {
         self.allowed = self.allowed.saturating_sub(bytes);
         self.outcomes.moved[method.index()].bytes += bytes;
         self.moved_of_file[method.index()] += bytes;
-        // A small file is looked at once, when it is done.
-        self.bytes_since_look = self.bytes_since_look.saturating_add(bytes);
-        if self.bytes_since_look >= Self::LARGE || self.look_after == 1 {
-            self.bytes_since_look = 0;
-            self.tell_if_due();
-        }
+        self.came_past(bytes);
     }
 
     fn passed_over(&mut self, bytes: u64) {
         let holes = &mut self.outcomes.totals.bytes_in_holes;
         *holes = holes.saturating_add(bytes);
+        self.came_past(bytes);
+    }
+}
+
+impl Worker {
+    /// Look at the clock after so many bytes more of a file; a small file is looked at once, when it is done.
+    #[inline]
+    fn came_past(&mut self, bytes: u64) {
+        self.bytes_since_look = self.bytes_since_look.saturating_add(bytes);
+        if self.bytes_since_look >= Self::LARGE || self.look_after == 1 {
+            self.bytes_since_look = 0;
+            self.tell_if_due();
+        }
     }
 }

@@ -184,7 +184,8 @@ impl Worker {
             self.context.extraneous.count_failed(None);
         }
         if is_room_refused(&fault.cause) {
-            self.context.needed.store(filling.meta.size, Ordering::Relaxed);
+            let needed = filling.meta.size.min(filling.meta.allocated);
+            self.context.needed.store(needed, Ordering::Relaxed);
         }
         match filling.staged.discard(&dirs.target, target_name) {
             Ok(()) => fault,

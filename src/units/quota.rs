@@ -46,8 +46,10 @@ impl Worker {
     /// Which directories a quota is for is not asked, as every filesystem has another way to say it, and a
     /// server none: it is for those where a file as large finds no room.
     pub(crate) fn stop_where_quota_holds(&mut self, node: &Node, refusal: &io::Error) -> Holds {
+        // What there is room for at all: a file with holes takes less than its size.
+        let most = self.room().and_then(|room| room.bytes).map_or(Asked::MOST, |bytes| bytes / 2);
         let asked = Asked {
-            bytes: self.context.needed.load(Ordering::Relaxed).clamp(Asked::LEAST, Asked::MOST),
+            bytes: self.context.needed.load(Ordering::Relaxed).min(most).clamp(Asked::LEAST, Asked::MOST),
             unknown_is_over: refusal.kind() == io::ErrorKind::QuotaExceeded,
         };
         let mut over = None;

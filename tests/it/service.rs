@@ -1,10 +1,6 @@
 //! Runs and comparisons in a service: what waits holds up nobody, what failed is told, what is cancelled ends.
 
-use std::{
-    fs::{self, File},
-    num::NonZeroU64,
-    time::Duration,
-};
+use std::{fs, num::NonZeroU64, time::Duration};
 
 use futures::{FutureExt, StreamExt};
 use orbit::{
@@ -18,6 +14,7 @@ use crate::support::{
     liar::{Liar, Lie, LyingFile},
     skip,
     tree::assert_same,
+    zeros,
 };
 
 /// Nothing that is waited for takes this long unless it hangs.
@@ -47,10 +44,10 @@ async fn waits_for_a_turn(run: &Run) {
     soon(progress.wait_for(|progress| progress.totals.bytes_copied > 0)).await.unwrap();
 }
 
-/// A copy that reads holes without end, and writes nothing.
+/// A copy that reads zeros for seconds, and writes nothing.
 fn endless(sandbox: &Sandbox) -> CopyJob {
     fs::create_dir_all(sandbox.path("src")).unwrap();
-    File::create(sandbox.path("src/hollow")).unwrap().set_len(8 << 40).unwrap();
+    zeros(&sandbox.path("src/zeros"), 1 << 30);
     let data = DataOptions::default().reflink(Reflink::Never).sparse(Sparse::Always);
     copy_of(sandbox).data(data).preserve(Preserve::default().without(Attributes::SPARSE))
 }
@@ -168,7 +165,7 @@ fn cancelling_ends_the_wait_for_another_try() {
 
 #[test]
 fn a_run_that_is_cancelled_before_it_has_a_worker_ends_at_once() {
-    let (busy, sandbox) = (Sandbox::new(), Sandbox::new().file("src/a", b"a"));
+    let (busy, sandbox) = (Sandbox::in_memory(), Sandbox::new().file("src/a", b"a"));
     let runtime = Builder::new_multi_thread().worker_threads(1).max_blocking_threads(1).enable_all().build();
     runtime.unwrap().block_on(async {
         let engine = Engine::builder().jobs(2).build().unwrap();
@@ -280,7 +277,7 @@ fn a_comparison_that_is_not_read_on_makes_room_for_runs() {
 
 #[test]
 fn a_comparison_has_its_turn_beside_a_run() {
-    let (busy, sandbox) = (Sandbox::new(), different());
+    let (busy, sandbox) = (Sandbox::in_memory(), different());
     on_a_runtime(async {
         let engine = Engine::builder().jobs(1).build().unwrap();
         let long = engine.start(endless(&busy));
@@ -293,7 +290,7 @@ fn a_comparison_has_its_turn_beside_a_run() {
 
 #[test]
 fn a_comparison_is_cancelled_while_it_waits() {
-    let (busy, sandbox) = (Sandbox::new(), different());
+    let (busy, sandbox) = (Sandbox::in_memory(), different());
     let runtime = Builder::new_multi_thread().worker_threads(1).max_blocking_threads(1).enable_all().build();
     runtime.unwrap().block_on(async {
         let engine = Engine::builder().jobs(2).build().unwrap();

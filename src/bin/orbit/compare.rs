@@ -66,7 +66,7 @@ pub(crate) async fn show(args: &CompareArgs, lines: &Lines) -> anyhow::Result<u8
         }
     }
     let report = comparing.finish().await?;
-    drop(interrupts);
+    interrupts.end();
     let last = match (args.json, args.quiet) {
         (true, _) => Some(format!("{}\n", summary_object(&report, args.strict))),
         (false, true) => None,

@@ -62,7 +62,7 @@ pub(crate) async fn run(args: &CopyArgs, job: CopyJob, lines: Lines) -> anyhow::
         }
     };
     // All is cleaned up: from now on a signal ends the process, unless it is the first one again.
-    drop(interrupts);
+    interrupts.end();
     let status = signals::wished().unwrap_or(status::of_runs(outcomes));
     let report = Arc::new(report);
     tell(args, &report, &lines);

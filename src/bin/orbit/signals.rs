@@ -122,6 +122,9 @@ mod imp {
             }
             self.is_told = true;
         }
+
+        /// From now on a signal ends the process, unless it is the first one again.
+        pub(crate) fn end(self) {}
     }
 
     impl Drop for Interrupts {
@@ -216,5 +219,8 @@ mod imp {
             }
             IS_WISHED.store(true, Ordering::Relaxed);
         }
+
+        /// All is cleaned up.
+        pub(crate) fn end(self) {}
     }
 }

@@ -2,7 +2,7 @@
 
 use rustix::thread::{CapabilitySet, capabilities};
 
-use crate::platform::Privileges;
+use crate::platform::{Privileges, effective_user};
 
 /// What the calling thread may do beyond what modes and owners allow (capabilities(7)); in a user
 /// namespace, to what belongs to users that are known there.
@@ -11,6 +11,7 @@ pub(crate) fn privileges() -> Privileges {
     Privileges {
         overrides_modes: effective.contains(CapabilitySet::DAC_OVERRIDE),
         gives_away: effective.contains(CapabilitySet::CHOWN),
-        uses_reserve: effective.contains(CapabilitySet::SYS_RESOURCE),
+        // Unless its superblock names somebody else (ext4(5), resuid), root's user may without the capability.
+        uses_reserve: effective.contains(CapabilitySet::SYS_RESOURCE) || effective_user() == 0,
     }
 }

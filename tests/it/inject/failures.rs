@@ -129,11 +129,15 @@ fn a_directory_that_fails_is_one_failed_entry_and_not_a_created_one() {
         outcome.assert_one_failure_by("newfstatat", Errno::EIO);
         assert!(outcome.summary.failures[0].contains(side), "{side}: {:?}", outcome.summary);
     }
-    for (call, parts) in
-        [("fchmod", ["/dst/bad-dir>"]), ("utimensat", ["/dst/bad-dir>"]), ("getdents64", ["/src/bad-dir>"])]
-    {
+    for (call, named, parts) in [
+        ("fchmod", "MODE", ["/dst/bad-dir>"]),
+        ("utimensat", "TIMESTAMPS", ["/dst/bad-dir>"]),
+        ("getdents64", "MODE", ["/src/bad-dir>"]),
+    ] {
         let sandbox = tree();
-        let outcome = failing_at(&sandbox, call, &parts, "EIO");
+        let afresh = || fs::remove_dir_all(sandbox.path("dst")).unwrap();
+        let copy = copy_of(&sandbox).told("requiring", named);
+        let outcome = copy.fault_at(call, &parts, "error=EIO", afresh).run();
         outcome.assert_one_failure_by(call, Errno::EIO);
         let path = parts[0].trim_end_matches('>');
         assert!(outcome.summary.failures[0].contains(path), "{:?}", outcome.summary);
@@ -145,7 +149,8 @@ fn a_directory_that_fails_is_one_failed_entry_and_not_a_created_one() {
     // It is one entry however often it fails.
     let sandbox = tree();
     let afresh = || fs::remove_dir_all(sandbox.path("dst")).unwrap();
-    let copy = copy_of(&sandbox).fault_at("getdents64", &["/src/bad-dir>"], "error=EIO", afresh);
+    let copy = copy_of(&sandbox).told("requiring", "MODE");
+    let copy = copy.fault_at("getdents64", &["/src/bad-dir>"], "error=EIO", afresh);
     let outcome = copy.fault_at("fchmod", &["/dst/bad-dir>"], "error=EIO", afresh).run();
     assert_eq!((outcome.injected("fchmod"), outcome.injected("getdents64")), (1, 1));
     assert_eq!((outcome.summary.failures.len(), outcome.summary.total("failed")), (2, 1));

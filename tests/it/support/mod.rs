@@ -37,6 +37,12 @@ impl Sandbox {
         Sandbox { root: TempDir::new().expect("a temporary directory") }
     }
 
+    /// A sandbox in memory, where much is written at once and nothing goes to a disk that others wait for.
+    pub fn in_memory() -> Sandbox {
+        let root = TempDir::new_in("/dev/shm").or_else(|_| TempDir::new());
+        Sandbox { root: root.expect("a temporary directory") }
+    }
+
     /// A sandbox on a mounted filesystem.
     pub fn on(mount: &Mount) -> Sandbox {
         Sandbox { root: TempDir::new_in(mount.path()).expect("a temporary directory on the mount") }
@@ -132,6 +138,13 @@ pub fn causes(report: &Report) -> Vec<String> {
 /// cannot be run ("Text file busy").
 pub fn copy_program(to: &Path) {
     must("cp", &[env!("CARGO_BIN_EXE_orbit"), to.to_str().unwrap()]);
+}
+
+/// Make a file of zeros that are really there: what is not to be taken for holes is read to its end, for
+/// seconds, and writes nothing where runs of zeros become holes.
+pub fn zeros(path: &Path, bytes: u64) {
+    let mut file = fs::File::create(path).unwrap();
+    std::io::copy(&mut std::io::Read::take(std::io::repeat(0), bytes), &mut file).unwrap();
 }
 
 /// The command under test.
