@@ -5,7 +5,7 @@ use std::{ffi::CStr, io};
 use super::{entry::Item, made::Made, node::Node, reach::Reached};
 use crate::{
     entry::{FileId, Kind, Meta},
-    error::{During, Fault, Op, Sided},
+    error::{Fault, Op},
     options::Compression,
     scheduler::Worker,
 };
@@ -98,7 +98,18 @@ impl Worker {
                 && dirs.target.stat(target_name).is_ok_and(|there| made.contains(there.id, target_name));
             if is_made { collision() } else { Fault::new(op, error) }
         })?;
-        made.insert(id(&given).during(Op::Stat).in_copy()?);
+        match id(&given) {
+            Ok(id) => {
+                made.insert(id);
+            }
+            Err(error) => {
+                // It is not finished, and has the name of what is.
+                if !replaces && dirs.target.remove(target_name).is_err() {
+                    self.context.marks.owe();
+                }
+                return Err(Fault::new(Op::Stat, error).in_copy());
+            }
+        }
         Ok(given)
     }
 }
