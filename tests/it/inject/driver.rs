@@ -66,6 +66,7 @@ fn job(told: &str) -> CopyJob {
     let mut existing = Existing::default();
     let mut verify = Verify::default();
     let mut fsync = Fsync::default();
+    let mut mirror = Mirror::default();
     let mut retries = 0;
     let mut mirror = Mirror::default();
     let mut jobs = Some(1);
@@ -135,6 +136,7 @@ fn summary(report: &Report) -> String {
         format!("total unchanged {}", totals.unchanged),
         format!("total skipped {}", totals.skipped),
         format!("total failed {}", totals.failed),
+        format!("total undeleted {}", totals.undeleted),
         format!("total untried {}", totals.untried),
         format!("total peak_jobs {}", report.jobs.peak),
         format!("total job_steps {}", report.jobs.steps.len()),

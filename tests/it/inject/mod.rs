@@ -3,6 +3,7 @@
 //! Calls are made to fail by strace(1), in a process of their own (see [`traced`]). Every such test
 //! asserts that the fault happened, and what the copy is worth afterwards.
 
+mod deletions;
 mod driver;
 mod errnos;
 mod traced;
