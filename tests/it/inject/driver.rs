@@ -68,7 +68,6 @@ fn job(told: &str) -> CopyJob {
     let mut fsync = Fsync::default();
     let mut mirror = Mirror::default();
     let mut retries = 0;
-    let mut mirror = Mirror::default();
     let mut jobs = Some(1);
     for (key, value) in told.lines().map(|line| line.split_once('=').unwrap()) {
         match (key, value) {
