@@ -113,8 +113,7 @@ impl Op {
 }
 
 impl Op {
-    /// Whether an entry that fails in this has its content, and lacks nothing but attributes.
-    pub(crate) fn sets_attributes(self) -> bool {
+    fn sets_attributes(self) -> bool {
         matches!(self, Op::SetXattrs | Op::SetAcl | Op::SetOwner | Op::SetMode | Op::SetTimes)
     }
 }
@@ -258,11 +257,14 @@ pub(crate) struct Fault {
     pub(crate) op: Op,
     pub(crate) cause: io::Error,
     pub(crate) meanwhile: Meanwhile,
+    /// Whether the entry has its content all the same, and lacks nothing but attributes.
+    pub(crate) leaves_content: bool,
 }
 
 impl Fault {
     pub(crate) fn new(op: Op, cause: impl Into<io::Error>) -> Fault {
-        Fault { side: op.usual_side(), op, cause: cause.into(), meanwhile: Meanwhile::Nothing }
+        let side = op.usual_side();
+        Fault { side, op, cause: cause.into(), meanwhile: Meanwhile::Nothing, leaves_content: false }
     }
 
     /// A fault that Orbit itself finds, in words for the user.
@@ -285,6 +287,11 @@ impl Fault {
         Fault { side: Side::Source, ..self }
     }
 
+    /// The same, of an entry that has its content, or what it holds, where no more than an attribute was to be set.
+    pub(crate) fn of_attributes(self) -> Fault {
+        Fault { leaves_content: self.op.sets_attributes(), ..self }
+    }
+
     /// A fault for another type of entry that stands where one is to be put.
     pub(crate) fn in_the_way(op: Op, why: impl Into<String>) -> Fault {
         Fault::new(op, io::Error::other(InTheWay(why.into())))
@@ -302,7 +309,7 @@ impl Fault {
     }
 
     pub(crate) fn at(self, path: impl Into<PathBuf>) -> Failure {
-        let Fault { side, op, cause, meanwhile } = self;
+        let Fault { side, op, cause, meanwhile, .. } = self;
         Failure { meanwhile, side, op, path: path.into(), source: cause }
     }
 }

@@ -156,7 +156,7 @@ impl Worker {
     ///
     /// What `kind` it is need not be known; it is taken for a file then.
     pub(crate) fn fail(&mut self, node: &Node, name: &CStr, kind: Option<Kind>, fault: Fault) {
-        if !fault.op.sets_attributes() {
+        if !fault.leaves_content {
             self.context.extraneous.count_failed(node.place.source_index());
         }
         self.fail_uncounted(node, name, kind, fault);

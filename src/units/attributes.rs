@@ -211,7 +211,7 @@ impl Worker {
             if (there.id, there.uid, there.mode) != (found.id, found.uid, found.mode) {
                 return Err(Fault::refused(Op::Replace, "it was replaced meanwhile"));
             }
-            is_corrected |= self.attributes(&subject)?;
+            is_corrected |= self.attributes(&subject).map_err(Fault::of_attributes)?;
             // Where the destination cannot keep it, there is nothing to correct, today or tomorrow.
             let now = subject.to.meta().during(Op::Stat).in_copy()?;
             if Owner::of(&now) != Owner::of(meta) {
@@ -220,7 +220,7 @@ impl Worker {
             is_corrected |= Owner::of(&now) != Owner::of(found)
                 || (now.mode, now.modified) != (found.mode, found.modified);
         } else {
-            self.owner_not_kept(&subject, found)?;
+            self.owner_not_kept(&subject, found).map_err(Fault::of_attributes)?;
         }
         node.vouch(&target_name, found)?;
         let done = if is_corrected { Done::Corrected } else { Done::Unchanged };

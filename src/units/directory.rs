@@ -325,7 +325,6 @@ impl Worker {
         self.remove_marks(node, &dirs.target);
         let (from, to) = (Handle::Open(&dirs.source), Handle::Open(&dirs.target));
         let now = if node.existed { to.meta().during(Op::Stat).in_copy()? } else { node.target };
-        let mut done = Ok(());
         let subject = Subject {
             node,
             name: c"",
@@ -337,18 +336,18 @@ impl Worker {
             replaces: None,
             times: true,
         };
-        if !node.existed
+        let is_due = !node.existed
             || self.differs(&subject, Granularity::Nanos(1))
-            || self.have_xattrs_changed(&subject)
-        {
-            done = self.attributes(&subject).map(drop);
-        } else {
-            self.owner_not_kept(&subject, &now)?;
-        }
+            || self.have_xattrs_changed(&subject);
+        let done = match is_due {
+            true => self.attributes(&subject).map(drop),
+            false => self.owner_not_kept(&subject, &now),
+        };
         match node.closes_to {
             Some(mode) if mode != now.mode => done.and(to.set_mode(mode).during(Op::SetMode)),
             _ => done,
-        }?;
+        }
+        .map_err(Fault::of_attributes)?;
         if self.syncs_each() { dirs.target.sync().during(Op::Sync) } else { Ok(()) }
     }
 

@@ -179,10 +179,6 @@ impl Worker {
         filling: &Filling,
         fault: Fault,
     ) -> Fault {
-        if fault.op.sets_attributes() {
-            // Then it is not only an attribute that is missing.
-            self.context.extraneous.count_failed(None);
-        }
         if is_room_refused(&fault.cause) {
             let needed = filling.meta.size.min(filling.meta.allocated);
             self.context.needed.store(needed, Ordering::Relaxed);

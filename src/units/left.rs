@@ -8,7 +8,7 @@ use crate::{
     plan::looks_same,
     platform,
     scheduler::Worker,
-    transfer::{Watch, cancelled, read_full},
+    transfer::{CommonHoles, Watch, cancelled, read_full},
 };
 
 /// What a copy holds of its source's content.
@@ -78,10 +78,15 @@ impl Worker {
             return Err(Fault::refused(Op::Copy, "it was replaced meanwhile"));
         }
         let mut holds = if found.size == meta.size { Holds::All } else { Holds::Part };
+        let mut common = CommonHoles::default();
         let mut from = 0;
         while from < found.size {
             if self.is_cancelled() {
                 return Err(Fault::new(Op::Copy, cancelled()));
+            }
+            from = common.pass([&source, &copy], from, found.size);
+            if from == found.size {
+                break;
             }
             let read = self.with_scratch(|_, scratch| {
                 let middle = scratch.buffer.len() / 2;

@@ -17,7 +17,7 @@ use super::{
 use crate::{
     entry::{Granularity, Kind, Meta},
     options::Attributes,
-    platform::{self, Handle},
+    platform::{self, ACCESS_ACL, Handle},
     scheduler::{OTHERS_WRITE, Worker},
 };
 
@@ -108,7 +108,10 @@ impl Worker {
             && !context.trusts(found.uid);
         let sets_mode = is_file && self.keeps(Attributes::MODE);
         let adds = |mode: u32| sets_mode && mode & (SETUID | SETGID) & !found.mode != 0;
-        let is_closable = sets_mode && gives_away && context.trusts(found.uid);
+        let is_open = is_file && gives_away && context.trusts(found.uid) && found.mode & OTHERS_WRITE != 0;
+        // The mode follows an ACL that is set.
+        let sets_acl = || self.keeps(Attributes::ACL) && has_acl(Handle::Entry(&at.dirs.source, at.name));
+        let is_closable = is_open && (sets_mode || sets_acl());
         let closes = |mode: u32| is_closable && found.mode & OTHERS_WRITE & !mode != 0;
         let mode = without_lent(meta.mode, Owner::of(meta), owner);
         if !renames && !joins && !adds(mode) && !closes(mode) {
@@ -182,6 +185,12 @@ impl Worker {
             || self.context.is_open_to_strangers(&subject.node.target);
         has_stranger && (self.differs(subject, Granularity::Nanos(1)) || self.have_xattrs_changed(subject))
     }
+}
+
+/// Whether a file has an ACL, or may have one.
+fn has_acl(file: Handle<'_>) -> bool {
+    let asked = file.xattr(ACCESS_ACL, &mut Vec::new());
+    !asked.is_err_and(|error| platform::is_no_xattr(&error) || platform::lacks_xattrs(&error))
 }
 
 /// Give a new file what is wished for, as far as that goes; what it has then.

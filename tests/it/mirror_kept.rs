@@ -139,6 +139,55 @@ fn a_renamed_file_that_cannot_be_read_keeps_its_old_copy() {
 }
 
 #[test]
+fn an_entry_that_is_not_made_for_want_of_an_attribute_keeps_what_it_was_renamed_from() {
+    let preserve = "--preserve=ownership,special,mode";
+    for (made, name) in
+        [("ln -s to src/new", "a link"), ("mkfifo src/new", "a FIFO"), ("echo > src/new", "a file")]
+    {
+        for when in ["--delete", "--delete --existing=newer"] {
+            let sandbox = Sandbox::new().opened().dir("src").dir("dst");
+            must(
+                "sh",
+                &["-c", &format!("cd {} && {made} && cp -a src/new dst/old", sandbox.path("").display())],
+            );
+            for open in ["src", "dst"] {
+                mode(&sandbox, open, 0o777);
+            }
+            let options: Vec<&str> = [preserve].into_iter().chain(when.split(' ')).collect();
+            let Some(output) = as_somebody(&sandbox, &options) else { return };
+            assert_eq!(output.status.code(), Some(1), "{name}");
+            assert!(stderr(&output).contains("cannot set owner of dst/new"), "{name}: {}", stderr(&output));
+            assert!(stderr(&output).contains("1 extraneous entry stays, because 1 entry failed"), "{name}");
+            assert!(sandbox.path("dst/new").symlink_metadata().is_err(), "{name} was not made");
+            assert!(sandbox.path("dst/old").symlink_metadata().is_ok(), "{name} is the only copy");
+        }
+    }
+}
+
+#[test]
+fn a_directory_of_the_copy_that_cannot_be_opened_up_keeps_what_was_moved_into_it() {
+    let sandbox = Sandbox::new()
+        .opened()
+        .file("src/closed/moved", b"thesis")
+        .dir("src/d")
+        .file("dst/d/moved", b"thesis");
+    let sandbox = sandbox.dir("dst/closed");
+    must("chown", &["-R", "1234:1234", sandbox.path("src").to_str().unwrap()]);
+    must("chown", &["-R", "1234:1234", sandbox.path("dst").to_str().unwrap()]);
+    mode(&sandbox, "dst/closed", 0o500);
+    let closed = sandbox.path("dst/closed").display().to_string();
+    let sealed = Command::new("chattr").args(["+i", &closed]).output();
+    if !sealed.is_ok_and(|sealed| sealed.status.success()) {
+        return skip("no file can be made immutable here");
+    }
+    let output = as_somebody(&sandbox, &["--delete"]);
+    must("chattr", &["-i", &closed]);
+    let Some(output) = output else { return };
+    assert!(stderr(&output).contains("cannot set mode of dst/closed"), "{}", stderr(&output));
+    assert_eq!(sandbox.read("dst/d/moved"), b"thesis", "it is the only copy");
+}
+
+#[test]
 fn times_and_modes_of_others_keep_nothing_from_being_deleted() {
     let sandbox = Sandbox::new().opened().file("src/d/a", b"a").file("dst/d/extra", b"extra");
     assert_complete(&sandbox.copy());

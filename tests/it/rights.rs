@@ -11,7 +11,7 @@ use orbit::{Attributes, CopyJob, Existing, Preserve};
 use crate::support::{
     Sandbox, assert_complete,
     awkward::{CAPABILITY, NET_RAW, set_mode, set_times, set_xattr, xattr},
-    has_program, is_root, orbit, run, skip, stderr,
+    has_program, is_root, must, orbit, run, skip, stderr,
     tree::assert_same,
 };
 
@@ -83,6 +83,28 @@ fn who_has_a_file_open_for_writing_writes_into_nothing_that_has_rights() {
         open.write_all_at(b"EVIL", 0).unwrap();
         assert_eq!(sandbox.read("dst/tool"), b"good");
     }
+}
+
+#[test]
+fn an_acl_that_takes_from_others_the_right_to_write_takes_their_bytes_as_well() {
+    if !is_root() || !has_program("setfacl") {
+        return skip("root and setfacl(1) are needed");
+    }
+    let sandbox = planted();
+    let [from, to] = ["src/tool", "dst/tool"].map(|name| sandbox.path(name));
+    chown(&to, Some(0), Some(0)).unwrap();
+    must("setfacl", &["-m", "u:1000:rwx", to.to_str().unwrap()]);
+    must("setfacl", &["-m", "u:1000:r-x", from.to_str().unwrap()]);
+    // The mode follows the ACL, whether it is kept or not.
+    let preserve = Preserve::default().without(Attributes::MODE);
+    let job = || CopyJob::new(sandbox.path("src"), sandbox.path("dst"));
+    assert_complete(&run(job().preserve(preserve)));
+    assert_eq!(sandbox.read("dst/tool"), b"good");
+    let again = run(job().preserve(preserve));
+    assert_eq!((again.totals.files_copied, again.totals.unchanged), (0, 1), "it converged");
+    set_mode(&from, 0o4755);
+    assert_complete(&sandbox.copy());
+    assert_same(&sandbox.path("src"), &sandbox.path("dst"));
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::{
     fs::{self, File},
     io::Write,
     os::unix::{
-        fs::{MetadataExt, chown},
+        fs::{FileExt, MetadataExt, chown},
         process::ExitStatusExt,
     },
     path::{Path, PathBuf},
@@ -103,6 +103,38 @@ fn what_a_killed_run_has_not_finished_is_mended_or_fails_whatever_is_done_with_w
             let settled = again(&sandbox, Existing::Skip, all());
             assert_eq!((settled.totals.skipped, settled.totals.files_copied), (2, 0));
         }
+    }
+}
+
+#[test]
+fn a_torn_file_that_is_nearly_all_hole_is_told_without_being_read_to_its_end() {
+    const SIZE: u64 = 1 << 50;
+    let Some(mount) = Mount::new(Filesystem::XfsPlain, 512) else { return };
+    if !can_trace() {
+        return;
+    }
+    for existing in [Existing::Skip, Existing::Newer] {
+        let sandbox = Sandbox::on(&mount).dir("src");
+        let file = File::create(sandbox.path("src/sparse")).unwrap();
+        file.set_len(SIZE).unwrap();
+        let data = noise(3, KIB);
+        [0, SIZE / 2, SIZE - KIB].iter().for_each(|at| file.write_all_at(&data, *at).unwrap());
+        age(&sandbox.path("src/sparse"), 30);
+        let copy = Traced::copy(sandbox.path("src"), sandbox.path("dst"));
+        let copy = copy.told("zero-copy", "forbid").told("reflink", "never");
+        let outcome = copy.fault("pwrite64", "signal=KILL:when=2").run();
+        assert_eq!(outcome.status.signal(), Some(9));
+        assert_eq!(fs::metadata(sandbox.path("dst/sparse")).unwrap().len(), SIZE);
+        let report = again(&sandbox, existing, all());
+        assert_complete(&report);
+        assert_eq!(report.totals.files_copied, 1);
+        let there = File::open(sandbox.path("dst/sparse")).unwrap();
+        for at in [0, SIZE / 2, SIZE - KIB] {
+            let mut read = vec![0; KIB as usize];
+            there.read_exact_at(&mut read, at).unwrap();
+            assert!(read == data, "at {at}");
+        }
+        fs::remove_dir_all(sandbox.path("dst")).unwrap();
     }
 }
 
