@@ -61,7 +61,7 @@ impl Reader {
     fn are_numbered(&self) -> bool {
         let shared = &self.shared;
         let is_numbered = |dir: &Dir| {
-            let mount = platform::mount_of(dir);
+            let mount = shared.mounts.of(dir);
             platform::numbers_files(mount.as_ref().map(|mount| &*mount.filesystem))
         };
         let ask = || [&shared.roots().source, &shared.roots().copy].into_iter().all(is_numbered);

@@ -22,7 +22,7 @@ use super::{
 use crate::{
     entry::FileId,
     error::{Failure, Fault, Op, Side},
-    platform::{self, Dir},
+    platform::{self, Dir, Mounts},
     scheduler::{Cancel, Patience, Permit, Permits, Queue, Taken},
 };
 
@@ -34,6 +34,7 @@ pub(crate) struct Shared {
     pub(crate) queue: Queue<Task>,
     findings: mpsc::Sender<Finding>,
     permits: Arc<Permits>,
+    pub(super) mounts: Arc<Mounts>,
     report: Mutex<ComparisonReport>,
     /// Which file of the copy stands for one of the source that has several names, and the other way.
     pub(super) links: Mutex<[HashMap<FileId, FileId>; 2]>,
@@ -69,6 +70,7 @@ impl Shared {
         findings: mpsc::Sender<Finding>,
         cancel: Cancel,
         permits: Arc<Permits>,
+        mounts: Arc<Mounts>,
         jobs: usize,
     ) -> Shared {
         Shared {
@@ -76,6 +78,7 @@ impl Shared {
             cancel,
             queue: Queue::new(vec![Task::Begin], jobs),
             permits,
+            mounts,
             findings,
             report: Mutex::default(),
             links: Mutex::default(),

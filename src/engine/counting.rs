@@ -70,6 +70,7 @@ impl Ahead {
             seats: Arc::new(Semaphore::new(1)),
             limit: 1,
             descriptors: shared.descriptors.clone(),
+            mounts: shared.mounts.clone(),
             ring: Arc::<RingSlot>::default(),
             active: watch::Sender::new(0),
         };

@@ -17,6 +17,7 @@ pub use run::{Aborted, Canceller, LimitsHandle, Run};
 use crate::{
     backend::RingSlot,
     job::CopyJob,
+    platform::Mounts,
     scheduler::{Cancel, Context, JobsLimit, Permits, Shares},
     units::Descriptors,
 };
@@ -52,6 +53,7 @@ struct Shared {
     seats: Arc<Semaphore>,
     limit: usize,
     descriptors: Arc<Descriptors>,
+    mounts: Arc<Mounts>,
     ring: Arc<RingSlot>,
     active: watch::Sender<usize>,
 }
@@ -90,6 +92,7 @@ impl EngineBuilder {
             seats: Arc::new(Semaphore::new(seats)),
             limit,
             descriptors,
+            mounts: Arc::default(),
             ring: Arc::default(),
             active: watch::Sender::new(0),
         };
@@ -131,6 +134,7 @@ impl Engine {
         let (outcomes, gathered) = mpsc::channel(Self::OUTCOMES);
         let shares = Shares {
             descriptors: shared.descriptors.clone(),
+            mounts: shared.mounts.clone(),
             permits: shared.permits.clone(),
             ring: shared.ring.clone(),
             jobs_limit: JobsLimit { engine: shared.limit, asked: job.jobs.or(shared.jobs) },

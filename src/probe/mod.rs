@@ -23,7 +23,7 @@ use crate::{
     method::Method,
     options::DataOptions,
     plan::{self, Pair, default_jobs, default_jobs_reason},
-    platform::{self, Dir, Handle},
+    platform::{self, Dir, Handle, Mounts},
     threads,
     transfer::Verdict,
 };
@@ -98,7 +98,7 @@ impl Place {
     fn filesystem(&self) -> Filesystem {
         Filesystem {
             path: self.path.clone(),
-            name: platform::mount_of(&self.dir).map(|mount| mount.filesystem),
+            name: Mounts::default().of(&self.dir).map(|mount| mount.filesystem),
             storage: platform::storage(&self.dir, self.device()),
         }
     }

@@ -17,7 +17,7 @@ use crate::{
     entry::{FileId, Meta},
     job::CopyJob,
     plan::Pair,
-    platform::{self, Dir, Privileges},
+    platform::{self, Dir, Mounts, Privileges},
     units::{
         Conflicts, Descriptors, Expected, Extraneous, FreshFiles, Journals, LinkGroups, MadeWithin, Marks,
         Namesakes, Replacements, RulesUsed, SharedFiles, TemporaryNames,
@@ -37,6 +37,7 @@ pub(crate) struct Context {
     pub(crate) links: LinkGroups,
     pub(crate) shared: SharedFiles,
     pub(crate) descriptors: Arc<Descriptors>,
+    pub(crate) mounts: Arc<Mounts>,
     pub(crate) temporaries: TemporaryNames,
     pub(crate) privileges: Privileges,
     pub(crate) user: u32,
@@ -133,6 +134,7 @@ impl Cancel {
 #[derive(Debug)]
 pub(crate) struct Shares {
     pub(crate) descriptors: Arc<Descriptors>,
+    pub(crate) mounts: Arc<Mounts>,
     pub(crate) permits: Arc<Permits>,
     pub(crate) jobs_limit: JobsLimit,
     pub(crate) ring: Arc<RingSlot>,
@@ -168,6 +170,7 @@ impl Context {
             links: LinkGroups::new(several),
             shared: SharedFiles::default(),
             descriptors: shares.descriptors,
+            mounts: shares.mounts,
             temporaries: TemporaryNames::new(),
             privileges: platform::privileges(),
             user: platform::effective_user(),

@@ -14,7 +14,7 @@ use crate::{
     entry::{FileId, Kind, Meta},
     error::{During, Failure, Fault, Op},
     job::Target,
-    platform::{self, Dir},
+    platform::{self, Dir, Mounts},
     scheduler::Worker,
 };
 
@@ -51,7 +51,7 @@ impl Worker {
             Ok(there) if there.kind.is_special() => {
                 refused(format!("it is a link to {}, which a copy does not replace", there.kind.described()))
             }
-            Ok(there) if there.kind == Kind::File && leads_to_open_file(&path()) => {
+            Ok(there) if there.kind == Kind::File && leads_to_open_file(&path(), &self.context.mounts) => {
                 refused("it is a link to an open file of a process; name that file itself".to_owned())
             }
             // One to nothing is replaced like any other.
@@ -152,13 +152,13 @@ fn names_to(directory: &Path, depth: usize) -> Option<Vec<CString>> {
 }
 
 /// Whether a chain of links leads through one that stands for what a process has open, as /dev/stdout does.
-fn leads_to_open_file(link: &Path) -> bool {
+fn leads_to_open_file(link: &Path, mounts: &Mounts) -> bool {
     const LINKS_MAX: usize = 40;
     let mut at = link.to_owned();
     for _ in 0..LINKS_MAX {
         let Ok(points_to) = fs::read_link(&at) else { return false };
         let holder = at.parent().filter(|holder| !holder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let mount = Dir::open(holder).ok().and_then(|holder| platform::mount_of(&holder));
+        let mount = Dir::open(holder).ok().and_then(|holder| mounts.of(&holder));
         if mount.is_some_and(|mount| mount.filesystem == "proc") {
             return true;
         }

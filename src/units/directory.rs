@@ -368,8 +368,9 @@ impl Worker {
             }
             let storage = platform::storage(source, from);
             let other_storage = if from == to { storage } else { platform::storage(target, to) };
-            let mount = platform::mount_of(source);
-            let other = if from == to { mount.clone() } else { platform::mount_of(target) };
+            let mounts = &self.context.mounts;
+            let mount = mounts.of(source);
+            let other = if from == to { mount.clone() } else { mounts.of(target) };
             let compresses = other.as_ref().is_some_and(|mount| mount.compresses);
             let is_numbered = platform::numbers_files(other.as_ref().map(|mount| &*mount.filesystem));
             let [name, other] = [mount, other].map(|mount| mount.map(|mount| mount.filesystem));

@@ -158,10 +158,10 @@ impl Worker {
             return;
         }
         let told = || {
-            let source = whole_filesystem(holder, name, meta)?;
+            let source = self.whole_filesystem(holder, name, meta)?;
             let copy = target.open_dir(copy_name).ok();
             let copies = copy.as_ref().unwrap_or(target);
-            if copies.meta().ok()?.id.dev == meta.id.dev || platform::mount_of(copies)?.compresses {
+            if copies.meta().ok()?.id.dev == meta.id.dev || self.context.mounts.of(copies)?.compresses {
                 return None;
             }
             let (used, room) = (platform::room(&source).ok()?.used, platform::room(copies).ok()?);
@@ -176,26 +176,26 @@ impl Worker {
         }
     }
 
+    /// The directory `name` if it is all of a filesystem whose use is that of its files.
+    fn whole_filesystem(&self, holder: &Dir, name: &CStr, meta: &Meta) -> Option<Dir> {
+        let above =
+            if name == c"." { holder.open_path(c"..").and_then(|above| above.meta()) } else { holder.meta() };
+        let above = above.ok()?.id;
+        // Above the root there is the root.
+        if above.dev == meta.id.dev && above != meta.id {
+            return None;
+        }
+        let dir = holder.open_path(name).ok()?;
+        let mount = self.context.mounts.of(&dir)?;
+        // XFS also counts what it keeps for itself, a hundredth of a large one.
+        let counts_files = allocates_blocks(&mount.filesystem) && mount.filesystem != "xfs";
+        (mount.is_whole && counts_files).then_some(dir)
+    }
+
     fn warn_of_room(&mut self, cause: &str) {
         let path = self.context.job.target.path().to_owned();
         self.warn_of(Loss::Room, || path, cause);
     }
-}
-
-/// The directory `name` if it is all of a filesystem whose use is that of its files.
-fn whole_filesystem(holder: &Dir, name: &CStr, meta: &Meta) -> Option<Dir> {
-    let above =
-        if name == c"." { holder.open_path(c"..").and_then(|above| above.meta()) } else { holder.meta() };
-    let above = above.ok()?.id;
-    // Above the root there is the root.
-    if above.dev == meta.id.dev && above != meta.id {
-        return None;
-    }
-    let dir = holder.open_path(name).ok()?;
-    let mount = platform::mount_of(&dir)?;
-    // XFS also counts what it keeps for itself, a hundredth of a large one.
-    let counts_files = allocates_blocks(&mount.filesystem) && mount.filesystem != "xfs";
-    (mount.is_whole && counts_files).then_some(dir)
 }
 
 /// How many of a file's first `size` bytes are data.

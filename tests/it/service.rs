@@ -4,15 +4,15 @@ use std::{fs, num::NonZeroU64, time::Duration};
 
 use futures::{FutureExt, StreamExt};
 use orbit::{
-    Attributes, Comparison, CopyJob, DataOptions, Engine, Event, Limits, Preserve, Reflink, Retry, Run,
+    Attributes, Comparison, CopyJob, DataOptions, Engine, Event, Limits, Loss, Preserve, Reflink, Retry, Run,
     Sparse,
 };
 use tokio::runtime::Builder;
 
 use crate::support::{
-    Sandbox, assert_complete, is_root,
+    Filesystem, Mount, Sandbox, assert_complete, is_root,
     liar::{Liar, Lie, LyingFile},
-    skip,
+    must, skip,
     tree::assert_same,
     zeros,
 };
@@ -310,5 +310,27 @@ fn a_comparison_is_cancelled_while_it_waits() {
         assert!(report.cancelled && report.entries == 0, "{report:?}");
         long.cancel();
         soon(long.finish()).await.unwrap();
+    });
+}
+
+#[test]
+fn a_mount_made_between_two_runs_is_seen_by_the_second() {
+    let Some(target) = Mount::new(Filesystem::Ext4, 16) else { return };
+    let Some(source) = Mount::new(Filesystem::Tmpfs, 64) else { return };
+    fs::write(source.path().join("below"), b"below").unwrap();
+    let copy = || CopyJob::new(source.path(), target.path().join("dst"));
+    on_a_runtime(async {
+        let engine = Engine::new().unwrap();
+        let report = soon(engine.start(copy()).finish()).await.unwrap();
+        assert_complete(&report);
+        assert!(report.warnings.is_empty(), "{:?}", report.warnings);
+        // Told beforehand is only what a whole filesystem has in use.
+        let at = source.path().to_str().unwrap();
+        must("mount", &["-t", "tmpfs", "tmpfs", at]);
+        fs::write(source.path().join("large"), vec![7; 20 << 20]).unwrap();
+        let report = soon(engine.start(copy().jobs(1)).finish()).await.unwrap();
+        must("umount", &[at]);
+        let room: Vec<_> = report.warnings.iter().filter(|warning| warning.loss == Loss::Room).collect();
+        assert_eq!(room.len(), 1, "{:?}", report.warnings);
     });
 }

@@ -75,3 +75,18 @@ fn an_unchanged_file_costs_three_calls() {
     let file = each(&unchanged(150), &unchanged(50), 100);
     assert!(file.values().sum::<u64>() <= 3, "for each unchanged file: {file:?}");
 }
+
+#[test]
+fn the_table_of_mounts_is_read_once_by_an_engine_and_not_by_each_of_its_runs() {
+    if !can_trace() {
+        return;
+    }
+    // Two filesystems, whose mounts are both looked up.
+    let Some(mount) = Mount::new(Filesystem::Ext4, 64) else { return };
+    let sandbox = Sandbox::new().file("src/file", b"content");
+    let copy = Traced::copy(sandbox.path("src"), mount.path().join("dst"));
+    let outcome = copy.told("before", "20").recording("openat").run();
+    assert_eq!(outcome.summary.total("unchanged"), 1, "the last of many runs");
+    let opened = |what: &str| outcome.calls.iter().filter(|call| call.line.contains(what)).count();
+    assert_eq!((opened("/mountinfo"), opened("/fdinfo")), (1, 0));
+}

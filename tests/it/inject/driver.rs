@@ -42,6 +42,9 @@ fn runs_the_copy_it_was_told() {
     });
     println!("\n{READY}");
     io::stdin().lock().read_line(&mut String::new()).unwrap();
+    for _ in 0..told.lines().find_map(|line| line.strip_prefix("before=")?.parse().ok()).unwrap_or(0) {
+        runtime.block_on(copy(&engine, job.clone(), false));
+    }
     let report = runtime.block_on(copy(&engine, job, told.contains("\ncancel=")));
     print!("{}", summary(&report));
     process::exit(i32::from(!report.is_complete()));
@@ -97,7 +100,7 @@ fn job(told: &str) -> CopyJob {
             ("requiring", name) => preserve = Preserve::all_requiring(Attributes::from_name(name).unwrap()),
             ("lose", name) => preserve = preserve.without(Attributes::from_name(name).unwrap()),
             ("delete", "after") => mirror = mirror.delete(Delete::After),
-            ("cancel", "midway") => {}
+            ("cancel", "midway") | ("before", _) => {}
             told => panic!("told what nobody understands: {told:?}"),
         }
     }
