@@ -232,6 +232,14 @@ impl Failure {
         self.is_mismatch() || platform::is_transient(&self.source)
     }
 
+    /// What may be done about it, where that is known and nothing that the cause says; part of a sentence.
+    #[must_use]
+    pub fn advice(&self) -> Option<&'static str> {
+        const MORE_FILES: &str = "raise the limit of open files (ulimit -n, or fs.file-max of the system), \
+                                  or run it again when others have closed some";
+        platform::is_out_of_descriptors(&self.source).then_some(MORE_FILES)
+    }
+
     /// The same, of the copy.
     pub(crate) fn in_copy(self) -> Failure {
         Failure { side: Side::Copy, ..self }

@@ -1,12 +1,14 @@
 //! The worker of a comparison, and what all workers share.
 
 use std::{
+    cell::RefCell,
     collections::HashMap,
     ffi::{CStr, CString},
     io,
     mem::MaybeUninit,
     panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
+    rc::Rc,
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
@@ -23,7 +25,8 @@ use crate::{
     entry::FileId,
     error::{Failure, Fault, Op, Side},
     platform::{self, Dir, Mounts},
-    scheduler::{Cancel, Patience, Permit, Permits, Queue, Taken},
+    scheduler::{Cancel, Patience, Permit, Permits, Queue, Taken, wait_in_shortage},
+    units::Descriptors,
 };
 
 /// What all workers of a comparison share.
@@ -34,6 +37,7 @@ pub(crate) struct Shared {
     pub(crate) queue: Queue<Task>,
     findings: mpsc::Sender<Finding>,
     permits: Arc<Permits>,
+    descriptors: Arc<Descriptors>,
     pub(super) mounts: Arc<Mounts>,
     report: Mutex<ComparisonReport>,
     /// Which file of the copy stands for one of the source that has several names, and the other way.
@@ -60,7 +64,7 @@ pub(crate) struct Reader {
     pub(super) buffers: [Vec<u8>; 2],
     pub(super) listing: Box<[MaybeUninit<u8>]>,
     pub(super) report: ComparisonReport,
-    permit: Permit,
+    permit: Rc<RefCell<Permit>>,
     began: Instant,
 }
 
@@ -70,7 +74,7 @@ impl Shared {
         findings: mpsc::Sender<Finding>,
         cancel: Cancel,
         permits: Arc<Permits>,
-        mounts: Arc<Mounts>,
+        (descriptors, mounts): (Arc<Descriptors>, Arc<Mounts>),
         jobs: usize,
     ) -> Shared {
         Shared {
@@ -78,6 +82,7 @@ impl Shared {
             cancel,
             queue: Queue::new(vec![Task::Begin], jobs),
             permits,
+            descriptors,
             mounts,
             findings,
             report: Mutex::default(),
@@ -118,6 +123,8 @@ impl Reader {
         if !shared.queue.enter() {
             return;
         }
+        let permit = Rc::new(RefCell::new(permit));
+        let _waits = wait_in_shortage(&permit, &shared.descriptors, &shared.cancel);
         let mut reader = Reader {
             buffers: [vec![0; Self::BUFFER], vec![0; Self::BUFFER]],
             listing: vec![MaybeUninit::uninit(); Self::LISTING].into_boxed_slice(),
@@ -127,6 +134,7 @@ impl Reader {
             began: Instant::now(),
         };
         while let Taken::Unit(task) = shared.queue.take(Patience::Short) {
+            reader.permit.borrow_mut().take_again(&shared.cancel);
             if !shared.cancel.is_cancelled() {
                 let done = catch_unwind(AssertUnwindSafe(|| reader.perform(task)));
                 if done.is_err() {
@@ -221,10 +229,10 @@ impl Reader {
         // Where nobody listens, it is counted all the same.
         if let Err(TrySendError::Full(finding)) = self.shared.findings.try_send(finding) {
             let Shared { findings, cancel, .. } = &*self.shared;
-            self.permit.give_back();
+            self.permit.borrow_mut().give_back();
             let sending = findings.send(finding);
             let _ = cancel.bell().wait_for(Self::SLICE, sending, || !cancel.is_cancelled());
-            self.permit.take_again(cancel);
+            self.permit.borrow_mut().take_again(cancel);
         }
     }
 

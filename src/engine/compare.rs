@@ -68,8 +68,9 @@ impl Engine {
         let (sender, findings) = mpsc::channel(WAITING);
         let cancel = Cancel::default();
         let engine = self.shared.clone();
-        let (permits, mounts) = (engine.permits.clone(), engine.mounts.clone());
-        let shared = compare::Shared::new(comparison, sender, cancel.clone(), permits, mounts, jobs);
+        let known = (engine.descriptors.clone(), engine.mounts.clone());
+        let permits = engine.permits.clone();
+        let shared = compare::Shared::new(comparison, sender, cancel.clone(), permits, known, jobs);
         let shared = Arc::new(shared);
         let canceller = Canceller { cancel, shared: Arc::downgrade(&shared) };
         // From here on, not from the first poll, as a run.

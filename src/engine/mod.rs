@@ -7,7 +7,7 @@ mod gather;
 mod run;
 mod supervisor;
 
-use std::{io, sync::Arc};
+use std::{io, sync::Arc, time::Duration};
 
 use tokio::sync::{Semaphore, mpsc, watch};
 
@@ -62,6 +62,7 @@ struct Shared {
 #[derive(Clone, Debug, Default)]
 pub struct EngineBuilder {
     jobs: Option<usize>,
+    patience: Option<Duration>,
 }
 
 impl EngineBuilder {
@@ -71,7 +72,17 @@ impl EngineBuilder {
     /// together at most 64.
     #[must_use]
     pub fn jobs(self, jobs: usize) -> Self {
-        EngineBuilder { jobs: Some(jobs) }
+        EngineBuilder { jobs: Some(jobs), ..self }
+    }
+
+    /// How long to wait for a descriptor where the process, or the system, has none left; 10 seconds by default.
+    ///
+    /// Whoever else lives in the process may give some back: until then the engine's runs and comparisons open as little
+    /// as they can. After that time an entry fails as it does at once with [`Duration::ZERO`], and so do others for as
+    /// long as no descriptor is given back; such a failure can be tried again ([`Retry`](crate::Retry)).
+    #[must_use]
+    pub fn wait_for_descriptors(self, patience: Duration) -> Self {
+        EngineBuilder { patience: Some(patience), ..self }
     }
 
     /// Build the engine.
@@ -83,7 +94,8 @@ impl EngineBuilder {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "an engine needs at least one worker"));
         }
         let limit = self.jobs.unwrap_or(Engine::JOBS_MAX).min(Semaphore::MAX_PERMITS);
-        let descriptors = Arc::new(Descriptors::within_limit(limit));
+        let descriptors =
+            Arc::new(Descriptors::within_limit(limit, self.patience.unwrap_or(Descriptors::PATIENCE)));
         let permits = limit.min(descriptors.workers_max());
         let seats = descriptors.runs_max().min(Semaphore::MAX_PERMITS);
         let shared = Shared {

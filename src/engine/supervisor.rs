@@ -68,6 +68,7 @@ pub(super) fn supervise(
             gather.count(counted, Counts::ToBeCopied);
         }
         let _seat = take_seat(&context, &shared).await;
+        shared.descriptors.recover();
         let mut ahead = context.job.counts_ahead().then(|| Ahead::begin(&context.job, &shared)).flatten();
         drive(&context, &mut gathered, &mut gather, &shared, &mut ahead).await;
         if let Some(ahead) = ahead {

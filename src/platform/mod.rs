@@ -26,6 +26,7 @@ mod mount;
 mod names;
 mod privileges;
 mod room;
+mod shortage;
 #[cfg(not(target_os = "linux"))]
 mod unprobed;
 
@@ -34,5 +35,6 @@ pub(crate) use mount::Mount;
 pub(crate) use names::Names;
 pub(crate) use privileges::Privileges;
 pub(crate) use room::Room;
+pub(crate) use shortage::{WaitsInShortage, wait_in_shortage};
 #[cfg(not(target_os = "linux"))]
 pub(crate) use unprobed::*;

@@ -8,6 +8,7 @@ mod limiter;
 mod outcome;
 mod permit;
 mod queue;
+mod shortage;
 mod tell;
 mod unit;
 mod waits;
@@ -19,6 +20,7 @@ pub(crate) use limiter::Limiter;
 pub(crate) use outcome::{Effort, Outcomes, Record};
 pub(crate) use permit::{Permit, Permits, Waiting};
 pub(crate) use queue::{Patience, Queue, Taken};
+pub(crate) use shortage::wait_in_shortage;
 pub(crate) use unit::{Batch, LateNames, RangeOf, Unit};
 pub(crate) use waits::Again;
 #[cfg(test)]

@@ -38,6 +38,8 @@ pub(crate) struct Permit {
     starting: Option<Starting>,
     /// Whether it was given back.
     is_lent: bool,
+    /// How long its worker slept in calls since that was last asked.
+    pub(super) slept: Duration,
 }
 
 impl Permits {
@@ -54,13 +56,13 @@ impl Permits {
             let held = acquiring.await.expect("an engine never closes its semaphore");
             permits.starting.fetch_add(1, Ordering::Relaxed);
             let starting = Some(Starting(permits.clone()));
-            Permit { permits, held: Some(held), starting, is_lent: false }
+            Permit { permits, held: Some(held), starting, is_lent: false, slept: Duration::ZERO }
         }
     }
 
     /// None, for a worker that cleans up: that is not worth waiting for one.
     pub(crate) fn none(self: &Arc<Self>) -> Permit {
-        Permit { permits: self.clone(), held: None, starting: None, is_lent: false }
+        Permit { permits: self.clone(), held: None, starting: None, is_lent: false, slept: Duration::ZERO }
     }
 
     /// Count as waiting until what is returned is dropped.
@@ -99,6 +101,14 @@ impl Permit {
     /// Let others have it for a while.
     pub(crate) fn give_back(&mut self) {
         self.is_lent |= self.held.take().is_some();
+    }
+
+    /// Have it again if nobody else has it; otherwise that is asked again later.
+    pub(super) fn take_if_free(&mut self) {
+        if self.is_lent {
+            self.held = self.permits.free.clone().try_acquire_owned().ok();
+            self.is_lent = self.held.is_none();
+        }
     }
 
     /// Have it again, unless it was not given back; who is cancelled goes on without.

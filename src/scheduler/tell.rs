@@ -12,7 +12,7 @@ use tokio::sync::mpsc::error::TrySendError;
 use super::{Record, Worker, outcome::Current};
 use crate::{
     entry::Kind,
-    error::{Failure, Fault},
+    error::{Failure, Fault, Op},
     event::{Differs, Done},
     method::Method,
     options::Delete,
@@ -78,7 +78,8 @@ impl Worker {
         let (told, computed) = (Instant::now(), platform::thread_time());
         if !self.is_resting {
             let effort = &mut self.outcomes.effort;
-            effort.worked += (told - self.told).saturating_sub(self.waited);
+            let waited = self.waited + std::mem::take(&mut self.permit.borrow_mut().slept);
+            effort.worked += (told - self.told).saturating_sub(waited);
             if let (Some(now), Some(before)) = (computed, self.computed) {
                 *effort.computed.get_or_insert_default() += now.saturating_sub(before);
             }
@@ -174,7 +175,7 @@ impl Worker {
     /// As [`fail_at`](Self::fail_at), of an entry of `node`, if it is one.
     fn fail_in(&mut self, node: Option<&Node>, failure: Failure) {
         self.forget_entry();
-        if self.is_cancelled() && failure.cause().kind() == std::io::ErrorKind::Interrupted {
+        if self.is_cancelled() && is_left_undone(&failure) {
             return;
         }
         tracing::warn!(cause = %failure.cause(), "{failure}");
@@ -201,6 +202,12 @@ impl Worker {
         }
         self.outcomes.warnings.push(Warning { loss, path: path(), cause: cause.to_owned(), count: 1 });
     }
+}
+
+/// Whether an entry failed because nobody waited any longer: for its bytes, or for a descriptor.
+fn is_left_undone(failure: &Failure) -> bool {
+    let is_given_up = failure.op() != Op::Remove && platform::is_out_of_descriptors(failure.cause());
+    is_given_up || failure.cause().kind() == std::io::ErrorKind::Interrupted
 }
 
 impl Watch for Worker {

@@ -64,10 +64,10 @@ impl Worker {
             let rings = cancel.bell().rings();
             let left = moment.saturating_duration_since(Instant::now());
             if left.is_zero() || cancel.is_cancelled() || is_off() {
-                return self.permit.take_again(&cancel);
+                return self.permit.borrow_mut().take_again(&cancel);
             }
             if left > Self::NAP {
-                self.permit.give_back();
+                self.permit.borrow_mut().give_back();
             }
             cancel.bell().sleep(rings, left);
         }

@@ -2,14 +2,19 @@
 
 use std::{
     any::Any,
+    cell::RefCell,
     ffi::CStr,
     mem::MaybeUninit,
     panic::{AssertUnwindSafe, catch_unwind},
+    rc::Rc,
     sync::Arc,
     time::{Duration, Instant},
 };
 
-use super::{Batch, Context, CostSoFar, LateNames, Outcomes, Patience, Permit, Taken, Unit, waits::Again};
+use super::{
+    Batch, Context, CostSoFar, LateNames, Outcomes, Patience, Permit, Taken, Unit, wait_in_shortage,
+    waits::Again,
+};
 use crate::{
     backend::Ring,
     digest::Digest,
@@ -38,7 +43,8 @@ pub(crate) struct Worker {
     pub(crate) ring: Option<Arc<Ring>>,
     pub(crate) outcomes: Outcomes,
     pub(super) stack: Vec<Unit>,
-    pub(super) permit: Permit,
+    /// Shared with what waits in calls of this thread.
+    pub(super) permit: Rc<RefCell<Permit>>,
     pub(super) told: Instant,
     /// How long the thread had computed when it last told.
     pub(super) computed: Option<Duration>,
@@ -82,6 +88,8 @@ impl Worker {
         if !context.queue.enter() {
             return Outcomes::default();
         }
+        let permit = Rc::new(RefCell::new(permit));
+        let _waits = wait_in_shortage(&permit, &context.descriptors, &context.cancel);
         let now = Instant::now();
         let mut worker = Worker {
             context,
@@ -131,6 +139,7 @@ impl Worker {
 
     fn work(&mut self) {
         while let Some(unit) = self.stack.pop().or_else(|| self.take()) {
+            self.take_permit_again();
             // Entries are guarded one by one; this is for what lies between them.
             let performed = caught(|| {
                 self.perform(unit);
@@ -154,9 +163,9 @@ impl Worker {
     fn take(&mut self) -> Option<Unit> {
         let mut taken = self.context.queue.take(Patience::Short);
         if let Taken::Later = taken {
-            self.permit.give_back();
+            self.permit.borrow_mut().give_back();
             taken = self.context.queue.take(Patience::Long);
-            self.permit.take_again(&self.context.cancel);
+            self.take_permit_again();
         }
         self.wake();
         match taken {
@@ -216,6 +225,11 @@ impl Worker {
         }
     }
 
+    /// Have the permit again where it was given back; nothing that others wait for may be held.
+    fn take_permit_again(&mut self) {
+        self.permit.borrow_mut().take_again(&self.context.cancel);
+    }
+
     fn batch(&mut self, mut batch: Batch) {
         // Once, and not for each entry: other workers count references to the same.
         let (node, names) = (batch.node.clone(), batch.names.clone());
@@ -238,6 +252,7 @@ impl Worker {
             });
             self.look();
             if self.entries_since_look == 0 {
+                self.take_permit_again();
                 self.replace_if_late();
             }
             // Asked as seldom as the clock.

@@ -174,7 +174,9 @@ impl Worker {
                 fault.cause.kind(),
                 std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded
             );
-        is_full && self.context.replacements.was_any.load(Ordering::Relaxed) && {
+        // What waits is open.
+        let is_out_of_descriptors = platform::is_out_of_descriptors(&fault.cause);
+        (is_full || is_out_of_descriptors) && self.context.replacements.was_any.load(Ordering::Relaxed) && {
             self.replace();
             true
         }

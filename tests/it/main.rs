@@ -38,6 +38,7 @@ mod rules;
 mod select;
 mod service;
 mod shapes;
+mod shortage;
 mod statuses;
 mod support;
 mod terminal;

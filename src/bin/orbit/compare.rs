@@ -10,7 +10,7 @@ use anyhow::{Context, bail};
 use futures::StreamExt;
 use indicatif::{BinaryBytes, HumanCount};
 use orbit::{
-    Comparison, ComparisonReport, Difference, DigestKind, Engine, Finding, What, manifest_kind, read_manifest,
+    Comparison, ComparisonReport, Difference, DigestKind, Finding, What, manifest_kind, read_manifest,
 };
 use os_display::Quotable;
 use serde_json::{Value, json};
@@ -23,6 +23,7 @@ use super::{
     output::{cause_text, counted, failure_line, printable},
     progress::Lines,
     signals::{self, Interrupts},
+    system,
 };
 
 /// Both are the same.
@@ -43,7 +44,7 @@ pub(crate) async fn show(args: &CompareArgs, lines: &Lines) -> anyhow::Result<u8
     };
     let output = Aside::start(write).context("no thread can be had for the output")?;
     let mut interrupts = Interrupts::begin();
-    let mut comparing = Engine::new()?.compare(comparison);
+    let mut comparing = system::engine().build()?.compare(comparison);
     let mut is_stopping = false;
     loop {
         let next = async {

@@ -3,7 +3,7 @@
 use std::{collections::HashSet, sync::Arc};
 
 use futures::StreamExt;
-use orbit::{CopyJob, Engine, Event, Failure, Loss, Report, Run, Warning};
+use orbit::{CopyJob, Event, Failure, Loss, Report, Run, Warning};
 use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout_at};
 
 use super::{
@@ -15,7 +15,7 @@ use super::{
     output::{failure_line, ring_line, stopped_line, summary, warning_line},
     progress::{Display, Lines},
     signals::{self, Interrupts},
-    status,
+    status, system,
 };
 
 /// Run the copy; the exit status.
@@ -23,8 +23,8 @@ pub(crate) async fn run(args: &CopyArgs, job: CopyJob, lines: Lines) -> anyhow::
     // A signal that comes meanwhile ends the process: nothing is begun.
     let listeners = Listeners::new(args, &job)?.aside()?;
     let engine = match args.jobs {
-        Some(jobs) => Engine::builder().jobs(jobs.into()).build()?,
-        None => Engine::new()?,
+        Some(jobs) => system::engine().jobs(jobs.into()).build()?,
+        None => system::engine().build()?,
     };
     let mut interrupts = Interrupts::begin();
     let mut outcomes = Vec::new();

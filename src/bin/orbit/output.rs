@@ -19,7 +19,8 @@ pub(crate) fn quoted(path: &Path) -> impl Display + '_ {
 /// The line about one entry that failed.
 pub(crate) fn failure_line(failure: &Failure) -> String {
     let cause = failure.cause().to_string();
-    format!("orbit: cannot {} {}: {}", failure.op(), quoted(failure.path()), cause_text(&cause))
+    let advice = failure.advice().map(|advice| format!("; {advice}")).unwrap_or_default();
+    format!("orbit: cannot {} {}: {}{advice}", failure.op(), quoted(failure.path()), cause_text(&cause))
 }
 
 /// The line about one kind of loss.

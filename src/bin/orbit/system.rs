@@ -1,6 +1,15 @@
 //! Limits of the process and locks on its files, which only the command may change.
 
+use std::time::Duration;
+
+use orbit::{Engine, EngineBuilder};
+
 pub(crate) use imp::{claim, for_everybody, prepare};
+
+/// An engine that has the process to itself: nobody but its own workers gives a descriptor back.
+pub(crate) fn engine() -> EngineBuilder {
+    Engine::builder().wait_for_descriptors(Duration::from_secs(1))
+}
 
 #[cfg(unix)]
 mod imp {

@@ -1,8 +1,6 @@
 //! Who may make device nodes (mknod(2), capabilities(7), user_namespaces(7)).
 
-use std::fs;
-
-use super::privileges;
+use super::{privileges, said::said};
 use crate::entry::{Kind, Meta};
 
 /// Whether this process may make a device node like `source`, as far as that can be told beforehand.
@@ -11,7 +9,7 @@ pub(crate) fn may_make_device(source: &Meta) -> bool {
     if source.kind == Kind::CharDevice && source.rdev == 0 {
         return true;
     }
-    let [status, users] = ["/proc/self/status", "/proc/self/uid_map"].map(fs::read_to_string);
+    let [status, users] = ["/proc/self/status", "/proc/self/uid_map"].map(said);
     match (status, users) {
         (Ok(status), Ok(users)) => may_by(&status, &users),
         _ => privileges().gives_away,

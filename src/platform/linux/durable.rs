@@ -1,10 +1,10 @@
 //! What is on the device, and since when this filesystem is mounted.
 
-use std::{fs, io, os::fd::AsFd};
+use std::{io, os::fd::AsFd};
 
 use rustix::fs::{AtFlags, StatxFlags, statx, syncfs};
 
-use super::{Dir, retried};
+use super::{Dir, retried, said::said};
 
 /// Whether a whole filesystem can be made durable at once.
 pub(crate) const SYNCS_FILESYSTEMS: bool = true;
@@ -20,10 +20,10 @@ pub(crate) fn sync_filesystem(within: &impl AsFd) -> io::Result<()> {
 /// What stays the same for as long as nothing that was written can have been lost: this boot and this
 /// mount. Before Linux 6.8 another mount may get the same number.
 pub(crate) fn sitting(dir: &Dir) -> Option<Vec<u8>> {
-    let boot = fs::read("/proc/sys/kernel/random/boot_id").ok()?;
+    let boot = said("/proc/sys/kernel/random/boot_id").ok()?;
     let about = statx(dir, c"", AtFlags::EMPTY_PATH, StatxFlags::MNT_ID | UNIQUE_MOUNT_ID);
     let mount = about.map_or(0, |about| about.stx_mnt_id);
-    Some([&boot[..], &mount.to_le_bytes()].concat())
+    Some([boot.as_bytes(), &mount.to_le_bytes()].concat())
 }
 
 /// Whether a filesystem of this name keeps on its device when a file was last changed, beside when its

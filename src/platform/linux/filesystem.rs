@@ -1,13 +1,13 @@
 //! What kind of storage a filesystem lies on.
 
-use std::{fs, os::fd::AsFd};
+use std::os::fd::AsFd;
 
 use nix::sys::{
     stat::{major, minor},
     statfs::{self, fstatfs},
 };
 
-use super::retried;
+use super::{retried, said::said};
 use crate::plan::Storage;
 
 /// Filesystems whose requests wait for a server, with the magic numbers of linux/magic.h that
@@ -42,7 +42,7 @@ pub(crate) fn storage(file: &impl AsFd, dev: u64) -> Storage {
     let device = format!("/sys/dev/block/{}:{}", major(dev), minor(dev));
     let rotational = ["queue/rotational", "../queue/rotational"]
         .into_iter()
-        .find_map(|attribute| fs::read_to_string(format!("{device}/{attribute}")).ok());
+        .find_map(|attribute| said(&format!("{device}/{attribute}")).ok());
     match rotational.as_deref().map(str::trim) {
         Some("0") => Storage::Solid,
         Some("1") => Storage::Rotational,

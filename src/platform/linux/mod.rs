@@ -11,6 +11,7 @@ mod pinned;
 mod priority;
 mod privileges;
 mod probe;
+mod said;
 mod xattr;
 
 use nix::fcntl::OFlag;

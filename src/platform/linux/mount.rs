@@ -1,13 +1,10 @@
 //! Which mount something lies in.
 
-use std::{
-    fs,
-    os::fd::{AsFd, AsRawFd},
-};
+use std::os::fd::{AsFd, AsRawFd};
 
 use rustix::fs::{AtFlags, StatxFlags, statx};
 
-use super::Dir;
+use super::{Dir, said::said};
 
 /// The number of the mount that `dir` lies in; two that are bound from one filesystem differ.
 pub(crate) fn mount_number(dir: &Dir) -> Option<u64> {
@@ -20,6 +17,6 @@ pub(crate) fn mount_number(dir: &Dir) -> Option<u64> {
 
 /// What proc(5) says is the number of the mount that `dir` lies in.
 fn said_number(dir: &Dir) -> Option<String> {
-    let about = fs::read_to_string(format!("/proc/self/fdinfo/{}", dir.as_fd().as_raw_fd())).ok()?;
+    let about = said(&format!("/proc/self/fdinfo/{}", dir.as_fd().as_raw_fd())).ok()?;
     about.lines().find_map(|line| line.strip_prefix("mnt_id:")).map(|number| number.trim().to_owned())
 }

@@ -2,14 +2,17 @@
 
 use std::{
     collections::HashMap,
-    fs::{self, File},
+    fs::File,
     io::{self, Read, Seek},
     sync::{Mutex, PoisonError},
 };
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-use super::{Dir, mount_number, retried};
+use super::{
+    Dir, mount_number, retried,
+    said::{open_said, said},
+};
 use crate::platform::Mount;
 
 /// The mounts that this process sees.
@@ -34,7 +37,7 @@ impl Mounts {
         let number = mount_number(dir)?;
         self.numbered(number).or_else(|| {
             // Of another namespace, if it is one at all: this thread's own, or that which a directory was opened in.
-            let own = fs::read_to_string("/proc/thread-self/mountinfo").ok()?;
+            let own = said("/proc/thread-self/mountinfo").ok()?;
             own.lines().filter_map(parse).find_map(|(its, mount)| (its == number).then_some(mount))
         })
     }
@@ -53,7 +56,7 @@ impl Mounts {
 
 impl Table {
     fn open() -> io::Result<Table> {
-        let file = File::open("/proc/self/mountinfo")?;
+        let file = open_said("/proc/self/mountinfo")?;
         let table = Table {
             file,
             mounts: HashMap::new(),
@@ -197,7 +200,7 @@ mod tests {
     #[test]
     fn what_cannot_be_watched_is_read_each_time() {
         let scratch = tempfile::NamedTempFile::new().unwrap();
-        fs::write(scratch.path(), "7 1 0:9 / /m rw - ext4 /dev/sdb rw\n").unwrap();
+        std::fs::write(scratch.path(), "7 1 0:9 / /m rw - ext4 /dev/sdb rw\n").unwrap();
         let file = File::open(scratch.path()).unwrap();
         let table = Table { file, mounts: HashMap::new(), reads: 0 }.read_again().unwrap();
         assert_eq!(table.mounts[&7].filesystem, "ext4");

@@ -18,7 +18,7 @@ use nix::{
 };
 use rustix::{
     fs::{FileType, RenameFlags, renameat_with},
-    io::Errno,
+    io::{Errno, fcntl_dupfd_cloexec},
 };
 
 use super::{
@@ -111,7 +111,10 @@ impl Dir {
 
     /// A second descriptor of this directory.
     pub(crate) fn duplicate(&self) -> io::Result<Dir> {
-        Ok(Dir { fd: self.fd.try_clone()?, follows: self.follows })
+        /// Above those of standard input, output and error.
+        const LEAST: i32 = 3;
+        let fd = retried(|| fcntl_dupfd_cloexec(&self.fd, LEAST))?;
+        Ok(Dir { fd, follows: self.follows })
     }
 
     /// Make the names in it durable, and what it is itself (fsync(2)).

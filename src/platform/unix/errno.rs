@@ -103,6 +103,11 @@ pub(crate) fn lacks_unnamed_files(error: &io::Error) -> bool {
     )
 }
 
+/// Whether the process, or the system, has no descriptor left, which others may give back.
+pub(crate) fn is_out_of_descriptors(error: &io::Error) -> bool {
+    matches!(errno(error), Errno::EMFILE | Errno::ENFILE)
+}
+
 /// Whether a call that failed so may succeed when it is made again later.
 pub(crate) fn is_transient(error: &io::Error) -> bool {
     #[cfg(target_os = "linux")]

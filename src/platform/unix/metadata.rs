@@ -195,6 +195,9 @@ pub(crate) fn path_of_bytes(bytes: Vec<u8>) -> Option<PathBuf> {
 /// How many more files this process may open, as far as it can tell.
 pub(crate) fn free_descriptors() -> usize {
     let limit = getrlimit(Resource::RLIMIT_NOFILE).map_or(256, |(soft, _)| soft);
-    let used = std::fs::read_dir("/dev/fd").map_or(16, Iterator::count);
+    let used = match std::fs::read_dir("/dev/fd") {
+        Err(error) if super::is_out_of_descriptors(&error) => return 0,
+        used => used.map_or(16, Iterator::count),
+    };
     usize::try_from(limit).unwrap_or(usize::MAX).saturating_sub(used)
 }

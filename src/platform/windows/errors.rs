@@ -85,6 +85,11 @@ pub(crate) fn lacks_unnamed_files(error: &Error) -> bool {
     error.kind() == ErrorKind::Unsupported
 }
 
+/// Whether the process has no handle left, of which it can have more than it has memory for.
+pub(crate) fn is_out_of_descriptors(_: &Error) -> bool {
+    false
+}
+
 /// Whether a call that failed so may succeed when it is made again later.
 pub(crate) fn is_transient(error: &Error) -> bool {
     let passing = [

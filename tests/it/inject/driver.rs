@@ -33,7 +33,13 @@ const PATIENCE: Duration = Duration::from_secs(60);
 fn runs_the_copy_it_was_told() {
     let Ok(told) = env::var(TOLD) else { return };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let engine = Engine::new().unwrap();
+    let told_patience = told.lines().find_map(|line| line.strip_prefix("patience=")?.parse().ok());
+    let engine = match told_patience {
+        Some(millis) => {
+            Engine::builder().wait_for_descriptors(Duration::from_millis(millis)).build().unwrap()
+        }
+        None => Engine::new().unwrap(),
+    };
     let job = job(&told);
     thread::spawn(|| {
         thread::sleep(PATIENCE);
@@ -100,7 +106,7 @@ fn job(told: &str) -> CopyJob {
             ("requiring", name) => preserve = Preserve::all_requiring(Attributes::from_name(name).unwrap()),
             ("lose", name) => preserve = preserve.without(Attributes::from_name(name).unwrap()),
             ("delete", "after") => mirror = mirror.delete(Delete::After),
-            ("cancel", "midway") | ("before", _) => {}
+            ("cancel", "midway") | ("before" | "patience", _) => {}
             told => panic!("told what nobody understands: {told:?}"),
         }
     }

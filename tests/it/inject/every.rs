@@ -173,12 +173,18 @@ impl Fault {
         let sandbox = afresh(template, self.of);
         let copy = Traced::copy(sandbox.path("src"), sandbox.path("dst"));
         let copy = if self.of == Run::Mirror { copy.told("delete", "after") } else { copy };
-        let on = if self.fails == Fails::ForGood { "+" } else { "" };
+        let (on, copy) = match self.fails {
+            Fails::ForGood => ("+", copy.told("patience", "50")),
+            Fails::Once => ("", copy),
+        };
         let outcome = copy.fault(self.call, &format!("error={errno}:when={number}{on}")).run();
         if outcome.injected(self.call) == 0 {
             return Ok(false);
         }
         let is_all = is_all_said_to_be_there(&outcome)?;
+        if errno == "EMFILE" && self.fails == Fails::Once && (!is_all || outcome.summary.warnings() > 0) {
+            return Err(format!("a descriptor was worth waiting for: {:?}", outcome.summary));
+        }
         is_sound(&sandbox, self.of)?;
         if is_all && outcome.summary.warnings() == 0 && self.call != "flock" {
             equal(&sandbox, &[]).map_err(|why| format!("it says that it copied all: {why}"))?;

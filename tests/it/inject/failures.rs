@@ -158,15 +158,32 @@ fn a_directory_that_fails_is_one_failed_entry_and_not_a_created_one() {
 }
 
 #[test]
-fn a_file_without_memory_or_descriptors_is_one_failure() {
+fn a_file_without_memory_is_one_failure() {
     if !can_trace() {
         return;
     }
-    for (name, errno) in [("ENOMEM", Errno::ENOMEM), ("EMFILE", Errno::EMFILE), ("ENFILE", Errno::ENFILE)] {
+    let sandbox = tree();
+    let outcome = failing_at(&sandbox, "openat", &["/src>", "\"bad-file\""], "ENOMEM");
+    outcome.assert_one_failure_by("openat", Errno::ENOMEM);
+    assert_eq!(missing(&sandbox), ["bad-file"]);
+}
+
+#[test]
+fn a_descriptor_that_is_missing_for_a_moment_is_waited_for() {
+    if !can_trace() {
+        return;
+    }
+    for (errno, parts) in [
+        ("EMFILE", ["/src>", "\"bad-file\""]),
+        ("ENFILE", ["/dst>", "\"bad-file\""]),
+        ("EMFILE", ["/src>", "\"bad-dir\""]),
+        ("ENFILE", ["/dst>", "\"bad-dir\""]),
+    ] {
         let sandbox = tree();
-        let outcome = failing_at(&sandbox, "openat", &["/src>", "\"bad-file\""], name);
-        outcome.assert_one_failure_by("openat", errno);
-        assert_eq!(missing(&sandbox), ["bad-file"]);
+        let outcome = failing_at(&sandbox, "openat", &parts, errno);
+        outcome.assert_complete_despite("openat");
+        assert_eq!(outcome.summary.total("retries"), 0, "{parts:?}");
+        assert!(missing(&sandbox).is_empty() && outcome.summary.warnings() == 0);
     }
 }
 
