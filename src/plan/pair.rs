@@ -33,6 +33,8 @@ pub(crate) struct Pair {
     pub(crate) trial: RingTrial,
     /// The step of the destination's modification times, once it mattered.
     pub(crate) granularity: OnceLock<Granularity>,
+    /// Whether the destination's files may get their names when they are finished, once it mattered.
+    pub(crate) names_late: OnceLock<bool>,
 }
 
 impl Pair {
@@ -51,6 +53,7 @@ impl Pair {
             created_modes: CreatedModes::default(),
             trial: RingTrial::default(),
             granularity: OnceLock::new(),
+            names_late: OnceLock::new(),
         }
     }
 

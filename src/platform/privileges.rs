@@ -7,6 +7,8 @@ pub(crate) struct Privileges {
     pub(crate) overrides_modes: bool,
     /// It may give files to anybody.
     pub(crate) gives_away: bool,
+    /// It may do to anybody's files what their owner may.
+    pub(crate) stands_for_owners: bool,
     /// It may fill what a filesystem keeps for its administrator.
     pub(crate) uses_reserve: bool,
 }
@@ -15,6 +17,11 @@ impl Privileges {
     /// All of it, as root has everywhere but on Linux.
     #[cfg_attr(target_os = "linux", allow(dead_code, reason = "Linux tells one privilege from another"))]
     pub(crate) fn all_if(is_root: bool) -> Privileges {
-        Privileges { overrides_modes: is_root, gives_away: is_root, uses_reserve: is_root }
+        Privileges {
+            overrides_modes: is_root,
+            gives_away: is_root,
+            stands_for_owners: is_root,
+            uses_reserve: is_root,
+        }
     }
 }

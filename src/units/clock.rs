@@ -2,11 +2,7 @@
 
 use std::io;
 
-use super::{
-    Node,
-    node::Dirs,
-    stage::{Appearance, Staged},
-};
+use super::{Node, node::Dirs, stage::Staged};
 use crate::{
     entry::{Granularity, Kind, Meta, Stamp},
     platform::{Dir, Handle},
@@ -59,11 +55,10 @@ impl Worker {
 
     /// Set a time on a temporary and read it back.
     fn stored(&self, dir: &Dir, set: Stamp) -> io::Result<Stamp> {
-        let name = self.context.temporaries.next();
-        let probe = Staged::create(dir, &name, 0o600, Appearance::WhenFinished, &self.context.temporaries)?;
+        let probe = Staged::unnamed(dir, 0o600, &self.context.temporaries)?;
         let file = Handle::Open(&probe.file);
         let got = file.set_times(set, set).and_then(|()| file.meta());
-        probe.discard(dir, &name)?;
+        probe.discard(dir, c"")?;
         Ok(got?.modified)
     }
 }

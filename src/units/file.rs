@@ -191,23 +191,26 @@ impl Worker {
             }
             ladder = ladder.without(method);
         }
-        let create =
-            || Staged::create(&dirs.target, target_name, mode, appearance, &self.context.temporaries);
         let (staged, taken_up) = if may_resume { self.take_up(at, meta)? } else { None }.unzip();
         // What is there of it has the mode it got.
         let mode = match &staged {
             Some(staged) => platform::meta(&staged.file).during(Op::Stat).in_copy()?.mode,
             None => mode,
         };
+        let names = &self.context.temporaries;
         let staged = match (staged, appearance) {
             (Some(staged), _) => staged,
-            _ if may_resume => {
-                Staged::temporary(&dirs.target, mode, &self.context.temporaries).during(Op::CreateFile)?
-            }
+            _ if may_resume => Staged::temporary(&dirs.target, mode, names).during(Op::CreateFile)?,
             (_, Appearance::AtOnce) => {
+                let create = || Staged::create(&dirs.target, target_name, mode);
                 self.name_once(at, target_name, Op::CreateFile, false, create, Staged::id)?
             }
-            (_, Appearance::WhenFinished | Appearance::Instead) => create().during(Op::CreateFile)?,
+            (_, Appearance::Instead) if !self.names_late(at, meta.size)? => {
+                Staged::temporary(&dirs.target, mode, names).during(Op::CreateFile)?
+            }
+            (_, Appearance::WhenFinished | Appearance::Instead) => {
+                Staged::unnamed(&dirs.target, mode, names).during(Op::CreateFile)?
+            }
         };
         let mut filling = Filling {
             source,

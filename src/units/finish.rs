@@ -39,6 +39,7 @@ impl Worker {
     ) -> Result<First, Fault> {
         let finished = caught(|| {
             let finished = self.finish_attributes(at, filling, filled, digests)?;
+            self.name_for_a_moment(at.dirs, filling)?;
             if self.is_trusted_by_name(filling) && self.context.job.fsync != Fsync::None && !self.syncs_each()
             {
                 filling.staged.file.sync_data().during(Op::Sync)?;
@@ -56,6 +57,17 @@ impl Worker {
                 Err(self.discard(at.dirs, &target_name, filling, fault))
             }
         }
+    }
+
+    /// Give a file that is finished, and is to take the place of another, a name of its own.
+    ///
+    /// Before it is made durable: a filesystem that does not keep an order could lose its number of names. And
+    /// xfs takes twice as long where that comes after (its list of files without names is on the device by then).
+    pub(super) fn name_for_a_moment(&self, dirs: &Dirs, filling: &Filling) -> Result<(), Fault> {
+        if filling.appearance != Appearance::Instead {
+            return Ok(());
+        }
+        filling.staged.name_for_a_moment(&dirs.target, &self.context.temporaries).during(Op::Rename)
     }
 
     /// Give a file that is finished its name, where it does not have it yet.

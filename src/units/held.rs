@@ -6,7 +6,7 @@ use super::{
     Node,
     attributes::LEAST,
     node::Dirs,
-    stage::{Appearance, Staged, each_name},
+    stage::{Staged, each_name},
 };
 use crate::{
     entry::{Kind, Meta},
@@ -101,7 +101,7 @@ impl Worker {
         }
         // Some filesystems give everything to one user. What is created open is known for certain.
         let names = &self.context.temporaries;
-        let staged = Staged::create(&dirs.target, c"", LEAST, Appearance::WhenFinished, names)?;
+        let staged = Staged::unnamed(&dirs.target, LEAST, names)?;
         let owner = platform::meta(&staged.file).map(|meta| meta.uid);
         staged.discard(&dirs.target, c"")?;
         Ok(owner? == there.uid)

@@ -1,11 +1,12 @@
 //! Names that only Orbit's own files have: they are never copied, deleted as extraneous, or compared.
 
-use std::ffi::CStr;
+use std::{ffi::CStr, ops::RangeInclusive};
 
 use super::said::is_mark;
 
 const PREFIX: &[u8] = b".orbit-";
-const DIGITS: usize = 16;
+/// We give out names of as many as a number takes, and know those of whoever writes it in tens.
+const DIGITS: RangeInclusive<usize> = 16..=20;
 
 /// Whether `name` is one that only an unfinished copy has.
 pub(super) fn is_temporary(name: &CStr) -> bool {
@@ -27,7 +28,7 @@ pub(crate) fn is_internal(name: &CStr) -> bool {
 fn is_numbered(name: &CStr, suffix: &[u8]) -> bool {
     let digits = name.to_bytes().strip_prefix(PREFIX).and_then(|rest| rest.strip_suffix(suffix));
     let is_hex = |byte: &u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(byte);
-    digits.is_some_and(|digits| digits.len() == DIGITS && digits.iter().all(is_hex))
+    digits.is_some_and(|digits| DIGITS.contains(&digits.len()) && digits.iter().all(is_hex))
 }
 
 #[cfg(test)]
@@ -41,8 +42,11 @@ mod tests {
         let (first, second) = (names.next(), names.next());
         assert_ne!(first, second);
         assert!(is_temporary(&first) && is_journal(c".orbit-0123456789abcdef.journal"));
+        assert!(is_temporary(c".orbit-18446744073709551615.tmp"));
         for other in [
             c".orbit-.tmp",
+            c".orbit-0123456789abcde.tmp",
+            c".orbit-118446744073709551615.tmp",
             c".orbit-0123456789abcdeg.tmp",
             c"orbit-0123456789abcdef.tmp",
             c".orbit-1",

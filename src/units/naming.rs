@@ -2,10 +2,10 @@
 
 use std::{ffi::CStr, io};
 
-use super::{entry::Item, made::Made, node::Node, reach::Reached};
+use super::{entry::Item, made::Made, node::Node, reach::Reached, stage::Staged};
 use crate::{
     entry::{FileId, Kind, Meta},
-    error::{Fault, Op},
+    error::{During, Fault, Op, Sided},
     options::Compression,
     scheduler::Worker,
 };
@@ -115,6 +115,27 @@ impl Worker {
 }
 
 impl Worker {
+    /// Whether a file of this size, which takes the place of another, has no name until it is finished.
+    pub(super) fn names_late(&self, at: Item<'_>, size: u64) -> Result<bool, Fault> {
+        /// Of smaller ones little is left where a run dies, and they cost up to a fifth more so (ext4, xfs, btrfs).
+        const LATE_MIN: u64 = 1 << 20;
+        let Item { node, dirs, .. } = at;
+        let privileges = &self.context.privileges;
+        if size < LATE_MIN {
+            return Ok(false);
+        }
+        if privileges.gives_away && !privileges.stands_for_owners {
+            return Ok(false); // what it has given to another it may not link (proc(5), protected_hardlinks)
+        }
+        let known = &node.pair.names_late;
+        if let Some(names_late) = known.get() {
+            return Ok(*names_late);
+        }
+        let can = Staged::can_be_named_late(&dirs.target, &self.context.temporaries);
+        let can = can.during(Op::CreateFile).in_copy()?;
+        Ok(*known.get_or_init(|| can))
+    }
+
     /// As [`name_once`](Self::name_once), of a run that only tells what it would do.
     ///
     /// What else would end at one name is up to the filesystem, and shows in what is there.

@@ -239,6 +239,11 @@ impl Node {
         Ok(dirs)
     }
 
+    /// Whether the directories are open.
+    pub(super) fn is_open(&self) -> bool {
+        self.opened().is_some()
+    }
+
     /// Close the directories until they are needed again.
     pub(crate) fn suspend(&self) {
         if self.parent.is_some() {

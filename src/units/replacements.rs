@@ -188,7 +188,10 @@ impl Worker {
         // One after the other: who looks for room waits for what others are about to give.
         let _turn = context.replacements.turn.lock().unwrap_or_else(PoisonError::into_inner);
         let files = self.context.replacements.take();
-        let are_durable = files.len() > Self::FEW && !self.is_cancelled() && are_durable_together(&files);
+        let are_durable = files.len() > Self::FEW && !self.is_cancelled() && {
+            self.name_together(&files);
+            are_durable_together(&files)
+        };
         for file in files {
             let node = file.node.clone();
             let name = file.name.clone();
@@ -197,6 +200,21 @@ impl Worker {
                 worker.measured_since(since, |worker| worker.replace_one(file, are_durable));
             });
             self.release(node);
+        }
+    }
+
+    /// Give each of these a name of its own, as far as that goes; where it does not, it is tried again.
+    fn name_together(&self, files: &[Replacement]) {
+        for of_one in files.chunk_by(|one, next| Arc::ptr_eq(&one.node, &next.node)) {
+            let node = &of_one[0].node;
+            let was_open = node.is_open();
+            let Ok(dirs) = node.dirs() else { continue };
+            for file in of_one {
+                let _ = self.name_for_a_moment(&dirs, &file.filling);
+            }
+            if !was_open {
+                node.suspend(); // those of all of them would be too many
+            }
         }
     }
 
@@ -219,6 +237,7 @@ impl Worker {
             return;
         }
         let named = caught(|| {
+            self.name_for_a_moment(&dirs, &filling)?;
             if !is_durable {
                 filling.staged.file.sync_data().during(Op::Sync)?;
             }

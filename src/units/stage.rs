@@ -5,7 +5,10 @@ use std::{
     fs::File,
     io,
     mem::MaybeUninit,
-    sync::atomic::{AtomicU64, Ordering},
+    sync::{
+        OnceLock,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use super::internal::{is_journal, is_temporary};
@@ -37,7 +40,8 @@ pub(crate) struct Staged {
 enum Stage {
     Final,
     Temporary(CString),
-    Unnamed,
+    /// None until it is finished, and then one for the moment before it takes another's.
+    Unnamed(OnceLock<CString>),
 }
 
 /// Gives out names for temporaries, all different in one engine and across processes.
@@ -63,23 +67,31 @@ impl TemporaryNames {
 }
 
 impl Staged {
-    /// Begin the file `name` in `dir`.
-    pub(crate) fn create(
-        dir: &Dir,
-        name: &CStr,
-        mode: u32,
-        appearance: Appearance,
-        names: &TemporaryNames,
-    ) -> io::Result<Staged> {
-        match appearance {
-            Appearance::AtOnce => Ok(Staged { file: dir.create_new(name, mode)?, name: Stage::Final }),
-            Appearance::WhenFinished => match dir.create_unnamed(mode) {
-                Ok(file) => Ok(Staged { file, name: Stage::Unnamed }),
-                Err(error) if platform::lacks_unnamed_files(&error) => Self::temporary(dir, mode, names),
-                Err(error) => Err(error),
-            },
-            Appearance::Instead => Self::temporary(dir, mode, names),
+    /// Begin the file `name` in `dir`, under it.
+    pub(crate) fn create(dir: &Dir, name: &CStr, mode: u32) -> io::Result<Staged> {
+        Ok(Staged { file: dir.create_new(name, mode)?, name: Stage::Final })
+    }
+
+    /// Begin a file in `dir` that has no name where that is possible, and one of its own elsewhere.
+    pub(crate) fn unnamed(dir: &Dir, mode: u32, names: &TemporaryNames) -> io::Result<Staged> {
+        match dir.create_unnamed(mode) {
+            Ok(file) => Ok(Staged { file, name: Stage::Unnamed(OnceLock::new()) }),
+            Err(error) if platform::lacks_unnamed_files(&error) => Self::temporary(dir, mode, names),
+            Err(error) => Err(error),
         }
+    }
+
+    /// Whether a file of `dir` that has no name can be given one, which may be forbidden where making it is not.
+    pub(super) fn can_be_named_late(dir: &Dir, names: &TemporaryNames) -> io::Result<bool> {
+        let empty = match dir.create_unnamed(0o600) {
+            Ok(file) => Staged { file, name: Stage::Unnamed(OnceLock::new()) },
+            Err(_) => return Ok(false), // why, the file that is then made under a name says better
+        };
+        if empty.name_for_a_moment(dir, names).is_err() {
+            return Ok(false);
+        }
+        empty.discard(dir, c"")?;
+        Ok(true)
     }
 
     /// Begin the file `name` in `dir` with what `make` creates under the name it is given.
@@ -98,7 +110,7 @@ impl Staged {
         };
         let made = match &stage {
             Stage::Temporary(temporary) => temporary,
-            Stage::Final | Stage::Unnamed => name,
+            Stage::Final | Stage::Unnamed(_) => name,
         };
         make(made)?;
         let opened = dir.pin(made).and_then(|pinned| {
@@ -130,7 +142,8 @@ impl Staged {
     pub(super) fn temporary_name(&self) -> Option<&CStr> {
         match &self.name {
             Stage::Temporary(name) => Some(name),
-            Stage::Final | Stage::Unnamed => None,
+            Stage::Final => None,
+            Stage::Unnamed(late) => late.get().map(CString::as_c_str),
         }
     }
 
@@ -152,11 +165,34 @@ impl Staged {
         }
     }
 
+    /// Give a finished file that has no name one of its own, by which it can take the place of another.
+    pub(super) fn name_for_a_moment(&self, dir: &Dir, names: &TemporaryNames) -> io::Result<()> {
+        let Stage::Unnamed(late) = &self.name else { return Ok(()) };
+        if late.get().is_some() {
+            return Ok(());
+        }
+        let _ = self.file.try_lock(); // as in `temporary`
+        loop {
+            let name = names.next();
+            match dir.link_unnamed(&self.file, &name) {
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                linked => {
+                    linked?;
+                    late.set(name).expect("a file is finished once");
+                    return Ok(());
+                }
+            }
+        }
+    }
+
     /// Give the finished file its name.
     pub(crate) fn commit(&self, dir: &Dir, name: &CStr, appearance: Appearance) -> io::Result<()> {
         match &self.name {
             Stage::Final => Ok(()),
-            Stage::Unnamed => dir.link_unnamed(&self.file, name),
+            Stage::Unnamed(late) => match late.get() {
+                Some(temporary) => dir.rename(temporary, name),
+                None => dir.link_unnamed(&self.file, name),
+            },
             Stage::Temporary(temporary) if appearance == Appearance::WhenFinished => {
                 dir.rename_new(temporary, name)
             }
@@ -167,7 +203,10 @@ impl Staged {
     /// Remove what is there of a file that will not be finished.
     pub(crate) fn discard(&self, dir: &Dir, name: &CStr) -> io::Result<()> {
         let name = match &self.name {
-            Stage::Unnamed => return Ok(()),
+            Stage::Unnamed(late) => match late.get() {
+                Some(temporary) => temporary,
+                None => return Ok(()),
+            },
             Stage::Temporary(temporary) => temporary,
             Stage::Final => name,
         };

@@ -10,7 +10,7 @@ use super::{
     attributes::{LEAST, SETGID, SETUID, without_lent},
     entry::Item,
     node::Owner,
-    stage::{Appearance, Staged},
+    stage::Staged,
     subject::Subject,
     xattrs::{CAPABILITY, capability_of},
 };
@@ -165,7 +165,7 @@ impl Worker {
             return Some(*fresh);
         }
         let names = &self.context.temporaries;
-        let staged = Staged::create(&at.dirs.target, c"", LEAST, Appearance::WhenFinished, names).ok()?;
+        let staged = Staged::unnamed(&at.dirs.target, LEAST, names).ok()?;
         let fresh = try_on(Handle::Open(&staged.file), &key.1).ok();
         staged.discard(&at.dirs.target, c"").ok()?;
         self.context.fresh.known().insert(key, fresh?);

@@ -98,7 +98,7 @@ fn template() -> Sandbox {
         .file("src/new", &noise(1, 3 * KIB))
         .file("src/dir/middling", &noise(2, 100 * KIB))
         .file("src/dir/large", &noise(3, MIB))
-        .file("src/replaced", &noise(4, 2 * KIB))
+        .file("src/replaced", &noise(4, MIB + KIB))
         .file("src/corrected", &noise(5, 5 * KIB))
         .file("src/kept", b"kept")
         .file("dst/replaced", b"old")

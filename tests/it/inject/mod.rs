@@ -36,5 +36,6 @@ mod sendfile_splice;
 mod sinks;
 mod slow;
 mod threshold;
+mod unnamed;
 mod uring;
 mod verify;
