@@ -11,7 +11,7 @@ fn unknown<T>() -> io::Result<T> {
 
 /// What is mounted, of which nobody knows here.
 #[derive(Debug, Default)]
-pub(crate) struct Mounts;
+pub(crate) struct Mounts(());
 
 impl Mounts {
     pub(crate) fn of(&self, _: &Dir) -> Option<Mount> {

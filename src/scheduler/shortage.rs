@@ -1,20 +1,12 @@
 //! Waiting for descriptors: a process that has none left now may have some soon.
 
-use std::{
-    cell::RefCell,
-    rc::Rc,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{cell::RefCell, rc::Rc, sync::Arc, time::Instant};
 
-use super::{Cancel, Permit};
+use super::{Cancel, Permit, Worker};
 use crate::{
     platform::{self, WaitsInShortage},
     units::Descriptors,
 };
-
-/// A longer wait leaves the permit to others.
-const NAP: Duration = Duration::from_millis(20);
 
 /// For as long as what is returned lives, let calls of this thread wait where no descriptor is left.
 ///
@@ -36,7 +28,7 @@ fn wait(permit: &RefCell<Permit>, descriptors: &Descriptors, cancel: &Cancel, wa
         return false;
     };
     let mut permit = permit.borrow_mut();
-    if wait > NAP {
+    if wait > Worker::NAP {
         permit.give_back();
     }
     loop {
@@ -54,7 +46,7 @@ fn wait(permit: &RefCell<Permit>, descriptors: &Descriptors, cancel: &Cancel, wa
 
 #[cfg(test)]
 mod tests {
-    use std::{sync::mpsc, thread};
+    use std::{sync::mpsc, thread, time::Duration};
 
     use futures::FutureExt;
 

@@ -27,7 +27,7 @@ pub(crate) struct Again {
 
 impl Worker {
     /// A sleep that is longer than this is worth telling first how far it all is, and giving the permit back.
-    const NAP: Duration = Duration::from_millis(20);
+    pub(super) const NAP: Duration = Duration::from_millis(20);
 
     /// Wait for a turn to move up to `bytes`; how many may be moved then.
     #[inline]

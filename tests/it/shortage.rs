@@ -228,6 +228,28 @@ fn a_service_that_gives_nothing_back_fails_its_runs_and_later_ones_go_on() {
 }
 
 #[test]
+fn a_run_lets_go_of_what_it_keeps_open_itself() {
+    in_a_service("a_run_lets_go_of_what_it_keeps_open_itself", |service| {
+        let mut sandbox = Sandbox::new();
+        for number in 0..100 {
+            sandbox = sandbox.file(format!("src/{number}"), b"new one").file(format!("dst/{number}"), b"old");
+        }
+        let engine =
+            Engine::builder().jobs(1).wait_for_descriptors(Duration::from_millis(50)).build().unwrap();
+        // Finished files wait, open, to replace others: that would be more than the process may have now.
+        let used = fs::read_dir("/proc/self/fd").unwrap().count() as u64;
+        setrlimit(Resource::RLIMIT_NOFILE, used + 20, LIMIT).unwrap();
+        on_a_runtime(async {
+            let report = engine.start(copy_of(&sandbox)).finish().await.unwrap();
+            assert_complete(&report);
+            assert_eq!(report.totals.files_copied, 100);
+        });
+        assert!(service.shortages.try_recv().is_ok(), "there was no descriptor left");
+        assert_same(&sandbox);
+    });
+}
+
+#[test]
 fn the_command_fails_with_advice_where_no_descriptor_is_given_back() {
     if !has_program("strace") {
         return skip("strace is not installed");
