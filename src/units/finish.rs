@@ -153,8 +153,7 @@ impl Worker {
         if node.pair.storage == plan::Storage::Remote {
             // Some servers report a full disk only now (close(2)), and the times say that all is well.
             // A second descriptor's close flushes as well, and leaves the first for what follows.
-            let closed = staged.file.try_clone().and_then(platform::close);
-            closed.during(Op::Close)?;
+            platform::close_second(&staged.file).during(Op::Close)?;
         }
         if self.syncs_each() {
             // Before the times, which say that it is all there.

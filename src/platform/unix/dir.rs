@@ -18,11 +18,11 @@ use nix::{
 };
 use rustix::{
     fs::{FileType, RenameFlags, renameat_with},
-    io::{Errno, fcntl_dupfd_cloexec},
+    io::Errno,
 };
 
 use super::{
-    metadata::{mode_bits, to_meta},
+    metadata::{mode_bits, second, to_meta},
     retried,
 };
 use crate::{
@@ -111,10 +111,7 @@ impl Dir {
 
     /// A second descriptor of this directory.
     pub(crate) fn duplicate(&self) -> io::Result<Dir> {
-        /// Above those of standard input, output and error.
-        const LEAST: i32 = 3;
-        let fd = retried(|| fcntl_dupfd_cloexec(&self.fd, LEAST))?;
-        Ok(Dir { fd, follows: self.follows })
+        Ok(Dir { fd: second(&self.fd)?, follows: self.follows })
     }
 
     /// Make the names in it durable, and what it is itself (fsync(2)).

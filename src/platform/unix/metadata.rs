@@ -5,7 +5,7 @@ use std::{
     fs::File,
     io,
     os::{
-        fd::{AsFd, BorrowedFd},
+        fd::{AsFd, BorrowedFd, OwnedFd},
         unix::{
             ffi::{OsStrExt, OsStringExt},
             fs::FileExt,
@@ -24,7 +24,10 @@ use nix::{
     },
     unistd::{Gid, Uid, fchown, geteuid},
 };
-use rustix::time::{ClockId, clock_gettime};
+use rustix::{
+    io::fcntl_dupfd_cloexec,
+    time::{ClockId, clock_gettime},
+};
 
 use super::{Dir, retried};
 use crate::{
@@ -115,9 +118,16 @@ pub(crate) fn set_size(file: &File, size: u64) -> io::Result<()> {
     file.set_len(size)
 }
 
-/// Close a written file, with the error that some network filesystems give only then.
-pub(crate) fn close(file: File) -> io::Result<()> {
-    Ok(nix::unistd::close(file)?)
+/// A second descriptor of what is open.
+pub(super) fn second(of: &impl AsFd) -> io::Result<OwnedFd> {
+    /// Above those of standard input, output and error.
+    const LEAST: i32 = 3;
+    Ok(retried(|| fcntl_dupfd_cloexec(of, LEAST))?)
+}
+
+/// Close a second descriptor of a written file: some network filesystems first tell of errors then (close(2)).
+pub(crate) fn close_second(file: &File) -> io::Result<()> {
+    Ok(nix::unistd::close(second(file)?)?)
 }
 
 /// How long the calling thread has computed so far, in the kernel too (clock_gettime(2)).

@@ -30,10 +30,9 @@ pub(crate) fn set_size(file: &File, size: u64) -> io::Result<()> {
     file.set_len(size)
 }
 
-/// Close a written file; Windows tells of no error then.
-pub(crate) fn close(file: File) -> io::Result<()> {
-    drop(file);
-    Ok(())
+/// Close a second handle of a written file; Windows tells of no error then.
+pub(crate) fn close_second(file: &File) -> io::Result<()> {
+    file.try_clone().map(drop)
 }
 
 /// The next range of data: all of it, as holes are not looked for.
