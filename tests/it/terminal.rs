@@ -5,6 +5,8 @@ use std::{
     fs,
     io::{Read, Write},
     process::{Command, Stdio},
+    thread,
+    time::{Duration, Instant},
 };
 
 use crate::{
@@ -49,6 +51,46 @@ fn progress_moves_during_one_large_file_and_control_c_ends_it() {
     assert!(shown.contains(" left"), "{shown}");
     assert!(shown.contains("interrupted; until then, "), "{shown}");
     assert_only_whole_files(&sandbox);
+}
+
+#[test]
+fn a_terminal_that_goes_away_ends_no_copy_that_hangups_do_not_end() {
+    if !has_program("script") {
+        return skip("script is not installed");
+    }
+    for options in ["", "--itemize", "-v"] {
+        let sandbox = Sandbox::new();
+        fs::create_dir(sandbox.path("src")).unwrap();
+        for number in 0..200 {
+            fs::write(sandbox.path("src").join(number.to_string()), vec![1; 100_000]).unwrap();
+        }
+        let orbit = orbit().get_program().to_str().unwrap().to_owned();
+        // As nohup does for who leaves, but with the terminal as it is.
+        let line = format!(
+            "trap '' HUP; {orbit} {options} --bwlimit 15M -T src dst; echo $? >status.new; mv status.new status"
+        );
+        let mut script = Command::new("script");
+        script.args(["-q", "-c", &line, "/dev/null"]).env("TERM", "xterm").current_dir(sandbox.path(""));
+        let mut child = script.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let mut terminal = child.stdout.take().unwrap();
+        let (mut shown, mut buffer) = (String::new(), [0; 4096]);
+        while !shown.contains(" entries") {
+            let read = terminal.read(&mut buffer).unwrap();
+            assert!(read > 0, "{options}: it ended before progress was shown: {shown}");
+            shown += &String::from_utf8_lossy(&buffer[..read]);
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while !sandbox.path("status").exists() {
+            assert!(Instant::now() < deadline, "{options}: it does not end");
+            thread::sleep(Duration::from_millis(5));
+        }
+        // What standard output does not take is an output that cannot be written.
+        assert_eq!(sandbox.read("status"), b"1\n", "{options}");
+        let copied = fs::read_dir(sandbox.path("dst")).unwrap().count();
+        assert_eq!(copied, 200, "{options}");
+    }
 }
 
 #[test]

@@ -16,6 +16,7 @@ mod manifest;
 mod output;
 mod progress;
 mod report;
+mod screen;
 mod signals;
 mod status;
 mod system;

@@ -9,11 +9,20 @@ use indicatif::{BinaryBytes, HumanCount, HumanDuration, MultiProgress, ProgressB
 use orbit::Progress;
 use tracing_subscriber::fmt::MakeWriter;
 
-use super::output::{printable, quoted};
+use super::{
+    output::{printable, quoted},
+    screen,
+};
 
 /// Whole lines on standard error, above whatever is displayed there.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(crate) struct Lines(MultiProgress);
+
+impl Default for Lines {
+    fn default() -> Lines {
+        Lines(MultiProgress::with_draw_target(screen::target()))
+    }
+}
 
 impl Lines {
     pub(crate) fn print(&self, line: &str) {
