@@ -14,7 +14,7 @@ use tokio::sync::{mpsc, watch};
 use super::adapt::Adapt;
 use crate::{
     between::Between,
-    error::shown,
+    error::{Op, shown},
     event::{Counted, Done, Event, Progress},
     plan::Pair,
     report::{Jobs, NotTried, Report},
@@ -168,7 +168,10 @@ impl Gather {
         }
         let totals = &self.report.totals;
         let begun = totals.entries_done() + self.directories_open.max(0).cast_unsigned();
-        let at_least = self.context.found.all().is_none();
+        // What lies in a directory that could not be made, or not be listed, was never found.
+        let is_unlisted = |(op, _): &(Op, Option<i32>)| matches!(op, Op::CreateDirectory | Op::List);
+        let at_least =
+            self.context.found.all().is_none() || self.report.failure_counts.keys().any(is_unlisted);
         NotTried { entries: totals.entries_found.saturating_sub(begun), at_least }
     }
 

@@ -148,6 +148,17 @@ fn a_manifest_goes_through_pipes_and_links() {
 }
 
 #[test]
+fn a_dry_run_leaves_the_manifest_that_is_there() {
+    let sandbox = Sandbox::new().file("src/a", b"a");
+    for (place, before) in [("sums", Some("precious")), ("none", None)] {
+        before.into_iter().for_each(|text| fs::write(sandbox.path(place), text).unwrap());
+        let output = copy(&sandbox, &["--dry-run"], &sandbox.path(place));
+        assert!(output.status.success(), "{}", stderr(&output));
+        assert_eq!(fs::read_to_string(sandbox.path(place)).ok().as_deref(), before);
+    }
+}
+
+#[test]
 fn a_run_that_is_stopped_leaves_the_manifest_that_is_there() {
     let sandbox = Sandbox::new().file("src/a", b"a").file("src/dir/b", b"b");
     assert!(copy(&sandbox, &[], &sandbox.path("sums")).status.success());

@@ -6,6 +6,8 @@ use std::{
     process::{Command, Output, Stdio},
 };
 
+use serde_json::Value;
+
 use crate::support::{Sandbox, has_program, orbit, stderr};
 
 const FILES: usize = 3_000;
@@ -47,6 +49,33 @@ fn an_output_that_cannot_be_written_costs_that_output_and_the_exit_status() {
         assert!(said[0].contains("No space left on device"), "{options:?}: {said:?}");
         assert_eq!(fs::read_dir(sandbox.path("dst")).unwrap().count(), FILES, "{options:?}");
         fs::remove_dir_all(sandbox.path("dst")).unwrap();
+    }
+}
+
+#[test]
+fn help_that_cannot_be_written_is_said() {
+    for arguments in [&["--help"][..], &["-h"], &["--version"], &["verify", "--help"]] {
+        let output = orbit().args(arguments).stdout(full()).stderr(Stdio::piped()).output().unwrap();
+        let said = stderr(&output);
+        assert_eq!(output.status.code(), Some(1), "{arguments:?}: {said}");
+        assert!(
+            said.starts_with("orbit: cannot write to standard output: No space"),
+            "{arguments:?}: {said}"
+        );
+    }
+}
+
+#[test]
+fn a_dash_is_no_file_that_is_written() {
+    let sandbox = Sandbox::new().file("src/a", b"1");
+    for option in ["--log", "--manifest"] {
+        let output = orbit().args([option, "-", "-T", "src", "dst"]).current_dir(sandbox.path("")).output();
+        let output = output.unwrap();
+        let said = stderr(&output);
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        assert!(said.contains(&format!("{option} /dev/stdout")), "{said}");
+        assert!(said.contains(&format!("{option} ./-")), "{said}");
+        assert!(!sandbox.path("dst").exists() && !sandbox.path("-").exists());
     }
 }
 
@@ -93,7 +122,7 @@ fn as_nobody(mut command: Command) -> Command {
 
 #[test]
 fn no_name_reaches_a_terminal_raw() {
-    let odd = "x\x1b[31m\x1b]0;owned\x07\u{9b}1m\ny";
+    let odd = "x\x1b[31m\x1b]0;owned\x07\u{9b}1m\u{7f}\u{202e}\ny";
     let sandbox = Sandbox::new()
         .file(format!("src/{odd}"), b"1")
         .file(format!("src/{odd}2/inner"), b"1")
@@ -125,10 +154,16 @@ fn no_name_reaches_a_terminal_raw() {
         &["--exclude", &glob, "-T", "src", "new"],
         &["--exclude-from", "rules", "-T", "src", "new"],
         &["--files-from", "list", "-T", "src", "new"],
-        &["--log", odd, "-T", "src", odd],
+        &["--log", odd, "-T", "src", "new"],
         &["--manifest", &inner, "-T", "src", "new"],
         &["report", odd],
         &["capabilities", odd],
+        &["--json", "--existing=fail", "-T", "src", "dst"],
+        &["--json", "--itemize", "-T", "src", "new"],
+        &["--json", "-n", "-T", "src", "new"],
+        &["verify", "--json", "--metadata", "src", "dst"],
+        &["report", "--json", odd],
+        &["capabilities", "--json", "src", inner.as_str()],
         &[&glob],
         &["--frob\x1b[31m", "a", "b"],
         &["--jobs=\x1b[31m", "a", "b"],
@@ -139,15 +174,22 @@ fn no_name_reaches_a_terminal_raw() {
             let output: Output = command.args(arguments).current_dir(sandbox.path("")).output().unwrap();
             for said in [&output.stdout, &output.stderr] {
                 let said = String::from_utf8_lossy(said);
-                let is_raw = |letter: char| letter.is_control() && letter != '\n';
+                let is_raw = |letter: char| letter.is_control() && letter != '\n' || letter == '\u{202e}';
                 assert!(!said.contains(is_raw), "{arguments:?}: {said:?}");
                 assert!(!said.lines().any(|line| line.starts_with('y')), "a line of its own: {said}");
+            }
+            if arguments.contains(&"--json") {
+                let objects = serde_json::Deserializer::from_slice(&output.stdout).into_iter::<Value>();
+                let objects: Vec<_> = objects.map(|object| object.expect("it is JSON")).collect();
+                assert!(output.stdout.is_empty() || !objects.is_empty(), "{arguments:?}");
             }
         }
         for made in ["new", "other"] {
             let _ = fs::remove_dir_all(sandbox.path(made));
         }
     }
+    let log = fs::read_to_string(sandbox.path(odd)).unwrap();
+    assert!(!log.contains(|letter: char| letter.is_control() && letter != '\n'), "{log:?}");
 }
 
 #[test]

@@ -51,6 +51,15 @@ fn too_many_failures_stop_the_copy_with_3() {
     assert!(said.ends_with("as many as --max-errors allows; 1 entry was not tried\n"), "{said}");
 }
 
+#[test]
+fn what_was_never_listed_is_not_said_to_be_nothing() {
+    let sandbox = Sandbox::new().file("src/d/a", b"1").file("src/d/b", b"1").file("dst/d", b"in the way");
+    let output = run(&sandbox, &["-q", "--max-errors=1", "-T", "src", "dst"]);
+    assert_eq!(output.status.code(), Some(3));
+    let said = stderr(&output);
+    assert!(said.ends_with("; how much was not tried is not known\n"), "{said}");
+}
+
 /// Copy what is in `src`, of which the file that is listed last vanishes when the copy has begun.
 fn while_one_vanishes(sandbox: &Sandbox, options: &[&str]) -> Output {
     for number in 0..300 {
@@ -105,6 +114,18 @@ fn statuses_are_in_the_help_and_the_documents() {
 }
 
 #[test]
+fn what_cannot_be_logged_as_was_asked_is_wrong_usage() {
+    let sandbox = Sandbox::new().file("a/f", b"1").file("b/f", b"1");
+    for arguments in [&["-T", "a", "c"][..], &["verify", "a", "b"]] {
+        let mut command = orbit();
+        let output = command.env("ORBIT_LOG", "[[").args(arguments).current_dir(sandbox.path("")).output();
+        let output = output.unwrap();
+        assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
+        assert!(stderr(&output).contains("ORBIT_LOG") && !sandbox.path("c").exists(), "{}", stderr(&output));
+    }
+}
+
+#[test]
 fn without_threads_every_command_says_so_and_ends() {
     if !is_root() || !has_program("prlimit") {
         return skip("it needs root to become another user, and prlimit");
@@ -114,19 +135,19 @@ fn without_threads_every_command_says_so_and_ends() {
         fs::set_permissions(sandbox.path(path), fs::Permissions::from_mode(0o777)).unwrap();
     }
     fs::copy(orbit().get_program(), sandbox.path("orbit")).unwrap();
-    for arguments in [
-        &["verify", "a", "b"][..],
-        &["-T", "a", "c"],
-        &["--preflight", "-T", "a", "c"],
-        &["--delete=before", "-T", "a", "c"],
-        &["--itemize", "--log", "log", "-T", "a", "c"],
-        &["capabilities", "a"],
+    for (arguments, status) in [
+        (&["verify", "a", "b"][..], 2),
+        (&["-T", "a", "c"], 3),
+        (&["--preflight", "-T", "a", "c"], 3),
+        (&["--delete=before", "-T", "a", "c"], 3),
+        (&["--itemize", "--log", "log", "-T", "a", "c"], 3),
+        (&["capabilities", "a"], 1),
     ] {
         let mut command = Command::new("setpriv");
         command.args(["--reuid=4321", "--regid=4321", "--clear-groups", "prlimit", "--nproc=1", "./orbit"]);
         let output = ended(command.args(arguments).current_dir(sandbox.path("")));
         let said = stderr(&output);
-        assert!(matches!(output.status.code(), Some(1..=3)), "{arguments:?}: {:?}: {said}", output.status);
+        assert_eq!(output.status.code(), Some(status), "{arguments:?}: {said}");
         assert_eq!(said.lines().count(), 1, "{arguments:?}: {said}");
         assert!(
             said.starts_with("orbit: ") && said.contains("no thread can be had"),

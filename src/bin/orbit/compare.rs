@@ -34,14 +34,15 @@ const DIFFERENT: u8 = 1;
 const TROUBLE: u8 = 2;
 
 /// Compare, tell every difference, and say so in the exit status.
-pub(crate) async fn show(args: &CompareArgs, lines: &Lines) -> anyhow::Result<u8> {
-    let comparison = match comparison(args) {
-        Ok(comparison) => comparison,
-        Err(error) => {
-            lines.print(&format!("orbit: {}", cause_text(&format!("{error:#}"))));
-            return Ok(TROUBLE);
-        }
-    };
+pub(crate) async fn show(args: &CompareArgs, lines: &Lines) -> u8 {
+    compared(args, lines).await.unwrap_or_else(|error| {
+        lines.print(&format!("orbit: {}", cause_text(&format!("{error:#}"))));
+        TROUBLE
+    })
+}
+
+async fn compared(args: &CompareArgs, lines: &Lines) -> anyhow::Result<u8> {
+    let comparison = comparison(args)?;
     let output = Aside::start(write).context("no thread can be had for the output")?;
     let mut interrupts = Interrupts::begin();
     let mut comparing = system::engine().build()?.compare(comparison);
@@ -106,7 +107,7 @@ fn write(mut texts: mpsc::Receiver<String>) -> io::Result<()> {
 fn text(finding: &Finding, is_json: bool) -> String {
     match finding {
         Finding::Differs(difference) if !is_json => format!("{}\n", line(difference)),
-        _ => format!("{}\n", object(finding)),
+        _ => format!("{}\n", printable(&object(finding).to_string())),
     }
 }
 
@@ -143,7 +144,7 @@ fn lines(from: impl BufRead) -> anyhow::Result<Vec<orbit::ManifestLine>> {
 fn line(difference: &Difference) -> String {
     let here = if difference.path.as_os_str().is_empty() { Path::new(".") } else { &difference.path };
     // A name may be in what is different, too.
-    let what = printable(&difference.what.to_string()).replace('\n', r"\u{a}");
+    let what = printable(&difference.what.to_string()).replace('\n', r"\u000a");
     format!("{}: {what}", here.maybe_quote())
 }
 

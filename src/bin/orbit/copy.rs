@@ -12,7 +12,7 @@ use super::{
     explain::explanation,
     json,
     listeners::{Ended, Heard, Listeners, News},
-    output::{failure_line, ring_line, stopped_line, summary, warning_line},
+    output::{cause_text, failure_line, ring_line, stopped_line, summary, warning_line},
     progress::{Display, Lines},
     signals::{self, Interrupts},
     status, system,
@@ -21,7 +21,14 @@ use super::{
 /// Run the copy; the exit status.
 pub(crate) async fn run(args: &CopyArgs, job: CopyJob, lines: Lines) -> anyhow::Result<u8> {
     // A signal that comes meanwhile ends the process: nothing is begun.
-    let listeners = Listeners::new(args, &job)?.aside()?;
+    let listeners = match Listeners::new(args, &job)?.aside() {
+        Ok(listeners) => listeners,
+        Err(error) => {
+            let why = cause_text(&error.to_string());
+            lines.print(&format!("orbit: stopped: no thread can be had: {why}; nothing was tried"));
+            return Ok(status::STOPPED);
+        }
+    };
     let engine = match args.jobs {
         Some(jobs) => system::engine().jobs(jobs.into()).build()?,
         None => system::engine().build()?,

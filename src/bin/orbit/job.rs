@@ -1,5 +1,7 @@
 //! From arguments to a job.
 
+use std::path::Path;
+
 use clap::{CommandFactory, error::ErrorKind};
 use orbit::{CopyJob, DataOptions, Preserve, ZeroCopy};
 
@@ -7,6 +9,7 @@ use super::{
     args::{Backend, Cli, CopyArgs, Existing, Kept, Reflink, Sparse},
     destination::{Found, Places},
     log,
+    output::cause_text,
 };
 
 /// The job that the arguments describe; looks at what the destination is.
@@ -14,6 +17,15 @@ pub(crate) fn job_of(args: &CopyArgs) -> Result<CopyJob, clap::Error> {
     let places = Places::of(args)?;
     let found = places.look(args.select.follows_sources());
     let job = job(args, places, found)?;
+    for (option, file) in [("--log", &args.log), ("--manifest", &args.checks.manifest)] {
+        if file.as_deref() == Some(Path::new("-")) {
+            let why = format!(
+                "{option} - names no file: for standard output, which has the summary as well without -q, write \
+                 {option} /dev/stdout, and for a file of that name {option} ./-"
+            );
+            return Err(refusal(ErrorKind::ValueValidation, why));
+        }
+    }
     if let Some(log) = &args.log {
         log::check_place(log, args.checks.manifest.as_deref(), &job)
             .map_err(|why| refusal(ErrorKind::ValueValidation, why))?;
@@ -50,7 +62,8 @@ fn job(args: &CopyArgs, places: Places, found: Found) -> Result<CopyJob, clap::E
         .apply(args.mirror.apply(args.checks.apply(args.durable.apply(job))))
         .entry_events(args.wants_entries())
         .entry_costs(args.log.is_some());
-    let unusable = |error: anyhow::Error| refusal(ErrorKind::ValueValidation, format!("{error:#}"));
+    let unusable =
+        |error: anyhow::Error| refusal(ErrorKind::ValueValidation, cause_text(&format!("{error:#}")));
     let job = args.select.apply(job).map_err(unusable)?;
     Ok(match args.jobs {
         Some(jobs) => job.jobs(jobs.into()),

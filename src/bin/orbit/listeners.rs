@@ -75,7 +75,9 @@ impl Listeners {
     /// Where a file cannot be begun: then nothing is copied.
     pub(crate) fn new(args: &CopyArgs, job: &CopyJob) -> anyhow::Result<Listeners> {
         let begin_manifest = |path| Manifest::begin(path, job, args.compress.extension());
-        let manifest = args.checks.manifest.as_deref().map(begin_manifest).transpose()?;
+        // A dry run has no digests, and leaves a manifest that is there.
+        let manifest = args.checks.manifest.as_deref().filter(|_| !args.mirror.dry_run);
+        let manifest = manifest.map(begin_manifest).transpose()?;
         let begin_log = |path| Log::begin(path, job, args.mirror.dry_run);
         let log = args.log.as_deref().map(begin_log).transpose()?;
         let items = args.mirror.tells_entries().then(|| Items {
@@ -92,8 +94,8 @@ impl Listeners {
     ///
     /// # Errors
     /// Where none can be had.
-    pub(crate) fn aside(self) -> anyhow::Result<Aside<News, Heard>> {
-        Aside::start(move |news| self.listen(news)).context("no thread can be had for the outputs")
+    pub(crate) fn aside(self) -> io::Result<Aside<News, Heard>> {
+        Aside::start(move |news| self.listen(news))
     }
 
     fn listen(mut self, mut news: mpsc::Receiver<News>) -> Heard {
@@ -156,7 +158,7 @@ impl Listeners {
 impl Items {
     fn tell(&mut self, event: &Event) {
         let line = if self.is_json {
-            itemize::object(event).map(|object| format!("{object}\n"))
+            itemize::object(event).map(|object| format!("{}\n", printable(&object.to_string())))
         } else {
             itemize::line(event, self.is_dry)
         };
@@ -187,7 +189,7 @@ impl Items {
     }
 }
 
-const TO_STDOUT: &str = "cannot write to standard output";
+pub(crate) const TO_STDOUT: &str = "cannot write to standard output";
 
 /// Write to standard output, without anything that would control a terminal; it is no error when its reader
 /// has gone.

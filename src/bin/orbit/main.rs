@@ -21,7 +21,11 @@ mod signals;
 mod status;
 mod system;
 
-use std::{env, process::ExitCode};
+use std::{
+    env,
+    io::{self, Write},
+    process::ExitCode,
+};
 
 use anyhow::Context;
 use clap::Parser;
@@ -57,22 +61,20 @@ fn run(lines: &Lines) -> anyhow::Result<u8> {
     // Without descriptors and threads of its own: where those are short, that is found out by who needs them.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
     let runtime = runtime.context("cannot start")?;
+    let level = if cli.command.is_some() { LevelFilter::ERROR } else { cli.copy.log_level() };
+    if let Err(error) = trace(level, lines) {
+        lines.print(&format!("orbit: {}", cause_text(&format!("{error:#}"))));
+        return Ok(status::USAGE);
+    }
     match cli.command {
-        Some(Command::Capabilities(args)) => {
-            trace(LevelFilter::ERROR, lines)?;
-            runtime.block_on(capabilities::show(&args))
-        }
-        Some(Command::Verify(args)) => {
-            trace(LevelFilter::ERROR, lines)?;
-            runtime.block_on(compare::show(&args, lines))
-        }
+        Some(Command::Capabilities(args)) => runtime.block_on(capabilities::show(&args)),
+        Some(Command::Verify(args)) => Ok(runtime.block_on(compare::show(&args, lines))),
         Some(Command::Report(args)) => report::show(&args),
         None => {
             let job = match job::job_of(&cli.copy) {
                 Ok(job) => job,
                 Err(refusal) => return Ok(refuse(&refusal, lines)),
             };
-            trace(cli.copy.log_level(), lines)?;
             system::prepare();
             runtime.block_on(copy::run(&cli.copy, job, lines.clone()))
         }
@@ -82,8 +84,15 @@ fn run(lines: &Lines) -> anyhow::Result<u8> {
 /// Say why the arguments cannot be used, or what was asked of them; the exit status.
 fn refuse(error: &clap::Error, lines: &Lines) -> u8 {
     if !error.use_stderr() {
-        let _ = error.print(); // help, or the version
-        return status::COMPLETE;
+        // Help, or the version.
+        return match error.print().and_then(|()| io::stdout().flush()) {
+            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+                let why = cause_text(&error.to_string());
+                lines.print(&format!("orbit: {}: {why}", listeners::TO_STDOUT));
+                status::FAILED
+            }
+            _ => status::COMPLETE,
+        };
     }
     lines.print(error.render().to_string().trim_end());
     status::USAGE

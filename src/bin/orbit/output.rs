@@ -54,21 +54,27 @@ pub(crate) fn cause_text(cause: &str) -> String {
 
 /// Text in which nothing controls a terminal: whatever character does, but the ends of lines, is escaped.
 ///
-/// Names are [`quoted`] where they are put into a text; this is for what they are not known to be in.
+/// It is escaped as JSON has it, so that JSON stays what it is. Names are [`quoted`] where they are put into a
+/// text for people; this is for what they are not known to be in.
 pub(crate) fn printable(text: &str) -> Cow<'_, str> {
-    let is_odd = |letter: char| letter.is_control() && letter != '\n';
-    if !text.contains(is_odd) {
+    if !text.contains(controls_terminals) {
         return Cow::Borrowed(text);
     }
     let mut escaped = String::with_capacity(text.len() + 16);
     for letter in text.chars() {
         match letter {
             '\t' => escaped.push(' '),
-            letter if is_odd(letter) => escaped.extend(letter.escape_unicode()),
+            letter if controls_terminals(letter) => escaped += &format!("\\u{:04x}", u32::from(letter)),
             letter => escaped.push(letter),
         }
     }
     Cow::Owned(escaped)
+}
+
+/// Whether a character, none of which is beyond U+FFFF, controls a terminal, or turns about what follows it.
+fn controls_terminals(letter: char) -> bool {
+    let turns = matches!(letter, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    turns || letter.is_control() && letter != '\n'
 }
 
 /// The line about a run that ended early, which is said whatever else is not.
@@ -202,7 +208,8 @@ mod tests {
     #[test]
     fn text_controls_no_terminal() {
         assert_eq!(printable("a b\nc"), "a b\nc");
-        assert_eq!(printable("\x1b[31m\u{9b}\t\r"), r"\u{1b}[31m\u{9b} \u{d}");
+        assert_eq!(printable("\x1b[31m\u{9b}\t\r"), r"\u001b[31m\u009b \u000d");
+        assert_eq!(printable("\u{202e}txt.\u{7f}\u{2028}é"), r"\u202etxt.\u007f\u2028é");
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::{
 use orbit::{CopyJob, Event, Report};
 use serde_json::{Map, Value, json};
 
-use super::super::{itemize, json};
+use super::super::{itemize, json, output::printable};
 
 /// The version of the lines; it grows when a key changes its meaning.
 pub(crate) const VERSION: u64 = 1;
@@ -54,7 +54,7 @@ pub(super) fn begin(run: &str, job: &CopyJob, is_dry: bool) -> String {
         "dry_run": is_dry,
     });
     // By its beginning a file is known as a log.
-    format!("{MAGIC}{VERSION},{}", &line.to_string()[1..])
+    format!("{MAGIC}{VERSION},{}", &printable(&line.to_string())[1..])
 }
 
 /// The line about an event, if it has one.
@@ -102,5 +102,5 @@ pub(super) fn end(run: &str, report: &Report, exit_status: u8) -> String {
 fn typed(mut line: Value, kind: &str) -> String {
     let object: Option<&mut Map<_, _>> = line.as_object_mut();
     object.into_iter().for_each(|object| drop(object.insert("type".to_owned(), kind.into())));
-    line.to_string()
+    printable(&line.to_string()).into_owned()
 }
