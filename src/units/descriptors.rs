@@ -181,6 +181,7 @@ impl Descriptors {
         let goes_on = shortage.filter(|known| now.saturating_duration_since(known.last) <= Self::GAP);
         let began = goes_on.map_or(now, |known| known.began);
         *shortage = Some(Shortage { began, last: now.max(goes_on.map_or(now, |known| known.last)) });
+        drop(shortage); // others listen to what is said
         if goes_on.is_none() {
             [&self.pairs, &self.waiting].into_iter().for_each(Budget::halve);
             tracing::info!(patience = ?self.patience, "no descriptor is left: waiting until one is given back");
