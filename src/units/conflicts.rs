@@ -4,20 +4,20 @@
 use std::{
     collections::HashSet,
     ffi::CStr,
-    mem,
+    io, mem,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
 };
 
-use super::{Node, mirror::ExtraneousIn};
+use super::{Node, attributes::LEAST, mirror::ExtraneousIn};
 use crate::{
     entry::Kind,
     error::{During, Fault, Op, Sided},
     options::Delete,
     plan::{Deletion, is_in_the_way},
-    platform::Names,
+    platform::{self, Dir, Names},
     scheduler::{Again, Unit, Worker, caught},
     transfer::Watch,
 };
@@ -139,12 +139,23 @@ impl Worker {
         let meta = dirs.source.stat(name).during(Op::Stat)?;
         match meta.kind {
             Kind::File => drop(dirs.source.open_source(name).during(Op::Open)?),
-            Kind::Symlink => drop(dirs.source.read_link(name).during(Op::ReadSymlink)?),
+            Kind::Symlink => {
+                let points_to = dirs.source.read_link(name).during(Op::ReadSymlink)?;
+                self.try_out(|trial| dirs.target.make_symlink(&points_to, trial), &dirs.target)
+                    .during(Op::CreateSymlink)?;
+            }
             Kind::Directory => {
                 let dir = dirs.source.open_dir(name).during(Op::Open)?;
                 self.names_in(&dir).during(Op::List)?;
             }
-            _ => {}
+            kind => {
+                let is_device = matches!(kind, Kind::CharDevice | Kind::BlockDevice);
+                if is_device && !platform::may_make_device(&meta) {
+                    return Err(Fault::new(Op::CreateSpecial, platform::not_permitted()));
+                }
+                self.try_out(|trial| platform::make_special(&dirs.target, trial, &meta, LEAST), &dirs.target)
+                    .during(Op::CreateSpecial)?;
+            }
         }
         let target_name = &*node.place.target_name(name, meta.kind);
         let there = match self.found(node, &dirs, target_name)? {
@@ -159,6 +170,16 @@ impl Worker {
             return Err(Fault::in_the_way(fault.op, fault.cause.to_string()));
         };
         Ok(Some(ExtraneousIn::new(node, source, Names::one(target_name, there.kind))))
+    }
+
+    /// Make a link or a node that what is in its place is to be deleted for, and remove it again: what cannot be
+    /// made there is no reason to delete anything.
+    fn try_out(&self, make: impl Fn(&CStr) -> io::Result<()>, dir: &Dir) -> io::Result<()> {
+        if self.context.job.dry_run {
+            return Ok(());
+        }
+        let trial = self.context.temporaries.next();
+        make(&trial).and_then(|()| dir.remove(&trial))
     }
 
     /// Which of these may be deleted, as far as the guards of all deletions say.

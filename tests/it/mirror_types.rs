@@ -16,7 +16,7 @@ use crate::{
     support::{
         Filesystem, Mount, Sandbox, assert_complete,
         awkward::make_node,
-        causes, has_program, must, orbit, skip, stderr,
+        causes, copy_program, has_program, is_root, must, orbit, skip, stderr,
         tree::{Aspect, assert_same_but},
     },
 };
@@ -342,5 +342,34 @@ fn a_kill_at_any_moment_loses_nothing_but_what_is_extraneous() {
             assert_same_but(&sandbox.path("src"), &sandbox.path("dst"), &[Aspect::Atime]);
         }
         assert!(killed > 5, "{when}: {killed}");
+    }
+}
+
+#[test]
+fn what_cannot_be_made_is_no_reason_to_delete_what_is_in_its_place() {
+    if !is_root() || !has_program("setpriv") {
+        return skip("root is needed to make a device, and to become somebody else");
+    }
+    for when in ["--delete", "--delete=before"] {
+        let sandbox =
+            Sandbox::new().opened().dir("src").file("dst/null/deep/file", b"there").file("dst/old", b"old");
+        make_node(&sandbox.path("src/null"), FileType::CharacterDevice, 0x103);
+        must("chown", &["-R", "1234:1234", sandbox.path("dst").to_str().unwrap()]);
+        let program = sandbox.path("orbit");
+        copy_program(&program);
+        for is_dry in [true, false] {
+            let output = Command::new("setpriv")
+                .args(["--reuid=1234", "--regid=1234", "--clear-groups"])
+                .arg(&program)
+                .args([&[when, "-T", "src", "dst"][..], if is_dry { &["-n"] } else { &[] }].concat())
+                .current_dir(sandbox.path(""))
+                .output()
+                .unwrap();
+            assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
+            assert!(stderr(&output).contains("cannot create special file dst/null"), "{}", stderr(&output));
+            assert!(stderr(&output).contains("1 extraneous entry stays"), "{}", stderr(&output));
+            assert_eq!(sandbox.read("dst/null/deep/file"), b"there");
+            assert_eq!(fs::read_dir(sandbox.path("dst")).unwrap().count(), 2, "nothing is left of the trial");
+        }
     }
 }
