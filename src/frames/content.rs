@@ -57,20 +57,31 @@ impl<'a> Content<'a> {
     pub(crate) fn read_full(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let mut filled = 0;
         while filled < buffer.len() {
-            let read = match self {
-                Content::Plain { file, at } => {
-                    platform::read_at(file, &mut buffer[filled..], *at).inspect(|read| *at += *read as u64)
-                }
-                Content::Frames(frames) => frames.read(&mut buffer[filled..]),
-            };
-            match read {
-                Ok(0) => break,
-                Ok(bytes) => filled += bytes,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
+            match self.read_some(&mut buffer[filled..])? {
+                0 => break,
+                bytes => filled += bytes,
             }
         }
         Ok(filled)
+    }
+
+    /// Read what comes next, at least a byte unless nothing is left.
+    ///
+    /// # Errors
+    /// As of [`read_full`](Self::read_full), which come after whatever can be read before them.
+    pub(crate) fn read_some(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        loop {
+            let read = match self {
+                Content::Plain { file, at } => {
+                    platform::read_at(file, buffer, *at).inspect(|read| *at += *read as u64)
+                }
+                Content::Frames(frames) => frames.read(buffer),
+            };
+            match read {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                read => return read,
+            }
+        }
     }
 }
 

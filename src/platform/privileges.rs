@@ -5,10 +5,10 @@
 pub(crate) struct Privileges {
     /// Modes and ACLs keep it from nothing.
     pub(crate) overrides_modes: bool,
-    /// It may give files to anybody.
+    /// It may give files to anybody, and set their modes and times all the same.
     pub(crate) gives_away: bool,
-    /// It may do to anybody's files what their owner may.
-    pub(crate) stands_for_owners: bool,
+    /// It may give files to anybody, and could do nothing more about them then.
+    pub(crate) loses_what_it_gives: bool,
     /// It may fill what a filesystem keeps for its administrator.
     pub(crate) uses_reserve: bool,
 }
@@ -17,10 +17,11 @@ impl Privileges {
     /// All of it, as root has everywhere but on Linux.
     #[cfg_attr(target_os = "linux", allow(dead_code, reason = "Linux tells one privilege from another"))]
     pub(crate) fn all_if(is_root: bool) -> Privileges {
+        let loses_what_it_gives = false;
         Privileges {
             overrides_modes: is_root,
             gives_away: is_root,
-            stands_for_owners: is_root,
+            loses_what_it_gives,
             uses_reserve: is_root,
         }
     }

@@ -154,6 +154,7 @@ impl Context {
         // One worker begins; how many may follow is settled when the storage is known.
         let queue = Queue::new(first, 1);
         let found = Found::new(count, job.selection.follow);
+        let privileges = platform::privileges();
         if (job.leaves_marks() || job.resume) && !job.dry_run {
             queue.at_last(Unit::Conclude);
         }
@@ -172,10 +173,10 @@ impl Context {
             descriptors: shares.descriptors,
             mounts: shares.mounts,
             temporaries: TemporaryNames::new(),
-            privileges: platform::privileges(),
+            privileges,
             user: platform::effective_user(),
             fresh: FreshFiles::default(),
-            owner_refused: AtomicBool::new(false),
+            owner_refused: AtomicBool::new(privileges.loses_what_it_gives),
             made_within: several.then(MadeWithin::default),
             copies: RwLock::default(),
             swept: Mutex::default(),

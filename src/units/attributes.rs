@@ -11,7 +11,7 @@ use super::{
     xattrs::AccessAcl,
 };
 use crate::{
-    entry::{Granularity, Kind, Meta},
+    entry::{Granularity, Kind, Meta, Stamp},
     error::{During, Fault, Op, Sided},
     event::Done,
     options::{Attributes, Compare},
@@ -118,16 +118,16 @@ impl Worker {
             if subject.is_new() || is_unmarked || self.times_differ(subject, Granularity::Nanos(1)) {
                 self.kept_or_warned(subject, set, Op::SetTimes, Attributes::TIMESTAMPS, Loss::Times)?;
             }
-            if meta.modified.may_be_clamped() {
-                self.see_clamped(subject)?;
+            if node.may_clamp(meta.modified) {
+                let kept = to.meta().during(Op::Stat).in_copy()?.modified;
+                self.see_clamped(subject, kept)?;
             }
         }
         Ok(given.has_changed)
     }
 
     /// See whether the filesystem has kept a far time, which it does not say.
-    fn see_clamped(&mut self, subject: &Subject<'_>) -> Result<(), Fault> {
-        let kept = subject.to.meta().during(Op::Stat).in_copy()?.modified;
+    fn see_clamped(&mut self, subject: &Subject<'_>, kept: Stamp) -> Result<(), Fault> {
         if kept.secs.abs_diff(subject.meta.modified.secs) <= 2 {
             return Ok(()); // but for its clock's step
         }
@@ -167,7 +167,7 @@ impl Worker {
         let Item { node, dirs, name } = at;
         let target_name = node.place.target_name(name, meta.kind);
         let (from, to) = at.handles(&target_name);
-        let mut subject = Subject {
+        let subject = Subject {
             node,
             name,
             from,
@@ -196,6 +196,7 @@ impl Worker {
             if self.lends_capability(at, &subject, found) {
                 return Ok(None);
             }
+            let mut subject = subject;
             // Where it may be opened: without /proc, attributes can be had of an open file alone.
             let source = match meta.kind {
                 Kind::File if have_xattrs_changed => dirs.source.open_source(name).ok(),
@@ -221,6 +222,9 @@ impl Worker {
                 || (now.mode, now.modified) != (found.mode, found.modified);
         } else {
             self.owner_not_kept(&subject, found).map_err(Fault::of_attributes)?;
+        }
+        if meta.kind == Kind::File && self.keeps(Attributes::TIMESTAMPS) && node.may_clamp(meta.modified) {
+            self.see_clamped(&subject, found.modified).map_err(Fault::of_attributes)?;
         }
         node.vouch(&target_name, found)?;
         let done = if is_corrected { Done::Corrected } else { Done::Unchanged };
@@ -252,12 +256,14 @@ impl Worker {
         let Subject { meta, found, .. } = *subject;
         let Some(found) = found.filter(|_| !subject.is_new()) else { return true };
         let (wanted, there) = (Owner::of(meta), Owner::of(found));
+        let to_be_had = || self.context.fresh.owner_to_be_had(found.id.dev, wanted, there);
         let owner = self.keeps(Attributes::OWNERSHIP)
             && wanted != there
             && if self.context.privileges.gives_away {
-                self.context.fresh.owner_to_be_had(found.id.dev, wanted, there) != there
+                to_be_had() != there
             } else {
-                wanted.gid != there.gid || !self.context.owner_refused.load(Ordering::Relaxed)
+                to_be_had().gid != there.gid
+                    || wanted.uid != there.uid && !self.context.owner_refused.load(Ordering::Relaxed)
             };
         let mode = self.keeps(Attributes::MODE)
             && meta.kind != Kind::Symlink

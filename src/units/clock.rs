@@ -5,17 +5,21 @@ use std::io;
 use super::{Node, node::Dirs, stage::Staged};
 use crate::{
     entry::{Granularity, Kind, Meta, Stamp},
-    platform::{Dir, Handle},
+    platform::{self, Dir, Handle},
     scheduler::Worker,
 };
 
-/// The times that every filesystem can hold, in seconds: those of 32 bits.
+/// The times that every filesystem but FAT can hold, in seconds: those of 32 bits.
 const COMMON_SECS: std::ops::RangeInclusive<i64> = i32::MIN as i64..=i32::MAX as i64;
+/// When the times of FAT begin, in seconds: 1980, but for the hours of its time zone.
+const FAT_SECS: i64 = 315_619_200;
 
-impl Stamp {
-    /// Whether some filesystems cannot hold this time, and keep the nearest that they can.
-    pub(super) fn may_be_clamped(self) -> bool {
-        !COMMON_SECS.contains(&self.secs)
+impl Node {
+    /// Whether the copy's filesystem may be unable to hold this time, and keep the nearest that it can.
+    pub(super) fn may_clamp(&self, time: Stamp) -> bool {
+        let is_before_fat =
+            time.secs < FAT_SECS && !platform::keeps_change_times(self.pair.names[1].as_deref());
+        !COMMON_SECS.contains(&time.secs) || is_before_fat
     }
 }
 
@@ -41,8 +45,8 @@ impl Worker {
 
     /// The source's metadata with the time that the destination would keep, where that may be another
     /// and explain a difference.
-    pub(super) fn as_kept(&self, dirs: &Dirs, meta: &Meta, found: &Meta) -> Meta {
-        let could_explain = meta.modified.may_be_clamped()
+    pub(super) fn as_kept(&self, node: &Node, dirs: &Dirs, meta: &Meta, found: &Meta) -> Meta {
+        let could_explain = node.may_clamp(meta.modified)
             && meta.size == found.size
             && meta.modified.secs != found.modified.secs;
         let kept = if could_explain && !self.is_dry() {

@@ -75,7 +75,7 @@ impl Worker {
         }
         node.refuse_made(target_name, found)?;
         let granularity = self.granularity(node, dirs, meta, found);
-        let mut as_kept = self.as_kept(dirs, meta, found);
+        let mut as_kept = self.as_kept(node, dirs, meta, found);
         let is_coded = found.kind == Kind::File && self.coding(name).is_some();
         if is_coded {
             as_kept.size = found.size; // what the sizes say is asked below

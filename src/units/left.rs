@@ -1,9 +1,12 @@
 //! What a run that died has left, where names alone say that files are whole.
 
-use super::entry::Item;
+use std::fs::File;
+
+use super::{entry::Item, same::if_whole};
 use crate::{
     entry::{Granularity, Kind, Meta},
-    error::{During, Fault, Op},
+    error::{During, Fault, Op, Sided},
+    frames::{Coding, Content},
     options::Attributes,
     plan::looks_same,
     platform,
@@ -62,12 +65,8 @@ impl Worker {
     /// How much of its source's content a copy has.
     fn holds(&mut self, at: Item<'_>, meta: &Meta, found: &Meta) -> Result<Holds, Fault> {
         let Item { node, dirs, name } = at;
-        if self.coding(name).is_some() {
-            // A frame that is cut off is none.
-            let is_same = self.has_same_content(at, meta, found)?;
-            return Ok(if is_same { Holds::All } else { Holds::Other });
-        }
-        if found.size > meta.size {
+        let coding = self.coding(name);
+        if coding.is_none() && found.size > meta.size {
             return Ok(Holds::Other);
         }
         let source = dirs.source.open_source(name).during(Op::Open)?;
@@ -76,6 +75,9 @@ impl Worker {
         let [from, to] = ids;
         if from.during(Op::Stat)? != meta.id || to.during(Op::Replace)? != found.id {
             return Err(Fault::refused(Op::Copy, "it was replaced meanwhile"));
+        }
+        if let Some(coding) = coding {
+            return self.holds_coded([&source, &copy], coding);
         }
         let mut holds = if found.size == meta.size { Holds::All } else { Holds::Part };
         let mut common = CommonHoles::default();
@@ -107,5 +109,43 @@ impl Worker {
             from += read;
         }
         Ok(holds)
+    }
+
+    /// The same of a copy that is compressed, or was brought back from a frame.
+    fn holds_coded(&mut self, [source, copy]: [&File; 2], coding: Coding) -> Result<Holds, Fault> {
+        let mut source = Content::of(source, coding.source_codec()).during(Op::Read)?;
+        let whole = Content::of(copy, coding.copy_codec());
+        let Some(mut copy) = if_whole(whole).during(Op::Read).in_copy()? else { return Ok(Holds::Part) };
+        let is_plain = coding.copy_codec().is_none();
+        let mut holds = Holds::All;
+        loop {
+            if self.is_cancelled() {
+                return Err(Fault::new(Op::Copy, cancelled()));
+            }
+            let done = self.with_scratch(|_, scratch| {
+                let middle = scratch.buffer.len() / 2;
+                let (one, other) = scratch.buffer.split_at_mut(middle);
+                // What is cut off is an error behind all that is there.
+                let read = if_whole(copy.read_some(&mut other[..middle]));
+                let Some(there) = read.during(Op::Read).in_copy()? else { return Ok(Some(Holds::Part)) };
+                let read = source.read_full(&mut one[..there.max(1)]).during(Op::Read)?;
+                if there == 0 {
+                    // A frame that ends before its source does is that of something else.
+                    let shorter = if is_plain { Holds::Part } else { Holds::Other };
+                    return Ok(Some(if read == 0 { holds } else { shorter }));
+                }
+                let mut bytes = one[..read].iter().zip(&other[..there]);
+                if one[..read] == other[..there] {
+                    return Ok(None);
+                }
+                let is_part =
+                    is_plain && read == there && bytes.all(|(byte, there)| byte == there || *there == 0);
+                holds = Holds::Part;
+                Ok::<_, Fault>((!is_part).then_some(Holds::Other))
+            })?;
+            if let Some(holds) = done {
+                return Ok(holds);
+            }
+        }
     }
 }

@@ -124,7 +124,7 @@ impl Worker {
         if size < LATE_MIN {
             return Ok(false);
         }
-        if privileges.gives_away && !privileges.stands_for_owners {
+        if privileges.loses_what_it_gives {
             return Ok(false); // what it has given to another it may not link (proc(5), protected_hardlinks)
         }
         let known = &node.pair.names_late;

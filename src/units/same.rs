@@ -118,7 +118,7 @@ impl Worker {
 }
 
 /// What was read of a copy, unless it is no whole frame.
-fn if_whole<T>(read: std::io::Result<T>) -> std::io::Result<Option<T>> {
+pub(super) fn if_whole<T>(read: std::io::Result<T>) -> std::io::Result<Option<T>> {
     match read {
         Err(error) if error.kind() == std::io::ErrorKind::InvalidData => Ok(None),
         read => read.map(Some),

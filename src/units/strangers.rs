@@ -7,7 +7,8 @@ use std::{
 };
 
 use super::{
-    attributes::{LEAST, SETGID, SETUID, without_lent},
+    acl,
+    attributes::{GROUP_RIGHTS, LEAST, SETGID, SETUID, without_lent},
     entry::Item,
     node::Owner,
     stage::Staged,
@@ -34,6 +35,7 @@ struct Wish {
     owner: Option<Owner>,
     /// With the source's owner, without whom setuid and setgid are not kept.
     mode: Option<(u32, Owner)>,
+    acl: Option<Vec<u8>>,
     capability: Option<Vec<u8>>,
 }
 
@@ -42,6 +44,7 @@ struct Wish {
 struct Fresh {
     owner: Owner,
     mode: u32,
+    has_acl: bool,
     has_capability: bool,
 }
 
@@ -78,7 +81,7 @@ impl Worker {
             replaces: None,
             times: true,
         };
-        self.lends(at, meta, found) || found.nlink > 1 && self.is_anothers(&subject, found)
+        self.lends(at, meta, found) || found.nlink > 1 && self.is_anothers(at, &subject, found)
     }
 
     /// Whether correcting a copy in place would give somebody's name or rights to what others may have
@@ -109,21 +112,28 @@ impl Worker {
         let sets_mode = is_file && self.keeps(Attributes::MODE);
         let adds = |mode: u32| sets_mode && mode & (SETUID | SETGID) & !found.mode != 0;
         let is_open = is_file && gives_away && context.trusts(found.uid) && found.mode & OTHERS_WRITE != 0;
-        // The mode follows an ACL that is set.
-        let sets_acl = || self.keeps(Attributes::ACL) && has_acl(Handle::Entry(&at.dirs.source, at.name));
-        let is_closable = is_open && (sets_mode || sets_acl());
+        // The mode follows an ACL that is set, and where it is not, its mask does not become the group's rights.
+        let acl = if is_open { acl_of(Handle::Entry(&at.dirs.source, at.name)) } else { None };
+        let of_group = acl.as_ref().map_or(GROUP_RIGHTS, |acl| acl::group_rights(acl).unwrap_or(0));
+        let wished_acl = acl.filter(|acl| self.keeps(Attributes::ACL) && !acl.is_empty());
+        let without_acl = meta.mode & !(GROUP_RIGHTS & !of_group);
+        let wished_mode = if wished_acl.is_some() { meta.mode } else { without_acl };
+        let is_closable = is_open && (sets_mode || wished_acl.is_some());
         let closes = |mode: u32| is_closable && found.mode & OTHERS_WRITE & !mode != 0;
         let mode = without_lent(meta.mode, Owner::of(meta), owner);
-        if !renames && !joins && !adds(mode) && !closes(mode) {
+        if !renames && !joins && !adds(mode) && !closes(without_acl) {
             return false;
         }
         let wish = Wish {
             owner: keeps_owner.then_some(owner),
-            mode: sets_mode.then(|| (meta.mode, Owner::of(meta))),
+            mode: sets_mode.then(|| (wished_mode, Owner::of(meta))),
+            acl: wished_acl,
             capability: None,
         };
         self.fresh(at, found, wish).is_none_or(|fresh| {
-            (renames || joins) && fresh.owner.uid != found.uid || adds(fresh.mode) || closes(fresh.mode)
+            (renames || joins) && fresh.owner.uid != found.uid
+                || adds(fresh.mode)
+                || (sets_mode || fresh.has_acl) && closes(fresh.mode)
         })
     }
 
@@ -144,7 +154,7 @@ impl Worker {
             return false;
         }
         let owner = self.keeps(Attributes::OWNERSHIP).then(|| Owner::of(subject.meta));
-        let wish = Wish { owner, mode: None, capability: Some(capability) };
+        let wish = Wish { owner, capability: Some(capability), ..Wish::default() };
         self.fresh(at, found, wish).is_none_or(|fresh| fresh.has_capability)
     }
 
@@ -174,7 +184,7 @@ impl Worker {
 
     /// Whether keeping a copy of several names would join what the source has apart, or change a file
     /// that the source does not link it to.
-    fn is_anothers(&mut self, subject: &Subject<'_>, found: &Meta) -> bool {
+    fn is_anothers(&mut self, at: Item<'_>, subject: &Subject<'_>, found: &Meta) -> bool {
         let meta = subject.meta;
         if !self.context.shared.stands_for(found.id, meta.id) {
             return true;
@@ -183,14 +193,23 @@ impl Worker {
             || found.nlink > meta.nlink
             // Any of its names may have been given by others, to a file that is none of theirs.
             || self.context.is_open_to_strangers(&subject.node.target);
+        if has_stranger && meta.gid != found.gid && self.keeps(Attributes::OWNERSHIP) {
+            // What a new copy would not get either is no reason to make one.
+            let _ = self.fresh(at, found, Wish { owner: Some(Owner::of(meta)), ..Wish::default() });
+        }
         has_stranger && (self.differs(subject, Granularity::Nanos(1)) || self.have_xattrs_changed(subject))
     }
 }
 
-/// Whether a file has an ACL, or may have one.
-fn has_acl(file: Handle<'_>) -> bool {
-    let asked = file.xattr(ACCESS_ACL, &mut Vec::new());
-    !asked.is_err_and(|error| platform::is_no_xattr(&error) || platform::lacks_xattrs(&error))
+/// The ACL of a file, if it has one; empty where that cannot be told.
+fn acl_of(file: Handle<'_>) -> Option<Vec<u8>> {
+    let mut value = Vec::new();
+    match file.xattr(ACCESS_ACL, &mut value) {
+        Ok(length) => value.truncate(length),
+        Err(error) if platform::is_no_xattr(&error) || platform::lacks_xattrs(&error) => return None,
+        Err(_) => value.clear(),
+    }
+    Some(value)
 }
 
 /// Give a new file what is wished for, as far as that goes; what it has then.
@@ -211,9 +230,13 @@ fn try_on(file: Handle<'_>, wish: &Wish) -> io::Result<Fresh> {
             _ => {}
         }
     }
-    if let Some((mode, of)) = wish.mode {
+    let has_acl = wish.acl.as_ref().is_some_and(|acl| file.set_xattr(ACCESS_ACL, acl).is_ok());
+    if let Some((mut mode, of)) = wish.mode {
+        if let Some(acl) = wish.acl.as_ref().filter(|_| !has_acl) {
+            mode = mode & !GROUP_RIGHTS | acl::group_rights(acl).unwrap_or(0);
+        }
         refused(file.set_mode(without_lent(mode, of, owner)))?;
     }
     let has_capability = wish.capability.is_some() && capability_of(file) == wish.capability;
-    Ok(Fresh { owner, mode: file.meta()?.mode, has_capability })
+    Ok(Fresh { owner, mode: file.meta()?.mode, has_acl, has_capability })
 }

@@ -6,6 +6,7 @@ use super::{Node, replaced::Replaced};
 use crate::{entry::Meta, platform::Handle};
 
 /// An entry whose copy is to get the source's attributes.
+#[derive(Clone, Copy)]
 pub(super) struct Subject<'a> {
     pub(super) node: &'a Node,
     pub(super) name: &'a CStr,

@@ -12,7 +12,7 @@ use crate::support::{
     Sandbox, assert_complete,
     awkward::{CAPABILITY, NET_RAW, set_mode, set_times, set_xattr, xattr},
     has_program, is_root, must, orbit, run, skip, stderr,
-    tree::assert_same,
+    tree::{Aspect, assert_same, assert_same_but},
 };
 
 const STRANGER: u32 = 1000;
@@ -105,6 +105,18 @@ fn an_acl_that_takes_from_others_the_right_to_write_takes_their_bytes_as_well() 
     set_mode(&from, 0o4755);
     assert_complete(&sandbox.copy());
     assert_same(&sandbox.path("src"), &sandbox.path("dst"));
+
+    // Where it is not kept its mask does not become the group's rights, whatever the mode says.
+    let sandbox = planted();
+    let [from, to] = ["src/tool", "dst/tool"].map(|name| sandbox.path(name));
+    chown(&to, Some(0), Some(0)).unwrap();
+    set_mode(&to, 0o664);
+    must("setfacl", &["-m", "u:1000:rwx,g::r-x", from.to_str().unwrap()]);
+    let preserve = Preserve::default().without(Attributes::ACL);
+    let job = || CopyJob::new(sandbox.path("src"), sandbox.path("dst")).preserve(preserve);
+    assert_complete(&run(job()));
+    assert_eq!(sandbox.read("dst/tool"), b"good");
+    assert_eq!(run(job()).totals.files_copied, 0, "it converged");
 }
 
 #[test]
@@ -232,4 +244,25 @@ fn root_without_the_right_to_pass_modes_by_is_not_taken_for_privileged() {
     assert!(!said.contains("warning"), "{said}");
     assert_eq!(xattr(&sandbox.path("dst/sub/fixed"), "user.note").unwrap(), b"kept");
     assert_eq!(fs::metadata(sandbox.path("dst/sub")).unwrap().mode() & 0o7777, 0o555);
+}
+
+#[test]
+fn root_that_could_not_finish_what_it_gives_away_keeps_it() {
+    if !is_root() || !has_program("setpriv") {
+        return skip("needs root and setpriv");
+    }
+    let sandbox = Sandbox::new().file("src/file", b"content").file("src/sub/file", b"content");
+    for name in ["src/file", "src/sub", "src/sub/file"] {
+        chown(sandbox.path(name), Some(STRANGER), Some(STRANGER)).unwrap();
+        set_times(&sandbox.path(name), 1_000, 0);
+    }
+    let said = copied_under(&sandbox, &["setpriv", "--bounding-set=-fowner"]);
+    assert_eq!(said.matches("warning").count(), 1, "{said}");
+    assert!(said.contains("owner or group not kept"), "{said}");
+    assert_same_but(&sandbox.path("src"), &sandbox.path("dst"), &[Aspect::Owner, Aspect::Atime]);
+    let again = copied_under(&sandbox, &["setpriv", "--bounding-set=-fowner"]);
+    assert!(again.contains("0 files copied") && again.contains("owner or group not kept"), "{again}");
+    // Who may do more makes it good.
+    assert_complete(&sandbox.copy());
+    assert_same_but(&sandbox.path("src"), &sandbox.path("dst"), &[Aspect::Atime]);
 }

@@ -10,8 +10,9 @@ pub(crate) fn privileges() -> Privileges {
     let effective = capabilities(None).map_or(CapabilitySet::empty(), |sets| sets.effective);
     Privileges {
         overrides_modes: effective.contains(CapabilitySet::DAC_OVERRIDE),
-        gives_away: effective.contains(CapabilitySet::CHOWN),
-        stands_for_owners: effective.contains(CapabilitySet::FOWNER),
+        gives_away: effective.contains(CapabilitySet::CHOWN | CapabilitySet::FOWNER),
+        loses_what_it_gives: effective.contains(CapabilitySet::CHOWN)
+            && !effective.contains(CapabilitySet::FOWNER),
         // Unless its superblock names somebody else (ext4(5), resuid), root's user may without the capability.
         uses_reserve: effective.contains(CapabilitySet::SYS_RESOURCE) || effective_user() == 0,
     }

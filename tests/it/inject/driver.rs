@@ -9,8 +9,8 @@ use std::{
 };
 
 use orbit::{
-    Attributes, Backend, CopyJob, DataOptions, Delete, Engine, Existing, Fsync, Mirror, Preserve, Reflink,
-    Report, Retry, Sparse, Verify, ZeroCopy,
+    Attributes, Backend, Compression, CopyJob, DataOptions, Delete, Engine, Existing, Fsync, Mirror,
+    Preserve, Reflink, Report, Retry, Sparse, Verify, ZeroCopy,
 };
 
 /// The variable that tells this program to be the driver: lines of `key=value`.
@@ -78,6 +78,7 @@ fn job(told: &str) -> CopyJob {
     let mut mirror = Mirror::default();
     let mut retries = 0;
     let mut jobs = Some(1);
+    let mut compression = Compression::None;
     for (key, value) in told.lines().map(|line| line.split_once('=').unwrap()) {
         match (key, value) {
             ("from", path) => paths[0] = path,
@@ -107,6 +108,9 @@ fn job(told: &str) -> CopyJob {
             ("lose", name) => preserve = preserve.without(Attributes::from_name(name).unwrap()),
             ("delete", "after") => mirror = mirror.delete(Delete::After),
             ("cancel", "midway") | ("before" | "patience", _) => {}
+            ("frames", "zstd") => compression = Compression::Zstd { level: 3 },
+            ("frames", "lz4") => compression = Compression::Lz4,
+            ("frames", "none") => compression = Compression::Decompress,
             told => panic!("told what nobody understands: {told:?}"),
         }
     }
@@ -119,7 +123,8 @@ fn job(told: &str) -> CopyJob {
         .verify(verify)
         .fsync(fsync)
         .retry(retry)
-        .mirror(mirror);
+        .mirror(mirror)
+        .compression(compression);
     match jobs {
         Some(jobs) => job.jobs(jobs),
         None => job,

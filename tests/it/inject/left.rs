@@ -12,7 +12,7 @@ use std::{
     process::Command,
 };
 
-use orbit::{CopyJob, Existing, FileList, Report, Rule, Selection};
+use orbit::{Compression, CopyJob, Existing, FileList, Report, Rule, Selection};
 
 use super::{
     traced::{Traced, can_trace},
@@ -102,6 +102,45 @@ fn what_a_killed_run_has_not_finished_is_mended_or_fails_whatever_is_done_with_w
             assert_no_temporaries(&sandbox.path("dst"));
             let settled = again(&sandbox, Existing::Skip, all());
             assert_eq!((settled.totals.skipped, settled.totals.files_copied), (2, 0));
+        }
+    }
+}
+
+#[test]
+fn a_frame_that_was_cut_off_is_told_like_any_torn_file_and_so_is_what_was_brought_back() {
+    if !can_trace() {
+        return;
+    }
+    for frames in ["zstd", "lz4"] {
+        for existing in [Existing::Skip, Existing::Newer] {
+            let compression = if frames == "lz4" { Compression::Lz4 } else { Compression::Zstd { level: 3 } };
+            let sandbox = source(Sandbox::new());
+            for (from, to, told) in [("src", "packed", frames), ("packed", "dst", "none")] {
+                // As a run makes it that is not killed.
+                let compression = if told == "none" { Compression::Decompress } else { compression };
+                let job = || CopyJob::new(sandbox.path(from), sandbox.path(to)).compression(compression);
+                assert_complete(&run(job()));
+                let whole: Vec<_> =
+                    walk(&sandbox.path(to)).into_iter().filter(|path| path.is_file()).collect();
+                let whole: Vec<_> = whole.into_iter().map(|path| (fs::read(&path).unwrap(), path)).collect();
+                fs::remove_dir_all(sandbox.path(to)).unwrap();
+                for call in 1..=4 {
+                    let copy = Traced::copy(sandbox.path(from), sandbox.path(to)).told("frames", told);
+                    let outcome = copy.fault("pwrite64", &format!("signal=KILL:when={call}")).run();
+                    assert_eq!(outcome.status.signal(), Some(9));
+                    assert_complete(&run(job().existing(existing)));
+                    for (content, path) in &whole {
+                        assert!(fs::read(path).unwrap() == *content, "{frames} {call} {}", path.display());
+                    }
+                    assert_no_temporaries(&sandbox.path(to));
+                    // What somebody else has put there is his.
+                    fs::write(&whole[0].1, b"mine").unwrap();
+                    assert_complete(&run(job().existing(existing)));
+                    assert_eq!(fs::read(&whole[0].1).unwrap(), b"mine");
+                    fs::remove_dir_all(sandbox.path(to)).unwrap();
+                }
+                assert_complete(&run(job()));
+            }
         }
     }
 }
