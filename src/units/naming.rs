@@ -120,12 +120,8 @@ impl Worker {
         /// Of smaller ones little is left where a run dies, and they cost up to a fifth more so (ext4, xfs, btrfs).
         const LATE_MIN: u64 = 1 << 20;
         let Item { node, dirs, .. } = at;
-        let privileges = &self.context.privileges;
         if size < LATE_MIN {
             return Ok(false);
-        }
-        if privileges.loses_what_it_gives {
-            return Ok(false); // what it has given to another it may not link (proc(5), protected_hardlinks)
         }
         let known = &node.pair.names_late;
         if let Some(names_late) = known.get() {
