@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     entry::{FileId, Kind, Meta},
-    error::{During, Failure, Fault, Op},
+    error::{During, Failure, Fault, Op, Sided},
     job::Target,
     platform::{self, Dir, Mounts},
     scheduler::Worker,
@@ -113,7 +113,11 @@ impl Worker {
                 Err(error) if depth == names.len() && error.kind() == io::ErrorKind::NotFound => {
                     return Ok(true);
                 }
-                opened => opened.during(Op::Open)?,
+                // What is in its way is told when it is made.
+                Err(error) if depth == names.len() && error.kind() == io::ErrorKind::NotADirectory => {
+                    return Ok(false);
+                }
+                opened => opened.during(Op::Open).in_copy()?,
             };
             if selection.one_file_system && dir.meta().during(Op::Stat)?.id.dev != meta.id.dev {
                 return Ok(false);

@@ -13,7 +13,7 @@ use orbit::{Comparison, ComparisonReport, Compression, CopyJob, Difference, Engi
 
 use crate::support::{
     Filesystem, Mount, Sandbox, assert_complete, awkward, copy_program, has_program, is_root, orbit, run,
-    skip,
+    skip, stderr,
 };
 
 /// Compare, and what was found, in order of paths.
@@ -259,6 +259,19 @@ fn a_manifest_is_checked_in_both_kinds_and_by_hand_too() {
             .args([sandbox.path("sums"), sandbox.path("dst")])
             .output();
         assert_eq!(output.unwrap().status.code(), Some(0));
+    }
+}
+
+#[test]
+fn a_manifest_that_names_nothing_says_nothing_of_files() {
+    for (sandbox, status) in
+        [(Sandbox::new().dir("dst/empty"), 0), (Sandbox::new().file("dst/empty/f", b"1"), 2)]
+    {
+        let mut command = orbit();
+        command.args(["verify", "-q", "--manifest", "/dev/null"]).arg(sandbox.path("dst"));
+        let output = command.output().unwrap();
+        assert_eq!(output.status.code(), Some(status), "{}", stderr(&output));
+        assert_eq!(stderr(&output).contains("names no file"), status == 2, "{}", stderr(&output));
     }
 }
 

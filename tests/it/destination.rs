@@ -62,6 +62,18 @@ fn a_copy_below_its_source_is_fine_where_a_rule_or_a_list_keeps_the_walk_from_it
 }
 
 #[test]
+fn what_is_in_the_way_of_a_copy_below_its_source_is_told_with_the_path_of_the_copy() {
+    for (name, kind) in [("link", "a symbolic link"), ("file", "a regular file")] {
+        let sandbox = tree().symlink("deep", "src/link").file("src/file", b"1");
+        let to = sandbox.path("src").join(name);
+        let report = run(CopyJob::new(sandbox.path("src"), &to).select(excluding(&["/deep"])));
+        assert_eq!(report.failures.len(), 1, "{:?}", causes(&report));
+        assert_eq!(report.failures[0].path(), to);
+        assert_eq!(causes(&report)[0], format!("{kind} is in the way"));
+    }
+}
+
+#[test]
 fn an_ignore_file_may_keep_the_walk_from_the_copy() {
     let sandbox = tree().file("src/.gitignore", b"/bk\n").file("src/deep/.gitignore", b"er/\n");
     for to in ["src/bk", "src/deep/er"] {

@@ -145,6 +145,18 @@ fn a_manifest_goes_through_pipes_and_links() {
     assert!(copy(&sandbox, &[], &sandbox.path("link")).status.success());
     assert_eq!(sandbox.read("there"), line.as_bytes());
     assert!(sandbox.path("link").is_symlink());
+    for (name, to) in [("nowhere", "missing"), ("loop", "loop")] {
+        std::os::unix::fs::symlink(to, sandbox.path(name)).unwrap();
+        let output = copy(&sandbox, &[], &sandbox.path(name));
+        assert_eq!(output.status.code(), Some(1), "{name}");
+        assert!(stderr(&output).contains("symbolic link"), "{name}: {}", stderr(&output));
+        assert!(sandbox.path(name).is_symlink() && !sandbox.path(to).is_file(), "{name}");
+    }
+    let mut command = orbit();
+    command.env("TMPDIR", sandbox.path("missing")).args(["--manifest", "/dev/stdout", "-T"]);
+    let output = command.args([sandbox.path("src"), sandbox.path("dst")]).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(stderr(&output).contains("missing (TMPDIR)"), "{}", stderr(&output));
 }
 
 #[test]

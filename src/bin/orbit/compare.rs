@@ -42,7 +42,7 @@ pub(crate) async fn show(args: &CompareArgs, lines: &Lines) -> u8 {
 }
 
 async fn compared(args: &CompareArgs, lines: &Lines) -> anyhow::Result<u8> {
-    let comparison = comparison(args)?;
+    let Asked { comparison, names_nothing } = comparison(args)?;
     let output = Aside::start(write).context("no thread can be had for the output")?;
     let mut interrupts = Interrupts::begin();
     let mut comparing = system::engine().build()?.compare(comparison);
@@ -69,8 +69,10 @@ async fn compared(args: &CompareArgs, lines: &Lines) -> anyhow::Result<u8> {
     }
     let report = comparing.finish().await?;
     interrupts.end();
+    // Where there are files and none was named, nothing says that they are right.
+    let is_equal = report.is_equal(args.strict) && !(names_nothing && report.extra > 0);
     let last = match (args.json, args.quiet) {
-        (true, _) => Some(format!("{}\n", summary_object(&report, args.strict))),
+        (true, _) => Some(format!("{}\n", summary_object(&report, is_equal))),
         (false, true) => None,
         (false, false) => Some(format!("{}\n", summary(&report))),
     };
@@ -82,8 +84,12 @@ async fn compared(args: &CompareArgs, lines: &Lines) -> anyhow::Result<u8> {
         lines.print(&format!("orbit: cannot write to standard output: {}", cause_text(&error.to_string())));
         return Ok(TROUBLE);
     }
+    if names_nothing && report.extra > 0 && !report.cancelled {
+        lines.print("orbit: the manifest is empty: it names no file, so nothing was compared");
+        return Ok(TROUBLE);
+    }
     Ok(match &report {
-        report if report.is_equal(args.strict) => EQUAL,
+        _ if is_equal => EQUAL,
         report if report.is_complete() => DIFFERENT,
         _ => signals::wished().unwrap_or(TROUBLE),
     })
@@ -111,7 +117,15 @@ fn text(finding: &Finding, is_json: bool) -> String {
     }
 }
 
-fn comparison(args: &CompareArgs) -> anyhow::Result<Comparison> {
+/// What the arguments ask for.
+struct Asked {
+    comparison: Comparison,
+    /// It is a manifest that names no file.
+    names_nothing: bool,
+}
+
+fn comparison(args: &CompareArgs) -> anyhow::Result<Asked> {
+    let mut names_nothing = false;
     let comparison = match (&args.manifest, &args.paths[..]) {
         (None, [source, copy]) => {
             Comparison::new(source, copy).metadata(args.metadata).compression(args.compression())
@@ -125,15 +139,18 @@ fn comparison(args: &CompareArgs) -> anyhow::Result<Comparison> {
             } else {
                 File::open(path).map_err(Into::into).and_then(|file| lines(BufReader::new(file)))
             };
-            Comparison::with_manifest(kind, lines.with_context(reading)?, copy)
+            let lines = lines.with_context(reading)?;
+            names_nothing = lines.is_empty();
+            Comparison::with_manifest(kind, lines, copy)
         }
         (Some(_), _) => bail!("with --manifest there is one path: that of the copy"),
     };
     let comparison = comparison.rules(args.rules.read()?)?;
-    Ok(match args.jobs {
+    let comparison = match args.jobs {
         Some(jobs) => comparison.jobs(jobs),
         None => comparison,
-    })
+    };
+    Ok(Asked { comparison, names_nothing })
 }
 
 /// All lines, of which none may be bad: what it does not say cannot be verified.
@@ -177,9 +194,9 @@ fn object(finding: &Finding) -> Value {
     object.into()
 }
 
-fn summary_object(report: &ComparisonReport, strict: bool) -> Value {
+fn summary_object(report: &ComparisonReport, is_equal: bool) -> Value {
     json!({ "summary": {
-        "equal": report.is_equal(strict),
+        "equal": is_equal,
         "entries": report.entries,
         "bytes": report.bytes,
         "differences": report.differences,

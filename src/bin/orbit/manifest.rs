@@ -1,6 +1,7 @@
 //! The manifest that a copy writes.
 
 use std::{
+    env,
     fs::{self, File, OpenOptions},
     io::{self, BufWriter, Seek, Write},
     path::{Path, PathBuf},
@@ -100,12 +101,22 @@ impl Manifest {
 /// Where a manifest goes, and a file without a name for its lines: beside it, so that there is room for them.
 fn begun(path: &Path, job: &CopyJob) -> io::Result<(Place, File)> {
     // Through links, such as /dev/stdout: what they lead to is written.
-    let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    let path = match fs::canonicalize(path) {
+        Ok(path) => path,
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        Err(_) if path.is_symlink() => return Err(io::Error::other("it is a symbolic link to nothing")),
+        Err(_) => path.to_owned(),
+    };
     match fs::metadata(&path) {
         Ok(found) if found.is_dir() => return Err(io::ErrorKind::IsADirectory.into()),
         Ok(found) if !found.is_file() => {
             let opened = OpenOptions::new().write(true).open(&path)?;
-            return Ok((Place::Opened(opened), tempfile::tempfile()?));
+            let room = env::temp_dir();
+            let waits = |error: io::Error| {
+                let why = format!("its lines cannot wait in {} (TMPDIR): {error}", quoted(&room));
+                io::Error::new(error.kind(), why)
+            };
+            return Ok((Place::Opened(opened), tempfile::tempfile_in(&room).map_err(waits)?));
         }
         _ => {}
     }
