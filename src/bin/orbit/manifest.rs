@@ -101,15 +101,20 @@ impl Manifest {
 /// Where a manifest goes, and a file without a name for its lines: beside it, so that there is room for them.
 fn begun(path: &Path, job: &CopyJob) -> io::Result<(Place, File)> {
     // Through links, such as /dev/stdout: what they lead to is written.
-    let path = match fs::canonicalize(path) {
-        Ok(path) => path,
+    let real = match fs::canonicalize(path) {
+        Ok(path) => Some(path),
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        Err(_) if path.is_symlink() => return Err(io::Error::other("it is a symbolic link to nothing")),
-        Err(_) => path.to_owned(),
+        Err(_) if path.is_symlink() && !path.exists() => {
+            return Err(io::Error::other("it is a symbolic link to nothing"));
+        }
+        Err(_) => None,
     };
+    // What is there and has no path, as a pipe behind /dev/stdout, can only be opened.
+    let is_open_already = real.is_none() && path.exists();
+    let path = real.unwrap_or_else(|| path.to_owned());
     match fs::metadata(&path) {
         Ok(found) if found.is_dir() => return Err(io::ErrorKind::IsADirectory.into()),
-        Ok(found) if !found.is_file() => {
+        Ok(found) if is_open_already || !found.is_file() => {
             let opened = OpenOptions::new().write(true).open(&path)?;
             let room = env::temp_dir();
             let waits = |error: io::Error| {
