@@ -24,6 +24,11 @@ pub(crate) fn mount_number(_: &Dir) -> Option<u64> {
     None
 }
 
+/// Whether the names of a directory are encrypted, and cannot be read.
+pub(crate) fn is_locked(_: &Dir) -> bool {
+    false
+}
+
 /// Whether this process may make a device node.
 pub(crate) fn may_make_device(_: &Meta) -> bool {
     super::privileges().gives_away

@@ -15,7 +15,7 @@ use crate::{
     error::{During, Failure, Fault, Op, Sided},
     options::{Compression, Delete, Mirror},
     plan::{Deletion, deletion, is_most, why_it_stays},
-    platform::{Dir, ListCursor, Names},
+    platform::{self, Dir, ListCursor, Names},
     report::Loss,
     scheduler::{Unit, Worker},
     select::Ignores,
@@ -152,6 +152,10 @@ impl ExtraneousIn {
     }
 }
 
+/// Said of a directory of the source whose names cannot be read.
+const LOCKED: &str = "it is encrypted and its key is not there, so that its names cannot be read, and nothing is \
+                      deleted; unlock it first";
+
 /// Whether a directory was changed in any way between two looks; what hides a name may leave its time alone.
 fn has_moved(before: &Meta, now: &Meta) -> bool {
     before.size != now.size || before.modified != now.modified || before.changed != now.changed
@@ -210,6 +214,9 @@ impl Worker {
         }
         if extraneous.is_empty() {
             return Ok(());
+        }
+        if platform::is_locked(&from) {
+            return Err(Fault::refused(Op::List, LOCKED));
         }
         let is_top = node.parent.as_ref().is_some_and(|parent| parent.place.is_root());
         if is_top && !mirror.force_empty && self.is_empty(&from)? {

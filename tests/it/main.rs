@@ -25,6 +25,7 @@ mod mirror;
 mod mirror_folding;
 mod mirror_judge;
 mod mirror_kept;
+mod mirror_locked;
 mod mirror_race;
 mod mirror_types;
 mod modes;

@@ -23,6 +23,8 @@ pub enum Filesystem {
     Ext4Coarse,
     /// ext4 with directories that may fold case (`chattr +F`).
     Ext4Folding,
+    /// ext4 with directories that may be encrypted.
+    Ext4Encrypted,
     /// An overlay on a tmpfs.
     Overlay,
     /// A FUSE filesystem that passes everything on to a tmpfs.
@@ -38,6 +40,7 @@ impl Filesystem {
             Filesystem::Ext4 => ("mkfs.ext4", &["-q", "-F", "-i", "8192"]),
             Filesystem::Ext4Coarse => ("mkfs.ext4", &["-q", "-F", "-I", "128"]),
             Filesystem::Ext4Folding => ("mkfs.ext4", &["-q", "-F", "-O", "casefold"]),
+            Filesystem::Ext4Encrypted => ("mkfs.ext4", &["-q", "-F", "-O", "encrypt"]),
             Filesystem::Xfs => ("mkfs.xfs", &["-q", "-f"]),
             Filesystem::XfsPlain => ("mkfs.xfs", &["-q", "-f", "-m", "reflink=0"]),
             Filesystem::Btrfs => ("mkfs.btrfs", &["-q", "-f"]),
