@@ -6,8 +6,8 @@ use super::glob::{Dialect, is_special, literal, matches};
 
 /// Patterns in the order of their precedence.
 ///
-/// A pattern takes its text and 16 bytes. Those that are literals are found by searching; the others are tried one
-/// after the other.
+/// A pattern takes its text and 16 bytes. Those that are literals are found by searching, and so are those of an
+/// asterisk and a literal; the others are tried one after the other.
 #[derive(Debug)]
 pub(super) struct Globs {
     dialect: Dialect,
@@ -17,6 +17,10 @@ pub(super) struct Globs {
     names: Vec<u32>,
     /// Literals for a whole path, by their text.
     paths: Vec<u32>,
+    /// Literals for the end of the last part (`*.o`), by their text, which is without the asterisk.
+    ends: Vec<u32>,
+    /// How long the shortest of these is, and the longest.
+    end_lengths: [usize; 2],
     /// All others, in their order.
     others: Vec<u32>,
 }
@@ -52,6 +56,8 @@ impl Globs {
             items: Vec::new(),
             names: Vec::new(),
             paths: Vec::new(),
+            ends: Vec::new(),
+            end_lengths: [usize::MAX, 0],
             others: Vec::new(),
         }
     }
@@ -64,29 +70,36 @@ impl Globs {
         for_directories: bool,
     ) -> Result<(), TooMany> {
         let plain = literal(pattern).filter(|_| against != Against::Tail);
-        let text = plain.as_deref().unwrap_or(pattern);
+        let end = pattern.strip_prefix(b"*").and_then(literal).filter(|_| against == Against::Name);
+        let text = plain.as_deref().or(end.as_deref()).unwrap_or(pattern);
         let fits = |count: usize| u32::try_from(count).map_err(|_| TooMany);
         let item = Item { from: fits(self.text.len())?, len: fits(text.len())?, against, for_directories };
         let index = fits(self.items.len())?;
         self.text.extend_from_slice(text);
         self.items.push(item);
-        match (plain, against) {
-            (None, _) => self.others.push(index),
-            (Some(_), Against::Name) => self.names.push(index),
-            (Some(_), _) => self.paths.push(index),
+        match (plain, end, against) {
+            (None, Some(end), _) => {
+                let [shortest, longest] = self.end_lengths;
+                self.end_lengths = [shortest.min(end.len()), longest.max(end.len())];
+                self.ends.push(index);
+            }
+            (None, None, _) => self.others.push(index),
+            (Some(_), _, Against::Name) => self.names.push(index),
+            (Some(_), ..) => self.paths.push(index),
         }
         Ok(())
     }
 
     /// All are added.
     pub(super) fn finish(mut self) -> Globs {
-        let [mut names, mut paths] = [std::mem::take(&mut self.names), std::mem::take(&mut self.paths)];
-        for literals in [&mut names, &mut paths] {
+        let lists = [&mut self.names, &mut self.paths, &mut self.ends];
+        let [mut names, mut paths, mut ends] = lists.map(std::mem::take);
+        for literals in [&mut names, &mut paths, &mut ends] {
             // One text's stay in their order.
             literals.sort_by(|one, other| self.text_of(*one).cmp(self.text_of(*other)));
             literals.shrink_to_fit();
         }
-        (self.names, self.paths) = (names, paths);
+        (self.names, self.paths, self.ends) = (names, paths, ends);
         self.text.shrink_to_fit();
         self.items.shrink_to_fit();
         self.others.shrink_to_fit();
@@ -106,7 +119,10 @@ impl Globs {
             let begins = literals.partition_point(|index| self.text_of(*index).cmp(text) == Ordering::Less);
             literals[begins..].iter().copied().take_while(|index| self.text_of(*index) == text).find(concerns)
         };
-        let literal = [equal(&self.names, name), equal(&self.paths, path)].into_iter().flatten().min();
+        let [shortest, longest] = self.end_lengths;
+        let ends = (shortest..=longest.min(name.len())).map(|length| &name[name.len() - length..]);
+        let literal = [equal(&self.names, name), equal(&self.paths, path)];
+        let literal = literal.into_iter().chain(ends.map(|end| equal(&self.ends, end))).flatten().min();
         let before =
             self.others.iter().copied().take_while(|index| literal.is_none_or(|found| *index < found));
         let other = before.filter(concerns).find(|index| self.matches(*index, name, path));
@@ -117,11 +133,7 @@ impl Globs {
         let pattern = self.text_of(index);
         let does = |text: &[u8]| matches(pattern, text, self.dialect);
         match self.items[index as usize].against {
-            Against::Name => match pattern.split_first() {
-                // Such as *.o, the commonest of all.
-                Some((b'*', end)) if !end.iter().copied().any(is_special) => name.ends_with(end),
-                _ => does(name),
-            },
+            Against::Name => does(name),
             Against::Tail => {
                 let after = |at: &usize| *at == 0 || path[*at - 1] == b'/';
                 (0..path.len()).filter(after).any(|at| does(&path[at..]))
@@ -153,6 +165,11 @@ mod tests {
             ("a/*", Against::Path, false),
             ("x**y", Against::Tail, false),
             ("a/k.o", Against::Path, false),
+            ("*.tar.gz", Against::Name, true),
+            ("*\\*", Against::Name, false),
+            ("*gz", Against::Name, false),
+            ("e.gz", Against::Name, false),
+            ("*", Against::Name, true),
         ] {
             globs.add(pattern.as_bytes(), against, for_directories).unwrap();
         }
@@ -166,7 +183,14 @@ mod tests {
             ("a/c", false, Some(4)),
             ("d/x1/2y", false, Some(5)),
             ("d/ax1/2y", false, None),
-            ("a", true, None),
+            ("a", true, Some(11)),
+            ("a", false, None),
+            ("d/x.tar.gz", true, Some(7)),
+            ("d/x.tar.gz", false, Some(9)),
+            ("gz", false, Some(9)),
+            ("d/e.gz", false, Some(9)),
+            ("a*", false, Some(8)),
+            ("o.", false, None),
         ] {
             assert_eq!(globs.first(path.as_bytes(), is_directory), expected, "{path}");
         }
