@@ -166,18 +166,7 @@ impl Worker {
     pub(super) fn keep(&mut self, at: Item<'_>, meta: &Meta, found: &Meta) -> Result<Option<First>, Fault> {
         let Item { node, dirs, name } = at;
         let target_name = node.place.target_name(name, meta.kind);
-        let (from, to) = at.handles(&target_name);
-        let subject = Subject {
-            node,
-            name,
-            from,
-            to,
-            meta,
-            found: Some(found),
-            created: None,
-            replaces: None,
-            times: true,
-        };
+        let subject = Subject::there(at, &target_name, meta, found);
         let granularity = self.granularity(node, dirs, meta, found);
         let have_xattrs_changed = self.have_xattrs_changed(&subject);
         if self.is_dry() {

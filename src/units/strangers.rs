@@ -68,19 +68,7 @@ impl Worker {
     /// would do what no copy may.
     pub(super) fn must_be_new(&mut self, at: Item<'_>, meta: &Meta, found: &Meta) -> bool {
         let target_name = at.node.place.target_name(at.name, meta.kind);
-        let (from, to) = at.handles(&target_name);
-        let Item { node, name, .. } = at;
-        let subject = Subject {
-            node,
-            name,
-            from,
-            to,
-            meta,
-            found: Some(found),
-            created: None,
-            replaces: None,
-            times: true,
-        };
+        let subject = Subject::there(at, &target_name, meta, found);
         self.lends(at, meta, found) || found.nlink > 1 && self.is_anothers(at, &subject, found)
     }
 

@@ -2,7 +2,7 @@
 
 use std::ffi::CStr;
 
-use super::{Node, replaced::Replaced};
+use super::{Node, entry::Item, replaced::Replaced};
 use crate::{entry::Meta, platform::Handle};
 
 /// An entry whose copy is to get the source's attributes.
@@ -24,7 +24,15 @@ pub(super) struct Subject<'a> {
     pub(super) times: bool,
 }
 
-impl Subject<'_> {
+impl<'a> Subject<'a> {
+    /// An entry that the copy has already as `target_name`, where it is `found`.
+    pub(super) fn there(at: Item<'a>, target_name: &'a CStr, meta: &'a Meta, found: &'a Meta) -> Subject<'a> {
+        let (from, to) = at.handles(target_name);
+        let Item { node, name, .. } = at;
+        let found = Some(found);
+        Subject { node, name, from, to, meta, found, created: None, replaces: None, times: true }
+    }
+
     pub(super) fn is_new(&self) -> bool {
         self.created.is_some()
     }
