@@ -76,6 +76,7 @@ pub use plan::{Declined, Storage, ZeroCopyRequest, should_use_zero_copy};
 pub use report::{Jobs, JobsStep, Loss, Moved, NotTried, Outcome, Report, Totals, Warning};
 
 pub use select::{BadName, BadPattern, FileList, Rule};
+pub use units::is_own_name;
 
 /// The README's example, compiled with the tests.
 #[cfg(doctest)]

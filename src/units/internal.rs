@@ -1,6 +1,9 @@
 //! Names that only Orbit's own files have: they are never copied, deleted as extraneous, or compared.
 
-use std::{ffi::CStr, ops::RangeInclusive};
+use std::{
+    ffi::{CStr, CString, OsStr},
+    ops::RangeInclusive,
+};
 
 use super::said::is_mark;
 
@@ -23,6 +26,12 @@ pub(super) fn is_journal(name: &CStr) -> bool {
 pub(crate) fn is_internal(name: &CStr) -> bool {
     // Asked of every entry, and true of hardly any.
     name.to_bytes().starts_with(PREFIX) && (is_temporary(name) || is_mark(name) || is_journal(name))
+}
+
+/// Whether a name is one that only Orbit's own files have: unfinished copies, journals, and marks of runs.
+#[must_use]
+pub fn is_own_name(name: &OsStr) -> bool {
+    CString::new(name.as_encoded_bytes()).is_ok_and(|name| is_internal(&name))
 }
 
 fn is_numbered(name: &CStr, suffix: &[u8]) -> bool {

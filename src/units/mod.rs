@@ -61,6 +61,7 @@ pub(crate) use conflicts::Conflicts;
 pub(crate) use descriptors::Descriptors;
 pub(crate) use hashing::{HashOf, Hashed};
 pub(crate) use internal::is_internal;
+pub use internal::is_own_name;
 #[cfg(fuzzing)]
 pub use journal::fuzz as fuzz_journal;
 pub(crate) use journals::Journals;

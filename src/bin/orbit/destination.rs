@@ -8,7 +8,7 @@ use std::{
 };
 
 use clap::error::ErrorKind;
-use orbit::CopyJob;
+use orbit::{CopyJob, is_own_name};
 use os_display::Quotable;
 
 use super::{args::CopyArgs, job::refusal, output::cause_text};
@@ -165,7 +165,7 @@ fn is_earlier_copy(source: &Path, copy: &Path) -> bool {
     for entry in there {
         let Ok(entry) = entry else { return true };
         let name = entry.file_name();
-        if is_ours(&name) || has_entry(source, &name) {
+        if is_own_name(&name) || has_entry(source, &name) {
             return true;
         }
         is_empty = false;
@@ -185,13 +185,6 @@ fn has_entry(source: &Path, name: &OsStr) -> bool {
     };
     let is_frame = name.extension().is_some_and(|suffix| suffix == "zst" || suffix == "lz4");
     has(name) || is_frame && has(&name.with_extension("")) || suffixed(".zst") || suffixed(".lz4")
-}
-
-/// Whether a file of this name is one that only Orbit makes: a marker, a journal, an unfinished copy.
-fn is_ours(name: &OsStr) -> bool {
-    let text = name.as_encoded_bytes();
-    let suffixes: [&[u8]; 3] = [b".run", b".journal", b".tmp"];
-    text.starts_with(b".orbit-") && suffixes.iter().any(|suffix| text.ends_with(suffix))
 }
 
 /// Whether a directory has a modification time that it was given, and that its source may have had.
@@ -246,6 +239,11 @@ mod tests {
             fs::write(copy.join(shared), "").unwrap();
             assert!(is_earlier_copy(&source, &copy), "{shared}");
             fs::remove_file(copy.join(shared)).unwrap();
+        }
+        for other in [".orbit-notes.tmp", ".orbit-.run", ".orbit-0123456789abcdef.journal.tmp"] {
+            fs::write(copy.join(other), "").unwrap();
+            assert!(!is_earlier_copy(&source, &copy), "{other} is no file of ours");
+            fs::remove_file(copy.join(other)).unwrap();
         }
         assert!(!is_earlier_copy(&source, &copy));
         fs::write(source.join("other.zst"), "").unwrap();
