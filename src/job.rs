@@ -2,9 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::options::{
-    Compare, Compression, DataOptions, Delete, Existing, Fsync, Limits, Mirror, Preserve, Retry, Selection,
-    Verify,
+use crate::{
+    options::{
+        Compare, Compression, DataOptions, Delete, Existing, FollowLinks, Fsync, Limits, Mirror, Preserve,
+        Retry, Selection, Verify,
+    },
+    platform::Dir,
 };
 
 /// Where the copies go.
@@ -113,6 +116,23 @@ impl CopyJob {
     #[must_use]
     pub fn target(&self) -> &Target {
         &self.target
+    }
+
+    /// Whether the run may come to the file at `path` below `source`, which a rule, a list, or another filesystem
+    /// can keep it from. Ignore files are not asked.
+    #[must_use]
+    pub fn may_come_to(&self, source: &Path, path: &Path) -> bool {
+        let Selection { one_file_system, follow, .. } = &self.selection;
+        // Through a link it may come there by another path.
+        if *follow == FollowLinks::Always {
+            return true;
+        }
+        let device = |path: &Path| Some(Dir::open(path).and_then(|dir| dir.meta()).ok()?.id.dev);
+        let is_elsewhere = |above: &Path| {
+            device(source).zip(device(&source.join(above))).is_some_and(|(source, above)| source != above)
+        };
+        let is_left_out = *one_file_system && path.ancestors().skip(1).any(is_elsewhere);
+        !is_left_out && self.selection.may_choose(path)
     }
 
     /// What to do with entries the destination already has; [`Existing::Update`] by default.

@@ -1,6 +1,6 @@
 //! Which entries of the sources are copied.
 
-use std::{fmt, ops::RangeInclusive, time::SystemTime};
+use std::{ffi::CString, fmt, ops::RangeInclusive, path::Path, time::SystemTime};
 
 use crate::{
     entry::Stamp,
@@ -105,6 +105,29 @@ impl Selection {
     #[must_use]
     pub fn files(self, files: FileList) -> Self {
         Selection { files: Some(files), ..self }
+    }
+
+    /// Whether rules and lists choose the file at `path`, and the directories that lead there. Ignore files
+    /// are not asked.
+    pub(crate) fn may_choose(&self, path: &Path) -> bool {
+        let mut wanted = self.files.as_ref().map(|files| files.root().clone()).filter(|root| !root.whole);
+        let mut so_far = Vec::new();
+        let mut parts = path.components().peekable();
+        while let Some(part) = parts.next() {
+            let Ok(name) = CString::new(part.as_os_str().as_encoded_bytes()) else { return true };
+            if let Some(list) = wanted.take() {
+                let Some(below) = list.below.get(&*name) else { return false };
+                wanted = Some(below.clone()).filter(|below| !below.whole);
+            }
+            if !so_far.is_empty() {
+                so_far.push(b'/');
+            }
+            so_far.extend_from_slice(name.to_bytes());
+            if !self.rules.want(&so_far, parts.peek().is_some()) {
+                return false;
+            }
+        }
+        true
     }
 
     /// Whether nothing is left out but what is on other filesystems.

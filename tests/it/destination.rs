@@ -110,6 +110,42 @@ fn a_copy_on_another_filesystem_below_its_source_is_fine_where_the_run_stays_on_
 }
 
 #[test]
+fn a_log_on_another_filesystem_below_its_source_is_fine_where_the_run_stays_on_one() {
+    let Some(mount) = Mount::new(Filesystem::Tmpfs, 16) else { return };
+    let sandbox = tree().dir("src/mnt");
+    let at = sandbox.path("src/mnt").display().to_string();
+    must("mount", &["--bind", mount.path().to_str().unwrap(), &at]);
+    let logged = |option: &[&str]| {
+        let mut command = orbit();
+        command.args(option).args(["--log", "src/mnt/log", "-T", "src", "dst"]);
+        command.current_dir(sandbox.path("")).output().unwrap().status.code()
+    };
+    let (refused, fine) = (logged(&[]), logged(&["-x"]));
+    let is_there = sandbox.path("src/mnt/log").exists();
+    must("umount", &[&at]);
+    assert_eq!((refused, fine, is_there), (Some(2), Some(0), true));
+}
+
+#[test]
+fn what_a_list_names_on_another_filesystem_is_left_out_where_the_run_stays_on_one() {
+    let Some(mount) = Mount::new(Filesystem::Tmpfs, 16) else { return };
+    let sandbox = tree().dir("src/mnt");
+    let at = sandbox.path("src/mnt").display().to_string();
+    must("mount", &["--bind", mount.path().to_str().unwrap(), &at]);
+    fs::write(sandbox.path("src/mnt/file"), b"there").unwrap();
+    let listed = Selection::default().files(FileList::read(&b"mnt/file"[..], b'\n').unwrap());
+    let job = |to: &str| CopyJob::new(sandbox.path("src"), sandbox.path(to));
+    let reports = [false, true].map(|stays| {
+        let to = if stays { "stays" } else { "dst" };
+        run(job(to).select(listed.clone().one_file_system(stays)))
+    });
+    must("umount", &[&at]);
+    reports.iter().for_each(assert_complete);
+    assert_eq!(sandbox.read("dst/mnt/file"), b"there");
+    assert_eq!(fs::read_dir(sandbox.path("stays/mnt")).unwrap().count(), 0);
+}
+
+#[test]
 fn of_several_copies_below_a_source_none_may_be_come_to() {
     let sandbox = tree().file("other/h", b"h");
     let sources = [sandbox.path("src"), sandbox.path("other")];

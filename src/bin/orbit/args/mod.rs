@@ -175,7 +175,7 @@ pub(crate) struct CopyArgs {
     #[arg(long)]
     pub(crate) json: bool,
     /// Append to FILE what becomes of each entry, a line of JSON for each, for `orbit report`; it lies
-    /// neither in a source nor in the copy
+    /// neither in the copy nor where the run comes to in a source
     #[arg(long, value_name = "FILE")]
     pub(crate) log: Option<PathBuf>,
     /// Whether to show progress on standard error: `auto` does where that is a terminal

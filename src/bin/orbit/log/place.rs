@@ -23,7 +23,7 @@ pub(crate) fn check(log: &Path, manifest: Option<&Path>, job: &CopyJob) -> Resul
     if manifest.is_some_and(|manifest| is_within(log, manifest)) {
         return log_is("where the manifest goes");
     }
-    if job.sources().iter().any(|source| is_within(log, source)) {
+    if job.sources().iter().any(|source| is_copied(log, source, job)) {
         return log_is("in a source");
     }
     if copies(job).iter().any(|copy| is_within(log, copy)) {
@@ -51,6 +51,16 @@ pub(crate) fn copies(job: &CopyJob) -> Vec<PathBuf> {
     }
 }
 
+/// Whether `path`, which need not be there, is or lies in a `source`, and the run may come to it.
+fn is_copied(path: &Path, source: &Path, job: &CopyJob) -> bool {
+    is_within(path, source) && {
+        let below = real(path).ok().zip(fs::canonicalize(source).ok());
+        let below = below.and_then(|(path, source)| path.strip_prefix(source).ok().map(Path::to_owned));
+        // Where it lies there by another name, that may be come to.
+        below.is_none_or(|below| job.may_come_to(source, &below))
+    }
+}
+
 /// Whether `path`, which need not be there, is `root` or lies below it, by whatever names.
 fn is_within(path: &Path, root: &Path) -> bool {
     let Ok(real) = real(path) else { return false };
@@ -75,6 +85,8 @@ fn real(path: &Path) -> io::Result<PathBuf> {
 
 #[cfg(test)]
 mod tests {
+    use orbit::{FileList, FollowLinks, Rule, Selection};
+
     use super::*;
 
     fn refusal(log: &Path, job: &CopyJob) -> Option<String> {
@@ -105,6 +117,37 @@ mod tests {
             assert_eq!(refusal(&at(log), job).is_none(), is_fine, "{log}: {job:?}");
         }
         assert!(check(&at("sums"), Some(&at("dst/../sums")), &new).is_err());
+    }
+
+    #[test]
+    fn a_log_may_lie_in_a_source_where_the_run_does_not_come() {
+        let root = tempfile::tempdir().unwrap();
+        let at = |name: &str| root.path().join(name);
+        fs::create_dir_all(at("src/logs/old")).unwrap();
+        let rules = |rules: &[&str]| {
+            let rules = rules.iter().map(|rule| Rule::Exclude((*rule).to_owned()));
+            Selection::default().rules(rules).unwrap()
+        };
+        let list = |names: &str| Selection::default().files(FileList::read(names.as_bytes(), b'\n').unwrap());
+        for (log, selection, is_fine) in [
+            ("src/logs/log", Selection::default(), false),
+            ("src/logs/log", rules(&["/logs"]), true),
+            ("src/logs/old/log", rules(&["logs/"]), true),
+            ("src/logs/log", rules(&["*.txt"]), false),
+            ("src/logs/log", rules(&["log"]), true),
+            ("src/logs/log", rules(&["log/"]), false),
+            ("src/logs/log", list("a\nlogs/other"), true),
+            ("src/logs/log", list("a\nlogs/log"), false),
+            ("src/logs/log", list("a\nlogs"), false),
+            ("src/logs/log", rules(&["/logs"]).follow(FollowLinks::Always), false),
+            // All is of one filesystem.
+            ("src/logs/log", Selection::default().one_file_system(true), false),
+        ] {
+            let job = CopyJob::new(at("src"), at("dst")).select(selection);
+            assert_eq!(refusal(&at(log), &job).is_none(), is_fine, "{log}: {job:?}");
+            let sources = CopyJob::into_directory([at("src"), at("src/logs")], at("dst"));
+            assert!(refusal(&at(log), &sources.select(rules(&["/logs"]))).is_some(), "of another source");
+        }
     }
 
     #[cfg(unix)]
