@@ -110,6 +110,24 @@ fn where_standard_error_cannot_be_written_the_exit_status_says_it() {
     command.args(["--existing=fail", "-T", "src", "dst"]).current_dir(sandbox.path(""));
     let output = command.stdout(Stdio::null()).stderr(full()).output().unwrap();
     assert_eq!(output.status.code(), Some(1));
+    // Also where nothing but a warning is lost; who has left needs none.
+    for (output, expected) in [(Stdio::from(full()), 1), (gone(), 0), (Stdio::null(), 0)] {
+        let mut command = orbit();
+        command.args(["--existing=replace", "--exclude", "nothing", "-T", "src", "dst", "--json"]);
+        let output = command.current_dir(sandbox.path("")).stderr(output).output().unwrap();
+        assert_eq!(output.status.code(), Some(expected));
+        let said: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!(said["exit_status"], expected);
+        assert_eq!(said["warnings"][0]["loss"], "rule");
+        assert_eq!(sandbox.read("dst/a"), b"new");
+    }
+}
+
+/// A pipe that nobody reads from.
+fn gone() -> Stdio {
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    writer.into()
 }
 
 /// As an ordinary user in the group of nobody, so that permissions count.

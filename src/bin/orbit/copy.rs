@@ -70,9 +70,9 @@ pub(crate) async fn run(args: &CopyArgs, job: CopyJob, lines: Lines) -> anyhow::
     };
     // All is cleaned up: from now on a signal ends the process, unless it is the first one again.
     interrupts.end();
-    let status = signals::wished().unwrap_or(status::of_runs(outcomes));
     let report = Arc::new(report);
     tell(args, &report, &lines);
+    let status = signals::wished().unwrap_or_else(|| said(status::of_runs(outcomes), &lines));
     let ended = Ended { report: report.clone(), status, summary: account(args, report) };
     let heard = listeners.end(Some(News::Ended(Box::new(ended))), || signals::wished().is_some()).await;
     let Heard { status, complaints } = heard.unwrap_or_else(|| Heard {
@@ -80,7 +80,12 @@ pub(crate) async fn run(args: &CopyArgs, job: CopyJob, lines: Lines) -> anyhow::
         complaints: vec!["what was to be written in the end was given up".to_owned()],
     });
     complaints.iter().for_each(|complaint| lines.print(&format!("orbit: {complaint}")));
-    Ok(status)
+    Ok(if signals::wished().is_some() { status } else { said(status, &lines) })
+}
+
+/// The exit status where it is to be `status`, if all that was said on standard error could be written.
+fn said(status: u8, lines: &Lines) -> u8 {
+    if lines.has_failed() { status::without_output(status) } else { status }
 }
 
 /// Failures that a run before has told of.

@@ -1,7 +1,11 @@
 //! Lines on standard error, and below them how far the copy has come.
 
 use std::{
-    io::{self, Write},
+    io::{self, IsTerminal, Write},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -16,11 +20,21 @@ use super::{
 
 /// Whole lines on standard error, above whatever is displayed there.
 #[derive(Clone, Debug)]
-pub(crate) struct Lines(MultiProgress);
+pub(crate) struct Lines {
+    display: MultiProgress,
+    /// Whether somebody may read them at a terminal, who may leave it.
+    is_terminal: bool,
+    /// Whether any could not be written, other than because nobody reads them any more.
+    has_failed: Arc<AtomicBool>,
+}
 
 impl Default for Lines {
     fn default() -> Lines {
-        Lines(MultiProgress::with_draw_target(screen::target()))
+        Lines {
+            display: MultiProgress::with_draw_target(screen::target()),
+            is_terminal: io::stderr().is_terminal(),
+            has_failed: Arc::default(),
+        }
     }
 }
 
@@ -30,10 +44,19 @@ impl Lines {
         let _ = self.write_whole(format!("{line}\n").as_bytes());
     }
 
+    /// Whether anything that was to be said is lost: the disk is full that standard error goes to.
+    pub(crate) fn has_failed(&self) -> bool {
+        self.has_failed.load(Ordering::Relaxed)
+    }
+
     fn write_whole(&self, text: &[u8]) -> io::Result<()> {
         let text = String::from_utf8_lossy(text);
         let text = printable(&text);
-        self.0.suspend(|| io::stderr().lock().write_all(text.as_bytes()))
+        let written = self.display.suspend(|| io::stderr().lock().write_all(text.as_bytes()));
+        if !self.is_terminal && written.as_ref().is_err_and(|error| error.kind() != io::ErrorKind::BrokenPipe) {
+            self.has_failed.store(true, Ordering::Relaxed);
+        }
+        written
     }
 }
 
@@ -73,7 +96,7 @@ impl Display {
     pub(crate) const INTERVAL: Duration = Duration::from_millis(100);
 
     pub(crate) fn new(lines: &Lines) -> Display {
-        let bar = |template| lines.0.add(ProgressBar::no_length().with_style(style(template)));
+        let bar = |template| lines.display.add(ProgressBar::no_length().with_style(style(template)));
         Display {
             amounts: bar("{spinner} {wide_msg}"),
             work: bar("  {wide_msg}"),
@@ -109,7 +132,7 @@ impl Display {
     pub(crate) fn clear(self) {
         self.amounts.finish_and_clear();
         self.work.finish_and_clear();
-        let _ = self.lines.0.clear();
+        let _ = self.lines.display.clear();
     }
 }
 
