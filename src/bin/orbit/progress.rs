@@ -53,7 +53,8 @@ impl Lines {
         let text = String::from_utf8_lossy(text);
         let text = printable(&text);
         let written = self.display.suspend(|| io::stderr().lock().write_all(text.as_bytes()));
-        if !self.is_terminal && written.as_ref().is_err_and(|error| error.kind() != io::ErrorKind::BrokenPipe) {
+        if !self.is_terminal && written.as_ref().is_err_and(|error| error.kind() != io::ErrorKind::BrokenPipe)
+        {
             self.has_failed.store(true, Ordering::Relaxed);
         }
         written
