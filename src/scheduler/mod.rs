@@ -4,6 +4,7 @@ mod bell;
 mod context;
 mod cost;
 mod found;
+mod guard;
 mod limiter;
 mod outcome;
 mod permit;
@@ -16,6 +17,9 @@ mod worker;
 
 pub(crate) use context::{Cancel, Context, JobsLimit, OTHERS_WRITE, Shares};
 pub(crate) use cost::CostSoFar;
+#[cfg(test)]
+pub(crate) use guard::break_down;
+pub(crate) use guard::caught;
 pub(crate) use limiter::Limiter;
 pub(crate) use outcome::{Effort, Outcomes, Record};
 pub(crate) use permit::{Permit, Permits, Waiting};
@@ -23,6 +27,4 @@ pub(crate) use queue::{Patience, Queue, Taken};
 pub(crate) use shortage::wait_in_shortage;
 pub(crate) use unit::{Batch, LateNames, RangeOf, Unit};
 pub(crate) use waits::Again;
-#[cfg(test)]
-pub(crate) use worker::break_down;
-pub(crate) use worker::{Worker, caught};
+pub(crate) use worker::Worker;
