@@ -2,7 +2,7 @@
 
 use std::sync::{OnceLock, atomic::AtomicBool};
 
-use super::{jobs::Storage, modes::CreatedModes, ring::RingTrial, threshold::Threshold};
+use super::{jobs::Storage, modes::CreatedModes, order::Order, ring::RingTrial, threshold::Threshold};
 use crate::{entry::Granularity, method::Method};
 
 /// Two filesystems that files are copied between, and what they turned out to be like.
@@ -21,6 +21,8 @@ pub(crate) struct Pair {
     pub(crate) is_numbered: bool,
     /// Whether the destination holds names for equal that differ in case alone, once it mattered.
     pub(crate) folds: OnceLock<bool>,
+    /// What a crash leaves of the order of changes at the destination, once it mattered.
+    pub(crate) order: OnceLock<Order>,
     /// The error number, where there is one, of each method that was refused.
     refused: [OnceLock<Option<i32>>; Method::ALL.len()],
     /// From which size on the kernel moves bytes, where nobody has said.
@@ -47,6 +49,7 @@ impl Pair {
             compresses: false,
             is_numbered: true,
             folds: OnceLock::new(),
+            order: OnceLock::new(),
             refused: Default::default(),
             threshold: Threshold::new(),
             source_lacks_xattrs: AtomicBool::new(false),

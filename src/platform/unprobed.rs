@@ -3,7 +3,7 @@
 use std::{ffi::CStr, fs::File, io};
 
 use super::{Dir, Mount};
-use crate::{capabilities::DirectIo, entry::Meta};
+use crate::{capabilities::DirectIo, entry::Meta, plan::Order};
 
 fn unknown<T>() -> io::Result<T> {
     Err(io::Error::new(io::ErrorKind::Unsupported, "not probed on this system"))
@@ -97,8 +97,8 @@ pub(crate) fn keeps_change_times(_: Option<&str>) -> bool {
     false
 }
 
-pub(crate) fn keeps_order(_: Option<&str>) -> bool {
-    false
+pub(crate) fn order(_: Option<&str>, _: u64) -> Order {
+    Order::Unknown
 }
 
 pub(crate) fn check_room(_: &File, _: u64) -> io::Result<()> {

@@ -34,6 +34,9 @@ pub enum Loss {
     Rule,
     /// The effect of a rule to include: no rule behind it excludes anything. What stands for a path is its pattern.
     Include,
+    /// What was there before a power cut: the destination has no journal, and what was replaced could not be kept until
+    /// that was durable which has its name now.
+    Order,
 }
 
 impl Loss {
@@ -55,6 +58,7 @@ impl Loss {
             Loss::Extraneous => "extraneous",
             Loss::Rule => "rule",
             Loss::Include => "include",
+            Loss::Order => "order",
         }
     }
 
@@ -76,6 +80,7 @@ impl Loss {
             Loss::Extraneous => "more than half of the copy is what the source lacks, and is deleted",
             Loss::Rule => "rule without any effect",
             Loss::Include => "--include that leaves nothing out",
+            Loss::Order => "replaced where a power cut may take both the old and the new",
         }
     }
 }

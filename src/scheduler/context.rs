@@ -19,8 +19,8 @@ use crate::{
     plan::Pair,
     platform::{self, Dir, Mounts, Privileges},
     units::{
-        Conflicts, Descriptors, Expected, Extraneous, FreshFiles, Journals, LinkGroups, MadeWithin, Marks,
-        Namesakes, Replacements, RulesUsed, SharedFiles, TemporaryNames,
+        Conflicts, Descriptors, Expected, Extraneous, FreshFiles, Journals, Leftovers, LinkGroups,
+        MadeWithin, Marks, Namesakes, Replacements, RulesUsed, SharedFiles, TemporaryNames,
     },
 };
 
@@ -69,6 +69,7 @@ pub(crate) struct Context {
     pub(crate) conflicts: Conflicts,
     pub(crate) expected: Expected,
     pub(crate) replacements: Replacements,
+    pub(crate) leftovers: Leftovers,
     pub(crate) marks: Marks,
     pub(crate) journals: Journals,
     pub(crate) limiter: Arc<Limiter>,
@@ -191,6 +192,7 @@ impl Context {
             conflicts: Conflicts::default(),
             expected: Expected::default(),
             replacements: Replacements::default(),
+            leftovers: Leftovers::default(),
             marks: Marks::new(),
             journals: Journals::default(),
             chance: AtomicU64::new(std::process::id().into()),

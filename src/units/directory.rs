@@ -9,7 +9,8 @@ use std::{
 use super::{
     Node, Place, acl,
     entry::{Handled, Item},
-    internal::is_internal,
+    internal::{is_internal, is_temporary},
+    kept,
     node::{Dirs, NodeParts, Owner},
     reach::{OWNERS, Reached, reach_as_is},
     stage,
@@ -20,7 +21,7 @@ use crate::{
     error::{During, Fault, Op, Sided},
     event::Done,
     options::{Attributes, Delete, Fsync},
-    plan::Pair,
+    plan::{Order, Pair},
     platform::{self, DEFAULT_ACL, Dir, Handle, Names},
     report::Loss,
     scheduler::{Batch, Unit, Worker, caught},
@@ -171,16 +172,26 @@ impl Worker {
             return;
         }
         let mut left = Vec::new();
+        let is_lost = || kept::order(pair, id.dev) == Order::Lost;
         let swept = stage::each_name(target, &mut self.listing, &context.cancel, |name| {
             if counts && !is_internal(name) {
                 context.extraneous.count_there();
             }
             if is_dry {
-                context.expected.expect_gone(target, id.dev, name);
+                if stage::is_left(name) && !is_lost() {
+                    context.expected.expect_gone(target, id.dev, name);
+                }
                 context.marks.read(target, name, pair);
                 return Ok(());
             }
-            let swept = if context.journals.speak_of(name) { Ok(()) } else { stage::sweep(target, name) };
+            let swept = match stage::is_left(name) && !context.journals.speak_of(name) {
+                true if is_temporary(name) && is_lost() => {
+                    context.leftovers.add(id, name);
+                    Ok(())
+                }
+                true => stage::sweep(target, name),
+                false => Ok(()),
+            };
             // What another user has left may be his to remove; one's own goes all the same.
             if let Err(error) = swept.and_then(|()| context.marks.meet(target, id, name, pair)) {
                 left.push((name.to_owned(), error));
@@ -322,6 +333,7 @@ impl Worker {
             return Ok(());
         }
         self.close_journal(node);
+        self.sweep_late(node, &dirs);
         self.remove_marks(node, &dirs.target);
         let (from, to) = (Handle::Open(&dirs.source), Handle::Open(&dirs.target));
         let now = if node.existed { to.meta().during(Op::Stat).in_copy()? } else { node.target };

@@ -5,6 +5,7 @@ use std::{ffi::CStr, io, sync::Arc};
 use super::{
     Node,
     internal::is_internal,
+    kept::Kept,
     links::{Claim, LinkTarget, Parked, looks_like_copy},
     node::Dirs,
 };
@@ -366,15 +367,17 @@ impl Worker {
                 // What it was copied to may be too new to be on its device.
                 if meta.kind == Kind::File && self.context.job.fsync != Fsync::None {
                     dirs.target.open_existing(work_name)?.sync_data()?;
+                } else if self.keeps_old(&node.pair, node.target.id.dev) {
+                    platform::sync_filesystem(&dirs.target)?;
                 }
-                dirs.target.rename(work_name, target_name)
+                self.rename_over(node, &dirs.target, work_name, target_name)
             };
-            let named = self.name_once(at, target_name, Op::Rename, true, give, |()| id());
+            let named = self.name_once(at, target_name, Op::Rename, true, give, |_| id());
             // Renaming does nothing where both are names of one file already (rename(2)), which numbers did not tell.
-            if named.is_err() || !is_numbered {
+            if named.is_err() || !is_numbered && !matches!(named, Ok(Kept::Under(_))) {
                 let _ = dirs.target.remove(work_name);
             }
-            named?;
+            self.let_go_of_old(at, meta.kind, named?);
         }
         self.digest_there(at, meta.kind)?;
         self.record(&node.place, name, meta.kind, Done::Linked, 0);

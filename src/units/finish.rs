@@ -6,6 +6,7 @@ use super::{
     attributes::UNFINISHED_BEFORE,
     content::{Filled, Filling, RESERVE_MIN},
     entry::{First, Item},
+    kept::Kept,
     node::Dirs,
     quota::is_room_refused,
     stage::Appearance,
@@ -44,11 +45,11 @@ impl Worker {
             {
                 filling.staged.file.sync_data().during(Op::Sync)?;
             }
-            self.give_name(at, filling)?;
-            Ok(finished)
+            Ok((finished, self.give_name(at, filling)?))
         });
         match finished {
-            Ok((has_changed, id)) => {
+            Ok(((has_changed, id), kept)) => {
+                self.let_go_of_old(at, Kind::File, kept);
                 self.tell_finished(at, filling, moved, has_changed);
                 Ok(id.map_or(First::LeftOut, First::Copied))
             }
@@ -71,21 +72,23 @@ impl Worker {
     }
 
     /// Give a file that is finished its name, where it does not have it yet.
-    pub(super) fn give_name(&self, at: Item<'_>, filling: &Filling) -> Result<(), Fault> {
+    pub(super) fn give_name(&self, at: Item<'_>, filling: &Filling) -> Result<Kept, Fault> {
         let Item { node, dirs, name } = at;
         let Filling { staged, appearance, .. } = filling;
+        let mut kept = Kept::Nothing;
         if *appearance != Appearance::AtOnce {
             let target_name = &*node.place.target_name(name, Kind::File);
-            let commit = || staged.commit(&dirs.target, target_name, *appearance);
+            let over = |temporary: &CStr| self.rename_over(node, &dirs.target, temporary, target_name);
+            let commit = || staged.commit(&dirs.target, target_name, *appearance, over);
             let replaces = *appearance == Appearance::Instead;
-            self.name_once(at, target_name, Op::Rename, replaces, commit, |()| staged.id())?;
+            kept = self.name_once(at, target_name, Op::Rename, replaces, commit, |_| staged.id())?;
         }
         if self.syncs_each() {
             // The file's own metadata, and then what names it (fsync(2)).
             staged.file.sync_all().during(Op::Sync)?;
             dirs.target.sync().during(Op::Sync)?;
         }
-        Ok(())
+        Ok(kept)
     }
 
     /// Whether each file is made durable by itself.

@@ -236,6 +236,7 @@ impl Journal {
         let above = names.split_last().map_or(&[][..], |(_, above)| above);
         let dir = self.dir.open_beneath(above)?.open_dir(c".")?;
         let meta = dir.meta()?;
+        dir.sync()?; // it may be what another has replaced, whose name is not durable yet
         stage::sweep(&dir, temporary)?;
         Handle::Open(&dir).set_times(meta.accessed, meta.modified)
     }

@@ -18,7 +18,7 @@ use std::{
 };
 
 use super::{
-    Node, Place,
+    Node, Place, kept,
     node::Dirs,
     said::{Of, Said},
 };
@@ -26,7 +26,7 @@ use crate::{
     entry::{FileId, Kind, Stamp},
     error::{Fault, Op},
     options::Fsync,
-    plan::{Pair, Storage},
+    plan::{Order, Pair, Storage},
     platform::{self, Dir, ListCursor, Names},
     report::Loss,
     scheduler::Worker,
@@ -246,7 +246,7 @@ impl Worker {
         };
         if let Some(lock) = &lock {
             let _ = lock.try_lock();
-            let is_in_order = sitting.is_none() || platform::keeps_order(node.pair.names[1].as_deref());
+            let is_in_order = sitting.is_none() || kept::order(&node.pair, node.target.id.dev) == Order::Kept;
             if !is_in_order && self.context.job.fsync.outlives_cuts() {
                 lock.sync_all()?;
                 dirs.target.sync()?;

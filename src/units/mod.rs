@@ -22,6 +22,7 @@ mod in_place;
 mod internal;
 mod journal;
 mod journals;
+mod kept;
 mod left;
 mod links;
 mod lost;
@@ -65,6 +66,7 @@ pub use internal::is_own_name;
 #[cfg(fuzzing)]
 pub use journal::fuzz as fuzz_journal;
 pub(crate) use journals::Journals;
+pub(crate) use kept::Leftovers;
 pub(crate) use links::{LinkCache, LinkGroups, Parked};
 pub(crate) use made::MadeWithin;
 pub(crate) use marks::Marks;

@@ -19,6 +19,7 @@ use super::{
     content::{Filled, Filling},
     descriptors::PlaceToWait,
     entry::{First, Item},
+    kept::Old,
     stage::Appearance,
 };
 use crate::{
@@ -89,7 +90,7 @@ impl Replacements {
 
 impl Worker {
     /// Fewer files are made durable one by one, without what else the filesystem has to write.
-    const FEW: usize = 4;
+    pub(super) const FEW: usize = 4;
 
     /// A place where a finished file waits for others before it gets its name, if it is to do that.
     pub(super) fn place_to_wait(&self, filling: &Filling) -> Option<PlaceToWait> {
@@ -192,14 +193,18 @@ impl Worker {
             self.name_together(&files);
             are_durable_together(&files)
         };
+        let mut olds = Vec::new();
         for file in files {
             let node = file.node.clone();
             let name = file.name.clone();
             self.guarded(&node, &name, |worker| {
                 let since = file.measured_since;
-                worker.measured_since(since, |worker| worker.replace_one(file, are_durable));
+                worker.measured_since(since, |worker| olds.extend(worker.replace_one(file, are_durable)));
             });
             self.release(node);
+        }
+        if !olds.is_empty() {
+            self.let_go_of_all(olds);
         }
     }
 
@@ -218,12 +223,16 @@ impl Worker {
         }
     }
 
-    fn replace_one(&mut self, file: Replacement, is_durable: bool) {
+    /// Give one its name; what it has replaced, where that is kept.
+    fn replace_one(&mut self, file: Replacement, is_durable: bool) -> Option<Old> {
         let Replacement { node, name, filling, moved, has_changed, digest, differs, tried, _place, .. } =
             file;
         let dirs = match node.dirs() {
             Ok(dirs) => dirs,
-            Err(fault) => return self.fail(&node, &name, Some(Kind::File), fault),
+            Err(fault) => {
+                self.fail(&node, &name, Some(Kind::File), fault);
+                return None;
+            }
         };
         let at = Item { node: &node, dirs: &dirs, name: &name };
         if self.is_cancelled() {
@@ -234,8 +243,10 @@ impl Worker {
                 self.context.marks.owe();
                 self.fail(&node, &name, Some(Kind::File), Fault::new(Op::Remove, error));
             }
-            return;
+            return None;
         }
+        // What had no name yet was durable without one.
+        let is_durable = is_durable && filling.staged.temporary_name().is_some();
         let named = caught(|| {
             self.name_for_a_moment(&dirs, &filling)?;
             if !is_durable {
@@ -244,13 +255,15 @@ impl Worker {
             self.give_name(at, &filling)
         });
         match named {
-            Ok(()) => {
+            Ok(kept) => {
                 (self.digest, self.differs) = (digest, differs);
                 self.tell_finished(at, &filling, &moved, has_changed);
+                self.old(at, Kind::File, kept)
             }
             Err(fault) => {
                 let fault = self.discard(&dirs, &node.place.target_name(&name, Kind::File), &filling, fault);
                 self.fail_or_retry(&node, &name, Some(Kind::File), tried, fault);
+                None
             }
         }
     }

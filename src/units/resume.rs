@@ -88,6 +88,10 @@ impl Worker {
         }
         // The source is another by now, or what was there of the copy.
         self.context.journals.strike(&entered);
+        if self.keeps_old(&node.pair, node.target.id.dev) {
+            // It may be what another has replaced, whose name is not durable yet.
+            dirs.target.sync().during(Op::Sync).in_copy()?;
+        }
         stage::sweep(&dirs.target, &file.temporary).during(Op::Remove)?;
         Ok(None)
     }

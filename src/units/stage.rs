@@ -11,7 +11,10 @@ use std::{
     },
 };
 
-use super::internal::{is_journal, is_temporary};
+use super::{
+    internal::{is_journal, is_temporary},
+    kept::Kept,
+};
 use crate::{
     entry::{FileId, Kind, Stamp},
     platform::{self, Dir, Handle, ListCursor, Names},
@@ -185,19 +188,26 @@ impl Staged {
         }
     }
 
-    /// Give the finished file its name.
-    pub(crate) fn commit(&self, dir: &Dir, name: &CStr, appearance: Appearance) -> io::Result<()> {
+    /// Give the finished file its name, in place of another by what `over` does with its present name.
+    pub(super) fn commit(
+        &self,
+        dir: &Dir,
+        name: &CStr,
+        appearance: Appearance,
+        over: impl FnOnce(&CStr) -> io::Result<Kept>,
+    ) -> io::Result<Kept> {
         match &self.name {
             Stage::Final => Ok(()),
             Stage::Unnamed(late) => match late.get() {
-                Some(temporary) => dir.rename(temporary, name),
+                Some(temporary) => return over(temporary),
                 None => dir.link_unnamed(&self.file, name),
             },
             Stage::Temporary(temporary) if appearance == Appearance::WhenFinished => {
                 dir.rename_new(temporary, name)
             }
-            Stage::Temporary(temporary) => dir.rename(temporary, name),
+            Stage::Temporary(temporary) => return over(temporary),
         }
+        .map(|()| Kept::Nothing)
     }
 
     /// Remove what is there of a file that will not be finished.
@@ -241,9 +251,14 @@ pub(super) fn each_name(
     }
 }
 
+/// Whether a name is one of what a run that died may have left, other than its mark.
+pub(super) fn is_left(name: &CStr) -> bool {
+    is_temporary(name) || is_journal(name)
+}
+
 /// Remove a temporary that a run which died has left, or its journal.
 pub(super) fn sweep(dir: &Dir, name: &CStr) -> io::Result<()> {
-    if is_temporary(name) || is_journal(name) { remove_abandoned(dir, name) } else { Ok(()) }
+    if is_left(name) { remove_abandoned(dir, name) } else { Ok(()) }
 }
 
 /// How many bytes a temporary takes that a run which died has left, if that can be told.

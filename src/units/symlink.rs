@@ -5,6 +5,7 @@ use std::{cell::Cell, ffi::CStr, io};
 use super::{
     attributes::LEAST,
     entry::{First, Handled, Item},
+    kept::Kept,
     stage::Appearance,
     subject::Subject,
 };
@@ -146,18 +147,28 @@ impl Worker {
             .and_then(|_| pinned.meta().during(Op::Stat).in_copy())
             .and_then(|there| {
                 let give = || match appearance {
-                    Appearance::AtOnce => Ok(()),
-                    Appearance::WhenFinished => dirs.target.rename_new(work_name, target_name),
-                    Appearance::Instead => dirs.target.rename(work_name, target_name),
+                    Appearance::AtOnce => Ok(Kept::Nothing),
+                    Appearance::WhenFinished => {
+                        dirs.target.rename_new(work_name, target_name).map(|()| Kept::Nothing)
+                    }
+                    Appearance::Instead => {
+                        if self.keeps_old(&node.pair, node.target.id.dev) {
+                            // Nothing less makes durable what cannot be opened.
+                            platform::sync_filesystem(&dirs.target)?;
+                        }
+                        self.rename_over(node, &dirs.target, work_name, target_name)
+                    }
                 };
-                if appearance != Appearance::AtOnce {
-                    let replaces = appearance == Appearance::Instead;
-                    self.name_once(at, target_name, Op::Rename, replaces, give, |()| Ok(there.id))?;
+                if appearance == Appearance::AtOnce {
+                    return Ok((there, Kept::Nothing));
                 }
-                Ok(there)
+                let replaces = appearance == Appearance::Instead;
+                let named = self.name_once(at, target_name, Op::Rename, replaces, give, |_| Ok(there.id));
+                named.map(|kept| (there, kept))
             });
         match finished {
-            Ok(there) => {
+            Ok((there, kept)) => {
+                self.let_go_of_old(at, meta.kind, kept);
                 self.record(&node.place, name, meta.kind, done, 0);
                 Ok(First::Copied(there.id))
             }

@@ -203,6 +203,22 @@ impl Dir {
         Ok(retried(|| renameat(&self.fd, from, &self.fd, to))?)
     }
 
+    /// Let `from` and `to` of this directory change places, atomically; `false` where the filesystem cannot.
+    ///
+    /// As [`rename`](Self::rename) it refuses to replace a directory.
+    pub(crate) fn exchange(&self, from: &CStr, to: &CStr) -> io::Result<bool> {
+        let exchange = || retried(|| renameat_with(self, from, self, to, RenameFlags::EXCHANGE));
+        match exchange() {
+            Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => return Ok(false),
+            done => done?,
+        }
+        if self.stat(from).is_ok_and(|there| there.kind == Kind::Directory) {
+            exchange()?;
+            return Err(Errno::ISDIR.into());
+        }
+        Ok(true)
+    }
+
     /// Rename within this directory, failing when `to` exists.
     pub(crate) fn rename_new(&self, from: &CStr, to: &CStr) -> io::Result<()> {
         match retried(|| renameat_with(self, from, self, to, RenameFlags::NOREPLACE)) {
@@ -259,5 +275,31 @@ pub(crate) fn listed_kind(file_type: FileType) -> Option<Kind> {
         FileType::CharacterDevice => Some(Kind::CharDevice),
         FileType::BlockDevice => Some(Kind::BlockDevice),
         FileType::Unknown => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn files_change_places_and_a_directory_keeps_its_own() {
+        let temp = tempfile::TempDir::new().unwrap();
+        let read = |name| fs::read(temp.path().join(name)).unwrap();
+        for name in ["one", "other"] {
+            fs::write(temp.path().join(name), name).unwrap();
+        }
+        fs::create_dir(temp.path().join("dir")).unwrap();
+        let dir = Dir::open(temp.path()).unwrap();
+        if !dir.exchange(c"one", c"other").unwrap() {
+            return; // not on this filesystem
+        }
+        assert_eq!((&*read("one"), &*read("other")), (&b"other"[..], &b"one"[..]));
+        let refused = dir.exchange(c"one", c"dir").unwrap_err();
+        assert_eq!(refused.kind(), io::ErrorKind::IsADirectory);
+        assert!(read("one") == b"other" && temp.path().join("dir").is_dir());
+        assert_eq!(dir.exchange(c"one", c"none").unwrap_err().kind(), io::ErrorKind::NotFound);
     }
 }

@@ -253,6 +253,11 @@ impl Dir {
         }
     }
 
+    /// Names do not change places here.
+    pub(crate) fn exchange(&self, _: &CStr, _: &CStr) -> io::Result<bool> {
+        Ok(false)
+    }
+
     /// Rename within this directory, failing when `to` exists.
     pub(crate) fn rename_new(&self, from: &CStr, to: &CStr) -> io::Result<()> {
         sys::rename_new(&self.at(from), &self.at(to))

@@ -37,5 +37,6 @@ mod sinks;
 mod slow;
 mod threshold;
 mod unnamed;
+mod unordered;
 mod uring;
 mod verify;

@@ -13,6 +13,10 @@ use super::{has_program, is_root, skip};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Filesystem {
     Ext4,
+    /// ext4 made without a journal.
+    Ext4Unjournaled,
+    /// ext2, which never has one.
+    Ext2,
     /// With reflinks.
     Xfs,
     /// Without reflinks.
@@ -38,6 +42,8 @@ impl Filesystem {
     fn mkfs(self) -> Option<(&'static str, &'static [&'static str])> {
         Some(match self {
             Filesystem::Ext4 => ("mkfs.ext4", &["-q", "-F", "-i", "8192"]),
+            Filesystem::Ext4Unjournaled => ("mkfs.ext4", &["-q", "-F", "-i", "8192", "-O", "^has_journal"]),
+            Filesystem::Ext2 => ("mkfs.ext2", &["-q", "-F", "-i", "8192"]),
             Filesystem::Ext4Coarse => ("mkfs.ext4", &["-q", "-F", "-I", "128"]),
             Filesystem::Ext4Folding => ("mkfs.ext4", &["-q", "-F", "-O", "casefold"]),
             Filesystem::Ext4Encrypted => ("mkfs.ext4", &["-q", "-F", "-O", "encrypt"]),
@@ -71,6 +77,11 @@ impl Mount {
     /// Mount a fresh filesystem of this many MiB; `None`, with the reason printed, where that cannot
     /// be done.
     pub fn new(filesystem: Filesystem, mebibytes: u64) -> Option<Mount> {
+        Mount::with_image_in(Path::new("/dev/shm"), filesystem, mebibytes)
+    }
+
+    /// The same, whose device is a file in this directory.
+    pub fn with_image_in(images: &Path, filesystem: Filesystem, mebibytes: u64) -> Option<Mount> {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         if !is_root() {
             skip("mounting needs root");
@@ -91,7 +102,7 @@ impl Mount {
             mount.mount_on_tmpfs(filesystem, &at, mebibytes);
             return Some(mount);
         };
-        let image = Path::new("/dev/shm").join(&stem);
+        let image = images.join(&stem);
         fs::File::create(&image).unwrap().set_len(mebibytes << 20).unwrap();
         mount.image = Some(image.clone());
         let image = image.to_str().unwrap();
@@ -136,6 +147,23 @@ impl Mount {
 }
 
 impl Mount {
+    /// What a device holds that was cut off, repaired as at every boot after that, and removed in the end.
+    pub fn repaired(image: &Path) -> Mount {
+        let path = image.with_extension("mount");
+        fs::create_dir(&path).unwrap();
+        let mount = Mount { path, image: Some(image.to_owned()), device: None, below: None };
+        let [image, at] = [image, &mount.path].map(|path| path.to_str().unwrap());
+        // Up to 3: errors were corrected (e2fsck(8)).
+        must("sh", &["-c", "e2fsck -fy \"$0\" || [ $? -lt 4 ]", image]);
+        must("mount", &["-o", "loop", image, at]);
+        mount
+    }
+
+    /// The device that it is on.
+    pub fn device(&self) -> String {
+        must("findmnt", &["-n", "-o", "SOURCE", self.path.to_str().unwrap()])
+    }
+
     /// Cut it off as a power cut would, and mount what is left; what the journal holds in memory is
     /// written first, or is lost too. What is still open of it must be closed before.
     pub fn cut(&self, keeps_journal: bool) {
