@@ -163,14 +163,14 @@ impl Worker {
         if names.is_empty() || self.context.failed.load(Ordering::Relaxed) > 0 {
             return;
         }
-        let mut sweep = |name: &CStr, swept: io::Result<()>| {
+        let mut tell = |name: &CStr, swept: io::Result<()>| {
             if let Err(error) = swept {
                 self.warn_of(Loss::Leftover, || node.place.path_in_copy(name), &error.to_string());
             }
         };
         match dirs.target.sync() {
-            Ok(()) => names.iter().for_each(|name| sweep(name, stage::sweep(&dirs.target, name))),
-            Err(error) => sweep(&names[0], Err(error)),
+            Ok(()) => names.iter().for_each(|name| tell(name, stage::sweep(&dirs.target, name))),
+            Err(error) => tell(&names[0], Err(error)),
         }
     }
 

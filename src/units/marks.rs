@@ -248,8 +248,12 @@ impl Worker {
             let _ = lock.try_lock();
             let is_in_order = sitting.is_none() || kept::order(&node.pair, node.target.id.dev) == Order::Kept;
             if !is_in_order && self.context.job.fsync.outlives_cuts() {
-                lock.sync_all()?;
-                dirs.target.sync()?;
+                let durable = lock.sync_all().and_then(|()| dirs.target.sync());
+                if let Err(error) = durable {
+                    // What may not be there after a cut is as good as none.
+                    let _ = dirs.target.remove(&name);
+                    return Err(error);
+                }
             }
         }
         Ok(Some(Mark { name, lock, place: Some(node.place.clone()), of }))

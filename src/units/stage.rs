@@ -268,9 +268,11 @@ pub(super) fn abandoned_bytes(dir: &Dir, name: &CStr) -> Option<u64> {
 }
 
 fn remove_abandoned(dir: &Dir, name: &CStr) -> io::Result<()> {
+    let is_missing = |error: &io::Error| error.kind() == io::ErrorKind::NotFound;
+    let is_gone = || dir.stat(name).is_err_and(|error| is_missing(&error));
     match is_abandoned(dir, name).and_then(|abandoned| if abandoned { dir.remove(name) } else { Ok(()) }) {
         // Finished or removed meanwhile, or still open where that keeps others out.
-        Err(error) if error.kind() == io::ErrorKind::NotFound || platform::is_in_use(&error) => Ok(()),
+        Err(error) if is_missing(&error) && is_gone() || platform::is_in_use(&error) => Ok(()),
         removed => removed,
     }
 }

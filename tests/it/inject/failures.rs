@@ -193,13 +193,16 @@ fn a_rename_that_fails_keeps_the_old_entry_and_leaves_no_temporary() {
         return;
     }
     for (name, errno) in [("EIO", Errno::EIO), ("ENOSPC", Errno::ENOSPC), ("EACCES", Errno::EACCES)] {
-        let sandbox = Sandbox::new().file("src/f", b"new content").file("dst/f", b"old");
+        let sandbox = Sandbox::in_memory().file("src/f", b"new content").file("dst/f", b"old");
         let outcome = copy_of(&sandbox).fault("renameat", &format!("error={name}")).run();
         outcome.assert_one_failure_by("renameat", errno);
         assert_eq!(sandbox.read("dst/f"), b"old");
         assert_no_temporaries(&sandbox.path("dst"));
-        let sandbox =
-            Sandbox::new().file("src/f", b"f").dir("dst").symlink("new", "src/s").symlink("old", "dst/s");
+        let sandbox = Sandbox::in_memory()
+            .file("src/f", b"f")
+            .dir("dst")
+            .symlink("new", "src/s")
+            .symlink("old", "dst/s");
         let outcome = copy_of(&sandbox).fault("renameat", &format!("error={name}")).run();
         outcome.assert_one_failure_by("renameat", errno);
         assert_eq!(fs::read_link(sandbox.path("dst/s")).unwrap(), Path::new("old"));

@@ -35,7 +35,7 @@ fn an_entry_that_fails_and_then_works_is_a_success() {
         ("renameat", "EBUSY"),
         ("fchmod", "EIO"),
     ] {
-        let sandbox = Sandbox::new()
+        let sandbox = Sandbox::in_memory()
             .file("src/dir/a", &noise(1, 3 * KIB))
             .file("src/dir/b", &noise(2, 3 * KIB))
             .file("src/replaced", b"new one")

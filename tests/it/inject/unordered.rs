@@ -328,6 +328,23 @@ fn with_a_journal_or_where_nothing_is_waited_for_nothing_is_kept() {
 }
 
 #[test]
+fn where_names_fail_to_change_places_the_old_entry_stays() {
+    if !can_trace() {
+        return;
+    }
+    let Some(mount) = Mount::new(Filesystem::Ext4Unjournaled, 64) else { return };
+    let sandbox = to_be_replaced(&mount, 3);
+    let copy = Traced::copy(sandbox.path("src"), sandbox.path("dst")).recording(CALLS);
+    let outcome = copy.fault("renameat2", "error=EIO").run();
+    assert_eq!(outcome.injected("renameat2") as u64, 3 + BESIDE);
+    assert_eq!(outcome.summary.total("failed"), 3 + BESIDE, "{:#?}", outcome.summary);
+    assert!((0..3).all(|index| sandbox.read(format!("dst/file-{index}")) == b"old"));
+    assert_no_temporaries(&sandbox.path("dst"));
+    assert_complete(&sandbox.copy());
+    assert_same_tree(&sandbox.path("src"), &sandbox.path("dst"));
+}
+
+#[test]
 fn where_names_cannot_change_places_what_is_replaced_gets_another() {
     if !can_trace() {
         return;
