@@ -41,8 +41,8 @@ impl Worker {
         let finished = caught(|| {
             let finished = self.finish_attributes(at, filling, filled, digests)?;
             self.name_for_a_moment(at.dirs, filling)?;
-            if self.is_trusted_by_name(filling) && self.context.job.fsync != Fsync::None && !self.syncs_each()
-            {
+            let is_synced = self.syncs_each() && !self.keeps_old(&at.node.pair, at.node.target.id.dev);
+            if self.is_trusted_by_name(filling) && self.context.job.fsync != Fsync::None && !is_synced {
                 filling.staged.file.sync_data().during(Op::Sync)?;
             }
             Ok((finished, self.give_name(at, filling)?))

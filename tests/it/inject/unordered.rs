@@ -69,7 +69,7 @@ fn many(seed: u64) -> Sandbox {
 /// A tree of so few that each is made durable by itself.
 fn few(seed: u64) -> Sandbox {
     let sandbox = (0..3).fold(Sandbox::new(), |sandbox, index| {
-        sandbox.file(format!("src/in/{index}"), &noise(seed + index, 9_000))
+        sandbox.file(format!("src/in/{index}"), &noise(seed + index, [9_000, 9_000, MIB][index as usize]))
     });
     finished(sandbox, seed)
 }
