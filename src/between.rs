@@ -9,7 +9,7 @@ use crate::{
     capabilities::ZeroCopyCapabilities,
     method::Method,
     options::{DataOptions, ZeroCopy},
-    plan::{self, Pair},
+    plan::{self, Cost, Pair, Route, RouteWhy, Turn},
 };
 
 /// What a run learned of two filesystems that it copied between.
@@ -29,18 +29,67 @@ pub struct Between {
     pub threshold_reason: String,
     /// How it was adapted meanwhile, the first 100 changes; never where a size was asked for.
     pub threshold_steps: Vec<ThresholdStep>,
-    /// How fast large files went both ways, where [`Backend::Auto`](crate::Backend::Auto) has tried.
-    pub ring_trial: Option<RingTrial>,
+    /// The ways of large files (from 8 MiB on) that were gone, and what each gave in the end; nothing where only
+    /// one could be.
+    pub routes: Vec<RouteRate>,
+    /// How the way was changed meanwhile, the first 100 changes.
+    pub route_steps: Vec<RouteStep>,
 }
 
-/// How fast the two files went that decided about the ring.
+/// What one way of large files gave.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
-pub struct RingTrial {
-    /// By calls that block, in bytes a second.
-    pub blocking: f64,
-    /// By a ring, in bytes a second.
-    pub ring: f64,
+pub struct RouteRate {
+    /// The way.
+    pub route: Route,
+    /// Whether of files that were written to their device meanwhile, since they are larger than what a system holds
+    /// back or have to be durable; otherwise of those that it wrote when it saw fit.
+    pub is_written: bool,
+    /// Bytes a second of wall time, by all workers.
+    pub bytes_per_second: f64,
+    /// CPU seconds of the process a second of wall time.
+    pub cores: f64,
+}
+
+/// One change of the way that large files go.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct RouteStep {
+    /// When, from the beginning of the run.
+    pub at: Duration,
+    /// The way until then.
+    pub from: Route,
+    /// What it gave, where that was measured.
+    pub gave: Option<RouteRate>,
+    /// Of which files, as [`RouteRate::is_written`] has it.
+    pub is_written: bool,
+    /// The way from then on.
+    pub to: Route,
+    /// What it was changed for.
+    pub reason: &'static str,
+}
+
+impl RouteRate {
+    fn of(route: Route, cost: Cost, is_written: bool) -> RouteRate {
+        // Costs are nanoseconds a byte.
+        let cores = cost.cpu / cost.wall;
+        RouteRate { route, is_written, bytes_per_second: 1e9 / cost.wall, cores }
+    }
+}
+
+impl RouteStep {
+    fn of(turn: &Turn, at: Duration, is_written: bool) -> RouteStep {
+        let reason = match turn.why {
+            RouteWhy::Trial => "to see what it gives",
+            RouteWhy::Slower => "the way until then became slower",
+            RouteWhy::Fastest => "the fastest of those tried",
+            RouteWhy::Cheapest => "as fast as any, and computes less",
+            RouteWhy::NoBetter => "the other is no better",
+            RouteWhy::Refused => "the way until then cannot be gone",
+        };
+        let gave = turn.cost.map(|cost| RouteRate::of(turn.from, cost, is_written));
+        RouteStep { at, from: turn.from, gave, is_written, to: turn.to, reason }
+    }
 }
 
 /// A method that was refused, and not tried again.
@@ -79,8 +128,16 @@ impl Between {
     ) -> Between {
         let [source, destination] = pair.names.clone();
         let (threshold, threshold_reason) = threshold(pair, data, capabilities);
+        let since = |at: Instant| at.saturating_duration_since(began);
+        let large = [(pair.large.learned(), false), (pair.heavy.learned(), true)];
+        let routes = large.iter().flat_map(|(learned, is_written)| {
+            learned.costs.iter().map(|(route, cost)| RouteRate::of(*route, *cost, *is_written))
+        });
+        let turns = large.iter().flat_map(|(learned, is_written)| {
+            learned.turns.iter().map(|(at, turn)| RouteStep::of(turn, since(*at), *is_written))
+        });
         let steps = pair.threshold.steps().into_iter().map(|(at, step)| ThresholdStep {
-            at: at.saturating_duration_since(began),
+            at: since(at),
             from: step.from,
             to: step.to,
             reason: step.reason(),
@@ -92,7 +149,8 @@ impl Between {
             threshold,
             threshold_reason,
             threshold_steps: steps.collect(),
-            ring_trial: pair.trial.rates().map(|(blocking, ring)| RingTrial { blocking, ring }),
+            routes: routes.collect(),
+            route_steps: turns.collect(),
         }
     }
 }
@@ -108,8 +166,7 @@ impl Refusal {
 /// The size that decides between two filesystems, and why it is that one or none.
 fn threshold(pair: &Pair, data: &DataOptions, capabilities: &ZeroCopyCapabilities) -> (Option<u64>, String) {
     let bytes = data.threshold.unwrap_or_else(|| pair.threshold.bytes());
-    // As for one worker: whether several share a huge file is another question.
-    let ladder = plan::ladder(data, capabilities, pair, bytes.max(1), 1);
+    let ladder = plan::ladder(data, capabilities, pair, bytes.max(1));
     match ladder.declined {
         Some(declined) => (None, declined.reason().to_owned()),
         None if data.zero_copy == ZeroCopy::Force => {

@@ -54,7 +54,7 @@ mod units;
 #[doc(hidden)]
 pub use {frames::fuzz as fuzz_frames, select::fuzz_ignores, units::fuzz_journal};
 
-pub use between::{Between, Refusal, RingTrial, ThresholdStep};
+pub use between::{Between, Refusal, RouteRate, RouteStep, ThresholdStep};
 pub use capabilities::{
     Ability, Capabilities, Conveniences, DirectIo, Filesystem, Keeps, KernelCopies, LadderOfSize,
     ZeroCopyCapabilities,
@@ -72,7 +72,7 @@ pub use options::{
     Attributes, Backend, Compare, Compression, DataOptions, Delete, Existing, FollowLinks, Fsync, Limits,
     MaxDelete, Mirror, Preserve, Reflink, Retry, Selection, Sparse, Verify, ZeroCopy,
 };
-pub use plan::{Declined, Storage, ZeroCopyRequest, should_use_zero_copy};
+pub use plan::{Declined, Route, Storage, ZeroCopyRequest, should_use_zero_copy};
 pub use report::{Jobs, JobsStep, Loss, Moved, NotTried, Outcome, Report, Totals, Warning};
 
 pub use select::{BadName, BadPattern, FileList, Rule};

@@ -48,8 +48,8 @@ pub enum Sparse {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Backend {
-    /// Where it proves faster: the first two files of at least [`Backend::TRIAL_MIN`] bytes between
-    /// two local filesystems are copied one way each, and those after them the faster way. The default.
+    /// Where it proves faster: between local filesystems stretches of large files are tried each way, through a
+    /// ring in files of at least [`Backend::TRIAL_MIN`] bytes, and what follows goes the best way. The default.
     #[default]
     Auto,
     /// Calls that block their worker, never a ring.
@@ -62,8 +62,8 @@ pub enum Backend {
 impl Backend {
     /// The smallest file that goes through a ring, in bytes: 8 MiB.
     pub const RING_MIN: u64 = 8 << 20;
-    /// The smallest file that [`Backend::Auto`] tries a ring with, in bytes: 256 MiB.
-    pub const TRIAL_MIN: u64 = 256 << 20;
+    /// The smallest file that [`Backend::Auto`] tries a ring with, in bytes: 64 MiB.
+    pub const TRIAL_MIN: u64 = 64 << 20;
 }
 
 /// How the bytes of regular files are moved.

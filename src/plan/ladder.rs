@@ -1,7 +1,6 @@
 //! Which methods move the bytes of a file, in which order.
 
 use super::{
-    jobs::Storage,
     pair::Pair,
     size_class::Way,
     threshold::Turn,
@@ -40,18 +39,22 @@ impl Ladder {
         ladder
     }
 
+    /// The same through a buffer alone.
+    pub(crate) fn buffered(&self) -> Ladder {
+        let mut ladder = Ladder { steps: Default::default(), ..*self };
+        ladder.push(Method::Buffered);
+        ladder
+    }
+
     /// Whether to try sharing the blocks first.
     pub(crate) fn reflinks(&self) -> bool {
         self.steps[0] == Some(Method::Reflink)
     }
 }
 
-/// From this size on, ranges of one file are copied by several workers where that is faster.
-///
-/// Measured: reading and writing in two threads beats one `copy_file_range` on local filesystems
-/// that cannot share blocks, because the latter holds the inode's lock throughout. Systems without
-/// that call copy whole files.
-pub(crate) const PARALLEL_MIN: u64 = 8 << 20;
+/// From this size on, a file is large: which way its bytes go is found out as they do (`plan/contest.rs`), and
+/// its ranges may have several workers.
+pub(crate) const LARGE_MIN: u64 = 8 << 20;
 
 /// Choose the methods for one file of `size` bytes between the filesystems of `pair`.
 pub(crate) fn ladder(
@@ -59,10 +62,9 @@ pub(crate) fn ladder(
     capabilities: &ZeroCopyCapabilities,
     pair: &Pair,
     size: u64,
-    jobs: usize,
 ) -> Ladder {
     let threshold = data.threshold.unwrap_or_else(|| pair.threshold.bytes());
-    ladder_from(threshold, data, capabilities, pair, size, jobs)
+    ladder_from(threshold, data, capabilities, pair, size)
 }
 
 /// The same for a file that is about to be copied, which may have to show whether the threshold
@@ -76,9 +78,8 @@ pub(crate) fn ladder_in_turn(
     capabilities: &ZeroCopyCapabilities,
     pair: &Pair,
     size: u64,
-    jobs: usize,
 ) -> Ladder {
-    let usual = ladder(data, capabilities, pair, size, jobs);
+    let usual = ladder(data, capabilities, pair, size);
     let adapts = data.threshold.is_none()
         && data.zero_copy == ZeroCopy::Auto
         && matches!(usual.declined, None | Some(Declined::BelowThreshold))
@@ -89,7 +90,7 @@ pub(crate) fn ladder_in_turn(
         Turn::Usual => usual,
         Turn::Timed => Ladder { is_timed: true, ..usual },
         Turn::Trial(Way::Kernel) => {
-            Ladder { is_timed: true, ..ladder_from(0, data, capabilities, pair, size, jobs) }
+            Ladder { is_timed: true, ..ladder_from(0, data, capabilities, pair, size) }
         }
         Turn::Trial(Way::Buffer) => {
             let mut trial = Ladder { declined: Some(Declined::Trial), is_timed: true, ..Ladder::default() };
@@ -131,7 +132,6 @@ fn ladder_from(
     capabilities: &ZeroCopyCapabilities,
     pair: &Pair,
     size: u64,
-    jobs: usize,
 ) -> Ladder {
     let mut ladder = Ladder::default();
     let may_share = may_reflink(data);
@@ -147,13 +147,10 @@ fn ladder_from(
         compression: false,
         throttled: false,
     };
-    let ranges_faster = data.zero_copy == ZeroCopy::Auto
-        && capabilities.methods.contains(&Method::CopyFileRange)
-        && size >= PARALLEL_MIN
-        && jobs > 1
-        && pair.storage != Storage::Remote;
+    // Which shares blocks where it can.
+    let may_copy = may_share || pair.never_shares();
     let allowed =
-        |method: &&Method| !pair.refuses(**method) && (may_share || **method != Method::CopyFileRange);
+        |method: &&Method| !pair.refuses(**method) && (may_copy || **method != Method::CopyFileRange);
     // The size comes last: it says nothing of files that are never copied so.
     ladder.declined = match should_use_zero_copy(capabilities, &request).err() {
         None | Some(Declined::BelowThreshold) if data.sparse == Sparse::Always => Some(Declined::Zeros),
@@ -162,7 +159,6 @@ fn ladder_from(
         {
             Some(Declined::Refused)
         }
-        None if ranges_faster => Some(Declined::RangesFaster),
         declined => declined,
     };
     if ladder.declined.is_none() {
@@ -175,12 +171,13 @@ fn ladder_from(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::plan::Storage;
 
     const KERNEL: [Method; 3] = [Method::CopyFileRange, Method::Sendfile, Method::Splice];
 
-    fn chosen(data: DataOptions, pair: &Pair, size: u64, jobs: usize) -> Vec<Method> {
+    fn chosen(data: DataOptions, pair: &Pair, size: u64) -> Vec<Method> {
         let able = ZeroCopyCapabilities { available: true, cross_filesystem: true, methods: &KERNEL };
-        ladder(&data, &able, pair, size, jobs).methods().collect()
+        ladder(&data, &able, pair, size).methods().collect()
     }
 
     #[test]
@@ -192,20 +189,22 @@ mod tests {
         let mid = 1 << 20;
         let big = 1 << 30;
         let all = [&[Share][..], &KERNEL, &[Buffered]].concat();
-        assert_eq!(chosen(auto, &local, 100, 2), [Share, Buffered]);
-        assert_eq!(chosen(auto, &local, mid, 2), all);
-        assert_eq!(chosen(auto, &local, big, 2), [Share, Buffered]);
-        assert_eq!(chosen(auto, &local, big, 1), all);
-        assert_eq!(chosen(auto, &remote, big, 2), all);
-        assert_eq!(chosen(auto.zero_copy(ZeroCopy::Force), &local, 100, 2), all);
-        assert_eq!(chosen(auto.zero_copy(ZeroCopy::Forbid), &local, mid, 2), [Share, Buffered]);
-        assert_eq!(chosen(auto.reflink(Reflink::Never), &local, mid, 2), [Sendfile, Splice, Buffered]);
-        assert_eq!(chosen(auto.sparse(Sparse::Never), &local, mid, 2), [Sendfile, Splice, Buffered]);
-        assert_eq!(chosen(auto.sparse(Sparse::Always), &local, mid, 2), [Buffered]);
-        assert_eq!(chosen(auto, &local, 0, 2), [Buffered]);
+        assert_eq!(chosen(auto, &local, 100), [Share, Buffered]);
+        assert_eq!(chosen(auto, &local, mid), all);
+        assert_eq!(chosen(auto, &local, big), all);
+        assert_eq!(chosen(auto, &remote, big), all);
+        assert_eq!(chosen(auto.zero_copy(ZeroCopy::Force), &local, 100), all);
+        assert_eq!(chosen(auto.zero_copy(ZeroCopy::Forbid), &local, mid), [Share, Buffered]);
+        assert_eq!(chosen(auto.reflink(Reflink::Never), &local, mid), [Sendfile, Splice, Buffered]);
+        assert_eq!(chosen(auto.sparse(Sparse::Never), &local, mid), [Sendfile, Splice, Buffered]);
+        assert_eq!(chosen(auto.sparse(Sparse::Always), &local, mid), [Buffered]);
+        assert_eq!(chosen(auto, &local, 0), [Buffered]);
+        let ext4 = Pair::new(true, Storage::Solid).named(Some("ext4".to_owned()), Some("ext4".to_owned()));
+        let all_but_share = [&KERNEL[..], &[Buffered]].concat();
+        assert_eq!(chosen(auto.reflink(Reflink::Never), &ext4, mid), all_but_share, "it shares nothing");
         local.refuse(Share, Some(95));
         local.refuse(CopyFileRange, None);
-        assert_eq!(chosen(auto, &local, mid, 2), [Sendfile, Splice, Buffered]);
+        assert_eq!(chosen(auto, &local, mid), [Sendfile, Splice, Buffered]);
     }
 
     /// The ladders of so many files in turn, where blocks cannot be shared.
@@ -213,7 +212,7 @@ mod tests {
         let able = ZeroCopyCapabilities { available: true, cross_filesystem: true, methods: &KERNEL };
         let pair = Pair::new(true, Storage::Solid);
         pair.refuse(Method::Reflink, Some(95));
-        (0..files).map(|_| ladder_in_turn(&data, &able, &pair, size, 2)).collect()
+        (0..files).map(|_| ladder_in_turn(&data, &able, &pair, size)).collect()
     }
 
     #[test]
@@ -247,10 +246,10 @@ mod tests {
         }
         let able = ZeroCopyCapabilities { available: true, cross_filesystem: true, methods: &KERNEL };
         let sharing = Pair::new(true, Storage::Solid);
-        assert!((0..64).all(|_| !ladder_in_turn(&auto, &able, &sharing, 100 << 10, 2).is_timed));
+        assert!((0..64).all(|_| !ladder_in_turn(&auto, &able, &sharing, 100 << 10).is_timed));
         let refusing = Pair::new(true, Storage::Solid);
         KERNEL.into_iter().chain([Method::Reflink]).for_each(|method| refusing.refuse(method, None));
-        assert!((0..64).all(|_| !ladder_in_turn(&auto, &able, &refusing, 100 << 10, 2).is_timed));
-        assert_eq!(ladder(&auto, &able, &refusing, 100 << 10, 2).declined, Some(Declined::Refused));
+        assert!((0..64).all(|_| !ladder_in_turn(&auto, &able, &refusing, 100 << 10).is_timed));
+        assert_eq!(ladder(&auto, &able, &refusing, 100 << 10).declined, Some(Declined::Refused));
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::{OnceLock, atomic::AtomicBool};
 
-use super::{jobs::Storage, modes::CreatedModes, order::Order, ring::RingTrial, threshold::Threshold};
+use super::{jobs::Storage, large::Large, modes::CreatedModes, order::Order, threshold::Threshold};
 use crate::{entry::Granularity, method::Method};
 
 /// Two filesystems that files are copied between, and what they turned out to be like.
@@ -31,8 +31,10 @@ pub(crate) struct Pair {
     pub(crate) source_lacks_xattrs: AtomicBool,
     /// What becomes of the modes that its files are created with.
     pub(crate) created_modes: CreatedModes,
-    /// Whether large files go faster through a ring.
-    pub(crate) trial: RingTrial,
+    /// The way that large files go, which memory can take.
+    pub(crate) large: Large,
+    /// The way of those that are written to their device meanwhile.
+    pub(crate) heavy: Large,
     /// The step of the destination's modification times, once it mattered.
     pub(crate) granularity: OnceLock<Granularity>,
     /// Whether the destination's files may get their names when they are finished, once it mattered.
@@ -54,7 +56,8 @@ impl Pair {
             threshold: Threshold::new(),
             source_lacks_xattrs: AtomicBool::new(false),
             created_modes: CreatedModes::default(),
-            trial: RingTrial::default(),
+            large: Large::default(),
+            heavy: Large::default(),
             granularity: OnceLock::new(),
             names_late: OnceLock::new(),
         }
@@ -78,6 +81,12 @@ impl Pair {
     /// The same, knowing whether the destination's numbers of files can be relied on.
     pub(crate) fn numbered(self, is_numbered: bool) -> Pair {
         Pair { is_numbered, ..self }
+    }
+
+    /// Whether files of the destination never share blocks with others, so that a kernel's copy is one.
+    pub(crate) fn never_shares(&self) -> bool {
+        const WITHOUT: [&str; 8] = ["ext2", "ext3", "ext4", "tmpfs", "ramfs", "vfat", "exfat", "f2fs"];
+        self.names[1].as_deref().is_some_and(|name| WITHOUT.contains(&name))
     }
 
     /// Never try `method` between these two again.

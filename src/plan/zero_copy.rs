@@ -38,8 +38,8 @@ pub enum Declined {
     Filesystems,
     /// The bytes are compressed.
     Compression,
-    /// Several workers copying ranges through buffers are faster here.
-    RangesFaster,
+    /// A buffer was faster, as was tried on the bytes of large files.
+    Slower,
     /// Blocks of zeros are searched for in every file.
     Zeros,
     /// The filesystems refused every call.
@@ -56,7 +56,7 @@ impl Declined {
         Declined::BelowThreshold,
         Declined::Filesystems,
         Declined::Compression,
-        Declined::RangesFaster,
+        Declined::Slower,
         Declined::Zeros,
         Declined::Refused,
         Declined::Trial,
@@ -75,7 +75,7 @@ impl Declined {
             Declined::BelowThreshold => "smaller than the threshold",
             Declined::Filesystems => "different filesystems",
             Declined::Compression => "compressed on the way",
-            Declined::RangesFaster => "parallel ranges are faster here",
+            Declined::Slower => "slower here, as was tried",
             Declined::Zeros => "zeros are searched for in every file",
             Declined::Refused => "refused by the filesystems",
             Declined::Trial => "tried through a buffer for comparison",

@@ -22,6 +22,7 @@ mod windows;
 #[cfg(windows)]
 use windows as imp;
 
+mod memory;
 mod mount;
 mod names;
 mod privileges;
@@ -31,6 +32,7 @@ mod shortage;
 mod unprobed;
 
 pub(crate) use imp::*;
+pub(crate) use memory::Memory;
 pub(crate) use mount::Mount;
 pub(crate) use names::Names;
 pub(crate) use privileges::Privileges;

@@ -2,11 +2,29 @@
 
 use std::{ffi::CStr, fs::File, io};
 
-use super::{Dir, Mount};
+use super::{Dir, Memory, Mount};
 use crate::{capabilities::DirectIo, entry::Meta, plan::Order};
 
 fn unknown<T>() -> io::Result<T> {
     Err(io::Error::new(io::ErrorKind::Unsupported, "not probed on this system"))
+}
+
+/// How much memory files may take, of which nobody knows.
+pub(crate) fn memory() -> Option<Memory> {
+    None
+}
+
+/// A system writes what it was given as it sees fit.
+pub(crate) fn begin_writeback(_: &File, _: u64, _: u64) -> io::Result<()> {
+    Ok(())
+}
+
+pub(crate) fn await_writeback(_: &File, _: u64, _: u64) -> io::Result<()> {
+    Ok(())
+}
+
+pub(crate) fn forget(_: &File, _: u64, _: u64) -> io::Result<()> {
+    Ok(())
 }
 
 /// What is mounted, of which nobody knows here.

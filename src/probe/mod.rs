@@ -140,14 +140,14 @@ fn probe(source_path: &Path, target_path: &Path) -> Result<Capabilities, Failure
         conveniences: conveniences(&target.dir, &scratch),
         jobs,
         jobs_reason: default_jobs_reason(cores, from.storage, to.storage),
-        ladders: [4 << 10, 1 << 20, 1 << 30].map(|size| ladder_of(size, &system, &pair, jobs)).into(),
+        ladders: [4 << 10, 1 << 20, 1 << 30].map(|size| ladder_of(size, &system, &pair)).into(),
         source: from,
         destination: to,
     })
 }
 
-fn ladder_of(size: u64, system: &ZeroCopyCapabilities, pair: &Pair, jobs: usize) -> LadderOfSize {
-    let ladder = plan::ladder(&DataOptions::default(), system, pair, size, jobs);
+fn ladder_of(size: u64, system: &ZeroCopyCapabilities, pair: &Pair) -> LadderOfSize {
+    let ladder = plan::ladder(&DataOptions::default(), system, pair, size);
     LadderOfSize { size, methods: ladder.methods().collect(), declined: ladder.declined }
 }
 

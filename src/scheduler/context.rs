@@ -17,7 +17,7 @@ use crate::{
     entry::{FileId, Meta},
     job::CopyJob,
     plan::Pair,
-    platform::{self, Dir, Mounts, Privileges},
+    platform::{self, Dir, Memory, Mounts, Privileges},
     units::{
         Conflicts, Descriptors, Expected, Extraneous, FreshFiles, Journals, Leftovers, LinkGroups,
         MadeWithin, Marks, Namesakes, Replacements, RulesUsed, SharedFiles, TemporaryNames,
@@ -85,6 +85,8 @@ pub(crate) struct Context {
     pub(crate) stopped: OnceLock<String>,
     /// How many entries there are, where they were counted and the run was stopped for what that showed.
     pub(crate) counted: OnceLock<u64>,
+    /// How much memory files might take when there was a large one.
+    pub(crate) memory: OnceLock<Option<Memory>>,
     /// Why there is no ring, where one was wanted.
     pub(crate) ring_refused: OnceLock<String>,
     /// Filesystems that are to be durable in the end, by device.
@@ -201,6 +203,7 @@ impl Context {
             is_any_stopped: AtomicBool::new(false),
             stopped: OnceLock::new(),
             counted: OnceLock::new(),
+            memory: OnceLock::new(),
             ring_refused: OnceLock::new(),
             filesystems: Mutex::default(),
             pairs: Mutex::default(),

@@ -24,7 +24,7 @@ use crate::{
     method::Method,
     platform,
     transfer::{Scratch, Watch},
-    units::{Hashed, LinkCache, Parked, Passing, Ranged},
+    units::{Hashed, LinkCache, Parked, Passing},
 };
 
 /// A worker: does units, keeps what it discovers on its own stack, and gives half of that away
@@ -192,16 +192,7 @@ impl Worker {
                 self.release(node);
             }
             Unit::Late(late) => self.late(late),
-            Unit::Range(range) => {
-                let file = range.file.clone();
-                match caught(|| Ok(self.range(range))) {
-                    Ok(Ranged::Rest(rest)) => return self.push(Unit::Range(rest)),
-                    Ok(Ranged::Again(rest, fault)) => return self.retry_range(rest, fault),
-                    Ok(Ranged::Done) => {}
-                    Err(panic) => file.failed(panic),
-                }
-                self.end_range(file);
-            }
+            Unit::Range(range) => self.perform_range(range),
             Unit::Hash(unit) => {
                 let file = unit.file.clone();
                 match caught(|| Ok(self.hash(unit))) {
@@ -319,16 +310,27 @@ impl Worker {
 
     /// Give work to whoever has none: half of the oldest unit, which is the largest.
     pub(crate) fn share(&mut self, current: Option<&mut Batch>) {
-        let given = match self.stack.first_mut() {
-            Some(oldest) => oldest.split().or_else(|| {
-                let has_more = self.stack.len() > 1 || current.is_some();
-                has_more.then(|| self.stack.remove(0))
-            }),
-            None => current.and_then(Batch::split).map(Unit::Batch),
-        };
-        if let Some(unit) = given {
-            self.context.queue.give([unit]);
+        if !self.share_another_beside(current.is_some())
+            && let Some(batch) = current.and_then(Batch::split)
+        {
+            self.context.queue.give([Unit::Batch(batch)]);
         }
+    }
+
+    /// Give away work beside that which this worker is at, if there is any; whether it did.
+    pub(crate) fn share_another(&mut self) -> bool {
+        self.share_another_beside(true)
+    }
+
+    fn share_another_beside(&mut self, has_current: bool) -> bool {
+        let Some(oldest) = self.stack.first_mut() else { return false };
+        let given = oldest.split().or_else(|| {
+            let has_more = self.stack.len() > 1 || has_current;
+            has_more.then(|| self.stack.remove(0))
+        });
+        let gives = given.is_some();
+        self.context.queue.give(given);
+        gives
     }
 
     /// Give work away if someone wants it, between units.

@@ -1,6 +1,11 @@
 //! The content of a regular file: what of it is data, and which ways of moving it are tried.
 
-use std::{fs::File, io::ErrorKind, sync::atomic::Ordering, time::Instant};
+use std::{
+    fs::File,
+    io::ErrorKind,
+    sync::{OnceLock, atomic::Ordering},
+    time::Instant,
+};
 
 use super::{
     entry::Item,
@@ -14,7 +19,7 @@ use crate::{
     event::Done,
     method::Method,
     options::{Attributes, Reflink, Sparse},
-    plan::{Declined, Ladder, PARALLEL_MIN, Pair, Storage, Way},
+    plan::{Declined, LARGE_MIN, Ladder, Pair, Storage, Way},
     platform,
     scheduler::Worker,
     transfer::{
@@ -44,7 +49,7 @@ pub(super) struct Filling {
     /// could not be shared.
     pub(super) seeks_data: bool,
     /// Why zero-copy is not for it.
-    pub(super) declined: Option<Declined>,
+    pub(super) declined: OnceLock<Declined>,
     /// The link group that it is the first copied name of.
     pub(super) group: Option<FileId>,
     /// What an earlier run has put in place.
@@ -94,7 +99,7 @@ impl Worker {
         }
         let mut at = 0;
         if ladder.reflinks() && filling.taken_up.is_none() {
-            if size >= PARALLEL_MIN {
+            if size >= LARGE_MIN {
                 self.announce(&node.place, name);
             }
             match try_reflink(files, &node.pair, size, &mut at, self) {
@@ -107,7 +112,7 @@ impl Worker {
             return Err(Fault::refused(Op::Clone, "these filesystems cannot share the file's blocks"));
         }
         filling.seeks_data = self.seeks_data(files.source, &filling.meta);
-        if size >= PARALLEL_MIN && at == 0 {
+        if size >= LARGE_MIN && at == 0 {
             self.passing = None; // of ranges, which pass in any order
             return Ok(Filled::InRanges);
         }

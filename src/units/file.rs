@@ -1,6 +1,6 @@
 //! Regular files: decide, create, fill.
 
-use std::{fs::File, time::UNIX_EPOCH};
+use std::{fs::File, sync::OnceLock, time::UNIX_EPOCH};
 
 use super::{
     Node,
@@ -161,17 +161,14 @@ impl Worker {
         let capabilities = &self.context.capabilities;
         let mut ladder = match coding {
             Some(_) => plan::ladder_of_coded(&job.data, capabilities, &node.pair),
-            None => {
-                let jobs = self.context.queue.limit();
-                plan::ladder_in_turn(&job.data, capabilities, &node.pair, meta.size, jobs)
-            }
+            None => plan::ladder_in_turn(&job.data, capabilities, &node.pair, meta.size),
         };
         let replaces = self.replaced(at, meta, found)?;
         let mode = if replaces.is_some() { LEAST } else { self.creation_mode(node, meta) };
         let target_name = &*node.place.target_name(name, Kind::File);
         let found = &mut self.outcomes.totals.bytes_found;
         *found = found.saturating_add(meta.size);
-        let declined = ladder.declined;
+        let declined = ladder.declined.map_or_else(OnceLock::new, OnceLock::from);
         if let Some(method) = platform::WHOLE_COPY.filter(|_| !may_resume && coding.is_none()) {
             if let Some(staged) = self.copy_whole(at, &source, meta, appearance, &ladder)? {
                 let filling = Filling {

@@ -2,12 +2,14 @@
 
 mod acl;
 mod attributes;
+mod backlog;
 mod behind;
 mod clock;
 mod coded;
 mod conflicts;
 mod content;
 mod count;
+mod crew;
 mod delete;
 mod descriptors;
 mod destination;
@@ -34,6 +36,7 @@ mod naming;
 mod node;
 mod place;
 mod quota;
+mod range;
 mod reach;
 mod replaced;
 mod replacements;
@@ -82,4 +85,4 @@ pub(crate) use source::Namesakes;
 pub(crate) use stage::TemporaryNames;
 pub(crate) use strangers::FreshFiles;
 pub(crate) use verify::Passing;
-pub(crate) use wide::{Ranged, Wide};
+pub(crate) use wide::Wide;

@@ -21,7 +21,7 @@ use super::{
 use crate::{
     entry::{FileId, Kind, Meta},
     error::{During, Fault, Op, Sided},
-    plan::PARALLEL_MIN,
+    plan::LARGE_MIN,
     platform::{self, Dir},
     report::Loss,
     scheduler::Worker,
@@ -56,7 +56,7 @@ fn home(node: &Arc<Node>, name: &CStr) -> (Arc<Node>, Vec<u8>) {
 impl Worker {
     /// Whether a file is copied so that a later run can go on with it.
     pub(super) fn may_resume(&self, meta: &Meta) -> bool {
-        self.context.job.resume && meta.size >= PARALLEL_MIN
+        self.context.job.resume && meta.size >= LARGE_MIN
     }
 
     /// Read what an earlier run has left in a directory that may have a journal.

@@ -219,7 +219,7 @@ impl Worker {
                 plan::ladder_of_coded(&job.data, capabilities, pair)
             }
             Compression::None | Compression::Decompress => {
-                plan::ladder(&job.data, capabilities, pair, threshold, 1)
+                plan::ladder(&job.data, capabilities, pair, threshold)
             }
         };
         let methods: Vec<_> =

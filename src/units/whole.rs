@@ -11,7 +11,7 @@ use crate::{
     error::{Fault, Op},
     method::Method,
     options::Attributes,
-    plan::{Ladder, PARALLEL_MIN},
+    plan::{LARGE_MIN, Ladder},
     platform,
     scheduler::Worker,
     transfer::{Verdict, Watch, cancelled},
@@ -35,7 +35,7 @@ impl Worker {
             .filter(|method| ladder.methods().any(|step| step == *method))
             .filter(|_| meta.size > 0 && self.keeps(brings));
         let Some(method) = method else { return Ok(None) };
-        if meta.size >= PARALLEL_MIN {
+        if meta.size >= LARGE_MIN {
             self.announce(&node.place, name);
         }
         self.take_moved();

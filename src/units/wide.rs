@@ -1,4 +1,4 @@
-//! Files so large that several workers copy their ranges.
+//! Files so large that several workers may copy their ranges.
 
 use std::{
     ffi::CString,
@@ -11,23 +11,25 @@ use std::{
 
 use super::{
     Node,
+    backlog::Trace,
     behind::Behind,
     content::{Filled, Filling},
+    crew::Crew,
     entry::Item,
     journal::pieces,
     journals::Entered,
     node::Dirs,
+    range::Ways,
     verify::is_hollow,
 };
 use crate::{
-    backend::BLOCK,
     entry::Kind,
     error::{During, Failure, Fault, Op},
     method::Method,
-    plan::{Ladder, Route},
+    plan::{Contest, Ladder, routes},
     platform,
     scheduler::{RangeOf, Unit, Worker},
-    transfer::{Files, Transfer, Watch, cancelled},
+    transfer::{Watch, cancelled},
 };
 
 /// A large file in flight: open on both sides, with the number of ranges still to be copied.
@@ -36,19 +38,14 @@ pub(crate) struct Wide {
     pub(super) node: Arc<Node>,
     dirs: Arc<Dirs>,
     pub(super) name: CString,
-    ladder: Ladder,
+    pub(super) ways: Ways,
+    pub(super) crew: Crew,
     ranges: AtomicUsize,
     /// Where the source turned out to end.
     end: AtomicU64,
     moved: [AtomicU64; Method::ALL.len()],
     has_failed: AtomicBool,
     fault: Mutex<Option<Fault>>,
-    route: Route,
-    /// Whether what is left of it goes through a ring.
-    by_ring: AtomicBool,
-    began: Instant,
-    /// Whether it had to wait for a worker meanwhile.
-    was_left: AtomicBool,
     /// The digests of both sides, where they are wanted; then the file is copied in order.
     pub(super) behind: Option<Behind>,
     /// How many times it was tried again.
@@ -60,17 +57,6 @@ pub(crate) struct Wide {
     /// Since when its cost counts, where that is wanted.
     measured_since: Option<Instant>,
     pub(super) filling: Filling,
-}
-
-/// How far a range came.
-#[derive(Debug)]
-pub(crate) enum Ranged {
-    /// It is done with, well or badly.
-    Done,
-    /// This is left, for when this worker comes back to it, or another.
-    Rest(RangeOf),
-    /// This is left, and is tried again after a while.
-    Again(RangeOf, Fault),
 }
 
 impl Wide {
@@ -90,14 +76,9 @@ impl Wide {
         self.fault.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(fault);
     }
 
-    /// Whether a ring copies it, which has enough in flight without a second worker.
-    pub(crate) fn is_by_ring(&self) -> bool {
-        self.by_ring.load(Ordering::Relaxed)
-    }
-
     /// Whether one worker copies it, from its beginning to its end.
     pub(crate) fn is_in_order(&self) -> bool {
-        self.is_by_ring() || self.behind.is_some()
+        self.behind.is_some()
     }
 
     /// Where its source ends, as far as that is known.
@@ -105,35 +86,24 @@ impl Wide {
         self.end.load(Ordering::Relaxed)
     }
 
-    /// The other methods do what is left.
-    pub(super) fn leave_ring(&self) {
-        self.by_ring.store(false, Ordering::Relaxed);
+    /// The source ends here, before its size.
+    pub(super) fn ends_at(&self, end: u64) {
+        self.end.fetch_min(end, Ordering::Relaxed);
+    }
+
+    /// So much was moved by each method.
+    pub(super) fn add_moved(&self, moved: [u64; Method::ALL.len()]) {
+        for (total, moved) in self.moved.iter().zip(moved) {
+            total.fetch_add(moved, Ordering::Relaxed);
+        }
     }
 
     pub(super) fn is_failing(&self) -> bool {
         self.has_failed.load(Ordering::Relaxed)
     }
-
-    /// Let the time that all of it took decide about other files, or let them be tried instead.
-    fn conclude_trial(&self, moved: &[u64; Method::ALL.len()], is_whole: bool) {
-        let size = self.filling.meta.size;
-        let by_ring = moved[Method::IoUring.index()];
-        let went_its_way = if self.route.by_ring { size - by_ring < BLOCK } else { by_ring == 0 };
-        let trial = &self.node.pair.trial;
-        if is_whole && went_its_way && !self.was_left.load(Ordering::Relaxed) {
-            trial.learn(self.route, size, self.began.elapsed());
-        } else {
-            trial.withdraw(self.route);
-        }
-    }
 }
 
 impl Worker {
-    /// How much of a range is copied between looks at who else wants work.
-    const STEP: u64 = 32 << 20;
-    /// The same where each step is written down, and the last one may have to be copied again.
-    const STEP_WRITTEN_DOWN: u64 = 8 << 20;
-
     /// Make a large file's content units of their own.
     pub(super) fn widen(&mut self, at: Item<'_>, mut filling: Filling, ladder: Ladder) -> Result<(), Fault> {
         let Item { node, name, .. } = at;
@@ -144,20 +114,13 @@ impl Worker {
         };
         let size = filling.meta.size;
         let may_resume = self.may_resume(&filling.meta);
-        // A ring tells at its end alone what is in place.
-        let route = if may_resume { Route::default() } else { self.route(&node.pair, &filling) };
         let destination = &filling.staged.file;
         let prepared = if self.has_holes(&filling) {
             platform::set_size(destination, size).during(Op::Write)
-        } else if route.by_ring {
-            // Direct writes that make a file longer wait for each other.
-            let reserved = self.reserve(&node.pair, destination, size);
-            reserved.and_then(|()| platform::set_size(destination, size).during(Op::Write))
         } else {
             self.reserve(&node.pair, destination, size) // sized by its writes
         };
         if let Err(fault) = prepared {
-            node.pair.trial.withdraw(route);
             if let Some(taken) = &filling.taken_up {
                 self.context.journals.leave(&taken.entered);
                 return Err(fault);
@@ -176,12 +139,14 @@ impl Worker {
         // when all of it is there.
         let is_in_order = !may_resume && !is_hollow(&filling.source, &filling.meta);
         let behind = verify.digest().filter(|_| is_in_order).map(|kind| Behind::new(verify, kind));
+        let jobs = self.context.queue.limit();
+        let ways = self.ways(ladder, &filling, may_resume || behind.is_some());
         let file = Arc::new(Wide {
             node: node.hold(),
             dirs,
             name: name.to_owned(),
-            // It moves the file position, which all workers share.
-            ladder: ladder.without(Method::Sendfile),
+            ways,
+            crew: Crew::default(),
             // Each side that is hashed is one more part.
             ranges: AtomicUsize::new(pieces.len() + if behind.is_some() { 2 } else { 0 }),
             behind,
@@ -191,86 +156,27 @@ impl Worker {
             moved: Default::default(),
             has_failed: AtomicBool::new(false),
             fault: Mutex::default(),
-            route,
-            by_ring: AtomicBool::new(route.by_ring),
-            began: Instant::now(),
-            was_left: AtomicBool::new(false),
             entered,
             is_doubtful,
             filling,
         });
+        let is_written = file.ways.trace != Trace::Left;
+        let trial = if is_written { Contest::TRIAL_WRITTEN } else { Contest::TRIAL };
+        let data = &self.context.job.data;
+        file.large().begin(trial, || routes(data, &node.pair, &ladder, jobs, is_written));
         for (at, end, expected) in pieces.into_iter().rev() {
             self.push(Unit::Range(RangeOf { file: file.clone(), at, end, tried: 0, expected }));
         }
         Ok(())
     }
 
-    /// Copy a range, giving half of what is left away whenever someone has nothing to do.
-    pub(crate) fn range(&mut self, mut range: RangeOf) -> Ranged {
-        let file = range.file.clone();
-        self.announce(&file.node.place, &file.name);
-        self.take_moved();
-        if let Some(digest) = range.expected.take()
-            && !file.is_failing()
-        {
-            match self.is_in_place(&file, range.at, range.end, digest) {
-                Ok(true) => return Ranged::Done,
-                Ok(false) => {}
-                Err(fault) => file.failed(fault),
-            }
-        }
-        let goes_on = !file.is_by_ring() || self.range_by_ring(&file, &mut range);
-        let mut fault_to_pass = None;
-        while goes_on && range.at < range.end && !file.is_failing() {
-            let half = if self.context.queue.is_hungry() { range.split() } else { None };
-            if let Some(half) = half {
-                self.context.queue.give([Unit::Range(half)]);
-            }
-            if self.should_leave() {
-                break;
-            }
-            let step = if file.entered.is_some() { Self::STEP_WRITTEN_DOWN } else { Self::STEP };
-            let step = range.end.min(range.at + step);
-            let from = range.at;
-            let stepped = self.copy_step(&file, &mut range.at, step, range.end);
-            if let Err(fault) = stepped.and_then(|()| self.enter_step(&file, from, range.at)) {
-                if self.may_retry(&fault, range.tried) {
-                    fault_to_pass = Some(fault);
-                    break;
-                }
-                file.failed(fault);
-            } else if range.at < step {
-                file.end.fetch_min(range.at, Ordering::Relaxed); // the source ends here
-                range.end = range.at;
-            }
-            self.offer_hashing(&file, range.at);
-        }
-        for (total, moved) in file.moved.iter().zip(self.take_moved()) {
-            total.fetch_add(moved, Ordering::Relaxed);
-        }
-        if range.at == range.end || file.is_failing() {
-            return Ranged::Done;
-        }
-        file.was_left.store(true, Ordering::Relaxed);
-        match fault_to_pass {
-            Some(fault) => Ranged::Again(range, fault),
-            None => Ranged::Rest(range),
-        }
-    }
-
-    fn copy_step(&mut self, file: &Wide, at: &mut u64, step: u64, end: u64) -> Result<(), Fault> {
-        #[cfg(test)]
-        crate::scheduler::break_down(c"breaks-down-in-ranges", &file.name);
-        let Filling { source, staged, seeks_data, .. } = &file.filling;
-        let files = Files { source, destination: &staged.file };
-        let transfer = Transfer { files, ladder: &file.ladder, pair: &file.node.pair, zeros: self.zeros() };
-        self.copy_span(transfer, *seeks_data, at, step, end)
-    }
-
     /// A range is done with.
     pub(crate) fn end_range(&mut self, file: Arc<Wide>) {
         if self.is_cancelled() {
             file.failed(Fault::new(Op::Copy, cancelled()));
+        }
+        if let Some(range) = file.crew.next() {
+            self.push(Unit::Range(RangeOf::waiting(&file, range)));
         }
         self.hash_the_rest(&file);
         self.end_part(file);
@@ -304,7 +210,6 @@ impl Worker {
             fault => fault,
         };
         let moved = file.moved.each_ref().map(|bytes| bytes.load(Ordering::Relaxed));
-        file.conclude_trial(&moved, fault.is_none() && filled == Filled::Whole);
         let first = match fault {
             Some(fault) => Err(match &file.entered {
                 Some(entered) => {

@@ -39,7 +39,7 @@ fn methods_workers_and_threshold_are_explained_beside_the_report() {
     let sandbox = Sandbox::new().file("src/large", &[7; 100_000]).file("src/small", b"12345");
     let output = run(&sandbox, &["--explain", "--json", "--jobs=1", "--reflink=never", "src", "dst"]);
     let expected = "\
-methods    sendfile         97.66 KiB of 1 file
+methods    copy_file_range  97.66 KiB of 1 file
            buffered         5 B of 1 file: smaller than the threshold (1)
 workers    1: as asked
 threshold  64 KiB: the default, which adapts

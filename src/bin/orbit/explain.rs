@@ -3,15 +3,20 @@
 use std::{collections::BTreeSet, fmt::Write};
 
 use indicatif::{BinaryBytes, HumanCount};
-use orbit::{Between, Jobs, JobsStep, Method, Moved, Refusal, Report, RingTrial, ThresholdStep};
+use orbit::{Between, Jobs, JobsStep, Method, Moved, Refusal, Report, RouteRate, RouteStep, ThresholdStep};
 use os_display::Quotable;
 
 use super::output::{cause_text, counted, whole};
 
 /// How a copy went about its work, and why, in a few lines.
 pub(crate) fn explanation(report: &Report) -> String {
-    let sections =
-        [("methods", methods(report)), ("workers", workers(&report.jobs)), ("threshold", threshold(report))];
+    let sections = [
+        ("methods", methods(report)),
+        ("workers", workers(&report.jobs)),
+        ("threshold", threshold(report)),
+        ("large", large(report, false)),
+        ("written", large(report, true)),
+    ];
     let mut text = String::new();
     for (name, rows) in sections {
         let labels = [name].into_iter().chain(std::iter::repeat(""));
@@ -36,7 +41,6 @@ fn methods(report: &Report) -> Vec<String> {
         rows.push("no content was moved".to_owned());
     }
     for between in &report.between {
-        rows.extend(between.ring_trial.map(|trial| row(Method::IoUring, tried(&trial))));
         rows.extend(between.refused.iter().map(|refusal| row(refusal.method, refused(between, refusal))));
     }
     if let Some(why) = &report.ring_refused {
@@ -65,12 +69,27 @@ fn reasons(report: &Report, buffered: Moved) -> String {
     if told.is_empty() { String::new() } else { format!(": {}", told.join(", ")) }
 }
 
-/// What the first two large files showed.
-fn tried(trial: &RingTrial) -> String {
-    let RingTrial { blocking, ring, .. } = *trial;
-    let [by_ring, by_calls] = [ring, blocking].map(|rate| BinaryBytes(rate as u64));
-    let verdict = if ring >= blocking { "faster" } else { "slower" };
-    format!("proved {verdict} on a large file: {by_ring}/s, and {by_calls}/s by calls that wait")
+/// Which ways large files went, and what was seen of each: of those that were written to their device meanwhile, or
+/// of the others.
+fn large(report: &Report, is_written: bool) -> Vec<String> {
+    without_repeats(report.between.iter().flat_map(|between| large_between(between, is_written)).collect())
+}
+
+fn large_between(between: &Between, is_written: bool) -> Vec<String> {
+    let steps = || between.route_steps.iter().filter(|step| step.is_written == is_written);
+    let mut rows: Vec<_> = steps().take(1).map(|first| first.from.describe().to_owned()).collect();
+    for RouteStep { at, gave, to, reason, .. } in steps() {
+        let gave = gave.as_ref().map(|gave| format!(" (until then {})", rate(gave))).unwrap_or_default();
+        rows.push(format!("{} from {:.2} s on: {reason}{gave}", to.describe(), at.as_secs_f64()));
+    }
+    for known in between.routes.iter().filter(|known| known.is_written == is_written) {
+        rows.push(format!("{}: {}", known.route.describe(), rate(known)));
+    }
+    rows
+}
+
+fn rate(known: &RouteRate) -> String {
+    format!("{}/s by {:.1} cores", BinaryBytes(known.bytes_per_second as u64), known.cores)
 }
 
 fn refused(between: &Between, Refusal { cause, .. }: &Refusal) -> String {

@@ -5,7 +5,7 @@ use std::{path::Path, time::Duration};
 use base64::{Engine, prelude::BASE64_STANDARD};
 use orbit::{
     Ability, Between, Capabilities, Cost, Done, Failure, Filesystem, JobsStep, KernelCopies, Kind, Method,
-    NotTried, Report, Side, Warning,
+    NotTried, Report, RouteRate, Side, Warning,
 };
 use serde_json::{Map, Value, json};
 
@@ -102,6 +102,16 @@ fn between(between: &Between) -> Value {
         let at = step.at.as_secs_f64();
         json!({ "at_seconds": at, "from": step.from, "to": step.to, "reason": step.reason })
     });
+    let route_steps = between.route_steps.iter().map(|step| {
+        json!({
+            "at_seconds": step.at.as_secs_f64(),
+            "from": step.from.name(),
+            "written": step.is_written,
+            "gave": step.gave.as_ref().map(route_rate),
+            "to": step.to.name(),
+            "reason": step.reason,
+        })
+    });
     json!({
         "source": between.source,
         "destination": between.destination,
@@ -109,7 +119,17 @@ fn between(between: &Between) -> Value {
         "threshold": between.threshold,
         "threshold_reason": between.threshold_reason,
         "threshold_steps": steps.collect::<Value>(),
-        "ring_trial": between.ring_trial.map(|trial| json!({ "blocking": trial.blocking, "ring": trial.ring })),
+        "routes": between.routes.iter().map(route_rate).collect::<Value>(),
+        "route_steps": route_steps.collect::<Value>(),
+    })
+}
+
+fn route_rate(known: &RouteRate) -> Value {
+    json!({
+        "route": known.route.name(),
+        "written": known.is_written,
+        "bytes_per_second": known.bytes_per_second,
+        "cores": known.cores,
     })
 }
 

@@ -132,7 +132,16 @@ pub(crate) fn close_second(file: &File) -> io::Result<()> {
 
 /// How long the calling thread has computed so far, in the kernel too (clock_gettime(2)).
 pub(crate) fn thread_time() -> Option<Duration> {
-    let time = clock_gettime(ClockId::ThreadCPUTime);
+    computed(ClockId::ThreadCPUTime)
+}
+
+/// How long all threads of the process have (clock_gettime(2)).
+pub(crate) fn process_time() -> Option<Duration> {
+    computed(ClockId::ProcessCPUTime)
+}
+
+fn computed(clock: ClockId) -> Option<Duration> {
+    let time = clock_gettime(clock);
     Some(Duration::new(time.tv_sec.try_into().ok()?, time.tv_nsec.try_into().ok()?))
 }
 

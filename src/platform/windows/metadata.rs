@@ -227,6 +227,11 @@ pub(crate) fn thread_time() -> Option<std::time::Duration> {
     None
 }
 
+/// How long all threads of the process have, which is not asked here.
+pub(crate) fn process_time() -> Option<std::time::Duration> {
+    None
+}
+
 /// The user that owns what this process creates, as [`Meta`] has it.
 pub(crate) fn effective_user() -> u32 {
     0

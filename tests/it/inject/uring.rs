@@ -12,7 +12,7 @@ use nix::{
     errno::Errno,
     fcntl::{PosixFadviseAdvice, posix_fadvise},
 };
-use orbit::{Backend, Capabilities, CopyJob, DataOptions, Engine, Method, Reflink, Report};
+use orbit::{Backend, Capabilities, CopyJob, DataOptions, Engine, Method, Reflink, Report, Route};
 use serde_json::Value;
 
 use super::{
@@ -267,16 +267,24 @@ fn an_engine_without_runs_has_no_ring() {
 }
 
 #[test]
-fn left_to_itself_an_engine_tries_one_way_and_then_the_other() {
-    let Some(mount) = Mount::new(Filesystem::Tmpfs, 1_200).filter(|_| can_ring()) else { return };
-    let content = noise(1, 256 * MIB);
-    let sandbox = Sandbox::on(&mount).file("src/first", &content).file("src/second", &content);
-    let report = run(CopyJob::new(sandbox.path("src"), sandbox.path("dst")).jobs(1));
-    assert_complete(&report);
-    assert_eq!(moved(&report, Method::IoUring), 256 * MIB, "{:?}", report.methods().collect::<Vec<_>>());
-    let trial = report.between[0].ring_trial.expect("both ways are known");
-    assert!(trial.blocking > 0.0 && trial.ring > 0.0);
-    for name in ["first", "second"] {
-        assert!(fs::read(sandbox.path("dst").join(name)).unwrap() == content);
+fn left_to_itself_an_engine_tries_all_ways_of_a_large_file() {
+    let Some(mount) = Mount::new(Filesystem::Ext4, 1_800).filter(|_| can_ring()) else { return };
+    let content = noise(1, 800 * MIB);
+    let sandbox = Sandbox::on(&mount).file("src/large", &content);
+    for jobs in [1, 2] {
+        let copy = sandbox.path(format!("dst-{jobs}"));
+        let report = run(CopyJob::new(sandbox.path("src"), &copy).jobs(jobs));
+        assert_complete(&report);
+        let learned = &report.between[0];
+        let tried = |route| learned.route_steps.iter().any(|step| step.to == route);
+        let other = if jobs == 1 { Route::Buffer } else { Route::BufferRanges };
+        assert!(tried(Route::Ring) && tried(other), "{learned:#?}");
+        assert!(learned.routes.iter().all(|known| known.bytes_per_second > 0.0), "{learned:#?}");
+        let first = if jobs == 1 { Route::Kernel } else { Route::KernelRanges };
+        assert_eq!(learned.route_steps[0].from, first);
+        assert!(moved(&report, Method::IoUring) > 0 && moved(&report, Method::CopyFileRange) > 0);
+        assert_eq!(report.methods().map(|(_, moved)| moved.bytes).sum::<u64>(), 800 * MIB);
+        assert!(fs::read(copy.join("large")).unwrap() == content);
+        fs::remove_dir_all(copy).unwrap();
     }
 }

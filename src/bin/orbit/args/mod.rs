@@ -214,7 +214,7 @@ pub(crate) enum Reflink {
 /// `--backend`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Backend {
-    /// A ring where it proves faster on files of 256 MiB and more
+    /// A ring where it proves faster, which is tried with files of 64 MiB and more
     #[default]
     Auto,
     /// Never a ring

@@ -1,0 +1,295 @@
+//! Copying the ranges of large files, each the way that is the best for now.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use super::{
+    backlog::{Backlog, Trace},
+    content::Filling,
+    crew::Waiting,
+    wide::Wide,
+};
+use crate::{
+    error::Fault,
+    event::Done,
+    method::Method,
+    options::{Backend, Fsync},
+    plan::{Ahead, Declined, Ladder, Large, Route, Storage, Ticket},
+    platform,
+    scheduler::{RangeOf, Unit, Worker, caught},
+    transfer::{Files, Transfer},
+};
+
+/// The ways that one large file may go.
+#[derive(Debug)]
+pub(super) struct Ways {
+    kernel: Ladder,
+    /// Without what moves the file position, which all workers share.
+    kernel_ranges: Ladder,
+    buffer: Ladder,
+    /// Whether a ring may take it, until one has left it.
+    pub(super) may_ring: AtomicBool,
+    /// Whether a ring may be tried with it.
+    may_try_ring: bool,
+    /// Whether what it takes says something of other files.
+    is_measured: bool,
+    /// What becomes of it in memory.
+    pub(super) trace: Trace,
+}
+
+/// How far a range came.
+#[derive(Debug)]
+enum Ranged {
+    /// It is done with, well or badly.
+    Done,
+    /// This is left, for when this worker comes back to it, or another.
+    Rest(RangeOf),
+    /// This is left, and is tried again after a while.
+    Again(RangeOf, Fault),
+    /// What is left waits for who works on the file.
+    Waits,
+}
+
+/// A worker's part in what is measured of large files.
+#[derive(Debug)]
+pub(super) struct Measured<'a> {
+    large: &'a Large,
+    ticket: Ticket,
+}
+
+impl<'a> Measured<'a> {
+    fn begin(large: &'a Large) -> Measured<'a> {
+        Measured { large, ticket: large.join(Instant::now(), computed) }
+    }
+
+    /// So many bytes more of `file` are in place, and the worker is at `range`.
+    pub(super) fn add(&mut self, file: &Wide, bytes: u64, left: u64) {
+        let ahead = Ahead { left, may_ring: file.ways.may_try_ring && file.ways.may_ring() };
+        let is_shared = file.crew.workers() > 1;
+        let now = Instant::now();
+        if let Some(turn) = self.large.add(&mut self.ticket, bytes, is_shared, ahead, now, computed) {
+            tracing::debug!(from = turn.from.name(), to = turn.to.name(), why = ?turn.why, "large files");
+        }
+    }
+}
+
+impl Drop for Measured<'_> {
+    fn drop(&mut self) {
+        self.large.leave(&self.ticket, Instant::now(), computed);
+    }
+}
+
+fn computed() -> Duration {
+    platform::process_time().unwrap_or_default()
+}
+
+impl Ways {
+    pub(super) fn may_ring(&self) -> bool {
+        self.may_ring.load(Ordering::Relaxed)
+    }
+
+    fn ladder(&self, route: Route) -> &Ladder {
+        match route {
+            Route::Kernel => &self.kernel,
+            Route::Buffer | Route::BufferRanges => &self.buffer,
+            _ => &self.kernel_ranges,
+        }
+    }
+}
+
+impl Wide {
+    /// What is known of files like this one.
+    pub(super) fn large(&self) -> &Large {
+        let pair = &self.node.pair;
+        if self.ways.trace == Trace::Left { &pair.large } else { &pair.heavy }
+    }
+
+    /// The way that its next bytes go.
+    fn route(&self) -> Route {
+        let route = self.large().route(self.ways.may_ring());
+        if self.is_in_order() { route.alone() } else { route }
+    }
+}
+
+impl RangeOf {
+    /// A range that waited for a worker.
+    pub(super) fn waiting(file: &Arc<Wide>, range: Waiting) -> RangeOf {
+        let Waiting { at, end, tried } = range;
+        RangeOf { file: file.clone(), at, end, tried, expected: None }
+    }
+
+    fn to_wait(&self) -> Waiting {
+        Waiting { at: self.at, end: self.end, tried: self.tried }
+    }
+}
+
+impl Worker {
+    /// How much of a range is copied between looks at who else wants work, and at the way.
+    const STEP: u64 = 4 << 20;
+    /// The same where each step is written down, and the last one may have to be copied again.
+    const STEP_WRITTEN_DOWN: u64 = 8 << 20;
+    /// The most workers of one file on local storage: what they write to one inode they write in turns.
+    const CREW: usize = 4;
+
+    /// The ways that a large file may go; `is_bound` says that it goes in order, or is written down as it does.
+    pub(super) fn ways(&self, ladder: Ladder, filling: &Filling, is_bound: bool) -> Ways {
+        let is_limited = self.context.limiter.is_limited();
+        let has_holes = self.has_holes(filling);
+        if is_limited && self.context.job.data.backend != Backend::Blocking {
+            let _ = self.context.ring_refused.set("the copy is held to a rate".to_owned());
+        }
+        let size = filling.meta.size;
+        let must_last = matches!(self.context.job.fsync, Fsync::File | Fsync::End);
+        let is_here = filling.done == Done::Replaced && self.context.job.fsync != Fsync::None;
+        let trace =
+            Trace::of(size, must_last || is_here, *self.context.memory.get_or_init(platform::memory), || {
+                platform::is_cached(&filling.source, size)
+            });
+        // Of what is written down a ring tells at its end alone what is in place.
+        let may_ring = size >= Backend::RING_MIN && !is_limited && !has_holes && filling.taken_up.is_none();
+        Ways {
+            kernel: ladder,
+            kernel_ranges: ladder.without(Method::Sendfile),
+            buffer: ladder.buffered(),
+            may_ring: AtomicBool::new(may_ring),
+            may_try_ring: size >= Backend::TRIAL_MIN,
+            is_measured: !is_bound && !is_limited && !has_holes,
+            trace,
+        }
+    }
+
+    /// Copy a range, or let it wait for whoever has its file.
+    pub(crate) fn perform_range(&mut self, range: RangeOf) {
+        let file = range.file.clone();
+        // What is to be compared with a journal is read alone, by whom does not matter.
+        let is_shared = file.route().shares() || range.expected.is_some();
+        if !file.crew.begin(is_shared, range.to_wait()) {
+            return;
+        }
+        let ranged = caught(|| Ok(self.range(range)));
+        if !matches!(ranged, Ok(Ranged::Waits)) {
+            file.crew.leave();
+        }
+        match ranged {
+            Ok(Ranged::Rest(rest)) => return self.push(Unit::Range(rest)),
+            Ok(Ranged::Again(rest, fault)) => return self.retry_range(rest, fault),
+            Ok(Ranged::Waits) => return,
+            Ok(Ranged::Done) => {}
+            Err(panic) => file.failed(panic),
+        }
+        self.end_range(file);
+    }
+
+    /// Copy a range step by step, giving work away whenever someone has nothing to do.
+    fn range(&mut self, mut range: RangeOf) -> Ranged {
+        let file = range.file.clone();
+        self.announce(&file.node.place, &file.name);
+        self.take_moved();
+        if let Some(digest) = range.expected.take()
+            && !file.is_failing()
+        {
+            match self.is_in_place(&file, range.at, range.end, digest) {
+                Ok(true) => return Ranged::Done,
+                Ok(false) => {}
+                Err(fault) => file.failed(fault),
+            }
+        }
+        let mut measured = file.ways.is_measured.then(|| Measured::begin(file.large()));
+        let mut backlog = Backlog::at(range.at);
+        let mut fault_to_pass = None;
+        let mut waits = false;
+        while range.at < range.end && !file.is_failing() {
+            let route = file.route();
+            if !route.shares() && file.crew.rest(range.to_wait()) {
+                waits = true;
+                break;
+            }
+            self.feed_the_hungry(&mut range, route);
+            if self.should_leave() {
+                break;
+            }
+            if route == Route::Ring {
+                let goes_on = self.range_by_ring(&file, &mut range, measured.as_mut());
+                backlog = Backlog::at(range.at);
+                match goes_on {
+                    true => continue,
+                    false => break,
+                }
+            }
+            let step = if file.entered.is_some() { Self::STEP_WRITTEN_DOWN } else { Self::STEP };
+            let step = range.end.min(range.at + step);
+            let from = range.at;
+            let stepped = self.copy_step(&file, route, &mut range.at, step, range.end).and_then(|()| {
+                let Filling { source, staged, .. } = &file.filling;
+                backlog.reached(range.at, source, &staged.file, file.ways.trace)
+            });
+            if let Some(measured) = &mut measured {
+                measured.add(&file, range.at - from, range.end - range.at);
+            }
+            if let Err(fault) = stepped.and_then(|()| self.enter_step(&file, from, range.at)) {
+                if self.may_retry(&fault, range.tried) {
+                    fault_to_pass = Some(fault);
+                    break;
+                }
+                file.failed(fault);
+            } else if range.at < step {
+                file.ends_at(range.at);
+                range.end = range.at;
+            }
+            self.offer_hashing(&file, range.at);
+        }
+        file.add_moved(self.take_moved());
+        if waits {
+            return Ranged::Waits;
+        }
+        if range.at == range.end || file.is_failing() {
+            return Ranged::Done;
+        }
+        match fault_to_pass {
+            Some(fault) => Ranged::Again(range, fault),
+            None => Ranged::Rest(range),
+        }
+    }
+
+    /// Give work to whoever has none: other entries first, and of this file only where there are none.
+    ///
+    /// Two workers on one inode write in turns, and on two they do not.
+    fn feed_the_hungry(&mut self, range: &mut RangeOf, route: Route) {
+        if !self.context.queue.is_hungry() || self.share_another() || !route.shares() {
+            return;
+        }
+        let file = &range.file;
+        if file.node.pair.storage != Storage::Remote && file.crew.workers() >= Self::CREW {
+            return;
+        }
+        let waiting = file.crew.next().map(|waiting| RangeOf::waiting(file, waiting));
+        if let Some(given) = waiting.or_else(|| range.split()) {
+            self.context.queue.give([Unit::Range(given)]);
+        }
+    }
+
+    fn copy_step(
+        &mut self,
+        file: &Wide,
+        route: Route,
+        at: &mut u64,
+        step: u64,
+        end: u64,
+    ) -> Result<(), Fault> {
+        #[cfg(test)]
+        crate::scheduler::break_down(c"breaks-down-in-ranges", &file.name);
+        let Filling { source, staged, seeks_data, declined, .. } = &file.filling;
+        if route.is_buffered() {
+            declined.get_or_init(|| Declined::Slower);
+        }
+        let files = Files { source, destination: &staged.file };
+        let ladder = file.ways.ladder(route);
+        let transfer = Transfer { files, ladder, pair: &file.node.pair, zeros: self.zeros() };
+        self.copy_span(transfer, *seeks_data, at, step, end)
+    }
+}
