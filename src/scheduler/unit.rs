@@ -106,7 +106,7 @@ impl RangeOf {
     /// Give away the second half.
     pub(crate) fn split(&mut self) -> Option<RangeOf> {
         let left = self.end - self.at;
-        if left < Self::SPLIT_MIN * 2 || self.file.is_in_order() || self.expected.is_some() {
+        if left < Self::SPLIT_MIN * 2 || self.expected.is_some() || !self.file.is_shared() {
             return None;
         }
         let middle = (self.at + left / 2).next_multiple_of(Self::ALIGNMENT);

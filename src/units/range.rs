@@ -15,6 +15,7 @@ use super::{
     wide::Wide,
 };
 use crate::{
+    backend::BLOCK,
     error::Fault,
     event::Done,
     method::Method,
@@ -93,6 +94,7 @@ impl Ways {
         self.may_ring.load(Ordering::Relaxed)
     }
 
+    /// What moves bytes that way; of what a ring leaves, the kernel does.
     fn ladder(&self, route: Route) -> &Ladder {
         match route {
             Route::Kernel => &self.kernel,
@@ -107,6 +109,11 @@ impl Wide {
     pub(super) fn large(&self) -> &Large {
         let pair = &self.node.pair;
         if self.ways.trace == Trace::Left { &pair.large } else { &pair.heavy }
+    }
+
+    /// Whether several workers may copy it now.
+    pub(crate) fn is_shared(&self) -> bool {
+        self.route().shares()
     }
 
     /// The way that its next bytes go.
@@ -167,7 +174,7 @@ impl Worker {
     pub(crate) fn perform_range(&mut self, range: RangeOf) {
         let file = range.file.clone();
         // What is to be compared with a journal is read alone, by whom does not matter.
-        let is_shared = file.route().shares() || range.expected.is_some();
+        let is_shared = file.is_shared() || range.expected.is_some();
         if !file.crew.begin(is_shared, range.to_wait()) {
             return;
         }
@@ -213,7 +220,8 @@ impl Worker {
             if self.should_leave() {
                 break;
             }
-            if route == Route::Ring {
+            let has_blocks = range.at.is_multiple_of(BLOCK) && range.end - range.at >= BLOCK;
+            if route == Route::Ring && has_blocks {
                 let goes_on = self.range_by_ring(&file, &mut range, measured.as_mut());
                 backlog = Backlog::at(range.at);
                 match goes_on {
@@ -222,7 +230,7 @@ impl Worker {
                 }
             }
             let step = if file.entered.is_some() { Self::STEP_WRITTEN_DOWN } else { Self::STEP };
-            let step = range.end.min(range.at + step);
+            let step = range.end.min((range.at + step) & !(BLOCK - 1));
             let from = range.at;
             let stepped = self.copy_step(&file, route, &mut range.at, step, range.end).and_then(|()| {
                 let Filling { source, staged, .. } = &file.filling;

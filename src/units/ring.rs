@@ -48,7 +48,7 @@ impl Worker {
             return true;
         };
         // Whoever works on the file beside this one sees that its way is the ring, and lets its range wait.
-        if !range.at.is_multiple_of(BLOCK) || range.end - range.at < BLOCK || !file.crew.take_for_ring() {
+        if !file.crew.take_for_ring() {
             file.ways.may_ring.store(false, Ordering::Relaxed);
             return true;
         }

@@ -280,8 +280,6 @@ fn left_to_itself_an_engine_tries_all_ways_of_a_large_file() {
         let other = if jobs == 1 { Route::Buffer } else { Route::BufferRanges };
         assert!(tried(Route::Ring) && tried(other), "{learned:#?}");
         assert!(learned.routes.iter().all(|known| known.bytes_per_second > 0.0), "{learned:#?}");
-        let first = if jobs == 1 { Route::Kernel } else { Route::KernelRanges };
-        assert_eq!(learned.route_steps[0].from, first);
         assert!(moved(&report, Method::IoUring) > 0 && moved(&report, Method::CopyFileRange) > 0);
         assert_eq!(report.methods().map(|(_, moved)| moved.bytes).sum::<u64>(), 800 * MIB);
         assert!(fs::read(copy.join("large")).unwrap() == content);
