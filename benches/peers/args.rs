@@ -60,6 +60,9 @@ pub(crate) struct Args {
     /// Compares with those alone that leave unchanged files alone, unless --peers says otherwise.
     #[arg(long, requires = "trees")]
     again: bool,
+    /// Let the kernel begin to write back after 256 MiB (vm.dirty_background_bytes, as root), until the end
+    #[arg(long)]
+    pub(crate) writeback: bool,
     /// Given by `cargo bench`; without it, everything is tried once and small
     #[arg(long, hide = true)]
     bench: bool,

@@ -37,7 +37,9 @@ pub(crate) fn all() -> Vec<Bar> {
     for filesystem in [Ext4, Xfs] {
         bars.push(warm("mixed", Tree::Mixed, filesystem, vec![wall_of(1.0, Against::FastestPeer)]));
     }
-    bars.extend([large(Ext4, &[], 0.70), large(Xfs, NO_SHARING, 0.55)]);
+    for tree in [Tree::Large, Tree::Films, Tree::Photos] {
+        bars.extend([Ext4, Xfs, Btrfs].map(|filesystem| large(tree, filesystem)));
+    }
     for filesystem in [Ext4, Xfs] {
         for sitting in [Sitting::warm(Tree::Large, filesystem), Sitting::cold(Tree::Large, filesystem)] {
             let limits = vec![cpu(0.40, "cp:never"), wall(1.0, "cp:never")];
@@ -94,9 +96,18 @@ fn small(filesystem: Filesystem) -> Bar {
     warm("small", Tree::Small, filesystem, vec![wall(1.12, "cpz"), cpu(1.12, "cpz"), wall(0.38, "cp")])
 }
 
-fn large(filesystem: Filesystem, orbit: &'static [&'static str], most: f64) -> Bar {
-    let limits = vec![wall(most, "cp:never"), wall_of(1.0, Against::FastestPeerWithoutSharing)];
-    Bar { orbit, ..warm("large", Tree::Large, filesystem, limits) }
+/// Large files, whose blocks are not shared.
+fn large(tree: Tree, filesystem: Filesystem) -> Bar {
+    let limits = match tree {
+        Tree::Large => vec![
+            wall(0.75, "cp:never"),
+            cpu(1.0, "cp:never"),
+            wall_of(1.0, Against::FastestPeerWithoutSharing),
+        ],
+        _ => vec![wall(0.70, "cp:never"), wall(1.0, "xcp"), wall(1.0, "cpz")],
+    };
+    let orbit = if filesystem == Ext4 { &[][..] } else { NO_SHARING };
+    Bar { orbit, ..warm(tree.name(), tree, filesystem, limits) }
 }
 
 fn million() -> Bar {

@@ -28,6 +28,10 @@ pub(crate) enum Tree {
     Mixed,
     /// One file of 4 GiB.
     Large,
+    /// 60 files of 20 MiB.
+    Films,
+    /// 400 files of 4 MiB.
+    Photos,
     /// One file of 8 GiB, of which 200 MiB are data.
     Sparse,
     /// 50,000 directories with one file each.
@@ -55,6 +59,8 @@ impl Tree {
             Tree::HugeDir => "huge_dir",
             Tree::Mixed => "mixed",
             Tree::Large => "large",
+            Tree::Films => "films",
+            Tree::Photos => "photos",
             Tree::Sparse => "sparse",
             Tree::TinyDirs => "tiny_dirs",
             Tree::Reflinked => "reflinked",
@@ -70,6 +76,8 @@ impl Tree {
             Tree::HugeDir => (50_000, 250 << 20),
             Tree::Mixed => (11_500, 1_700 << 20),
             Tree::Large => (2, 4 << 30),
+            Tree::Films => (62, 1_220 << 20),
+            Tree::Photos => (402, 1_640 << 20),
             Tree::Sparse => (2, 260 << 20),
             Tree::TinyDirs => (100_000, 500 << 20),
             Tree::Reflinked => (10_200, 960 << 20),
@@ -86,6 +94,8 @@ impl Tree {
             Tree::HugeDir => huge_dir(root, scale),
             Tree::Mixed => mixed(root, scale),
             Tree::Large => large(root, scale),
+            Tree::Films => films(root, scaled(60, scale), 20 << 20),
+            Tree::Photos => films(root, scaled(400, scale), 4 << 20),
             Tree::Sparse => sparse(root, scale),
             Tree::TinyDirs => tiny_dirs(root, scale),
             Tree::Reflinked => reflinked(root, scale),
@@ -181,6 +191,14 @@ fn large(root: &Path, scale: f64) -> io::Result<()> {
     let mut tree = Builder::new(Random::new(SEED + 3), root)?;
     let size = scaled(4 << 30, scale) as u64;
     tree.big_file("large.bin", size, [(0, size)])?;
+    tree.finish()
+}
+
+fn films(root: &Path, count: usize, size: u64) -> io::Result<()> {
+    let mut tree = Builder::new(Random::new(SEED + 9), root)?;
+    for index in 0..count.max(1) {
+        tree.big_file(&format!("film-{index:03}.mkv"), size, [(0, size)])?;
+    }
     tree.finish()
 }
 

@@ -12,6 +12,8 @@ pub(crate) struct Machine {
     cpu: String,
     pub(crate) cores: usize,
     memory_mib: u64,
+    /// When the kernel writes back.
+    writeback: String,
 }
 
 /// The filesystem that the trees lay on.
@@ -34,11 +36,13 @@ impl Machine {
             cpu: model.map_or("an unnamed CPU", |(_, model)| model).to_owned(),
             cores: thread::available_parallelism().map_or(1, usize::from),
             memory_mib: memory("MemTotal:") >> 20,
+            writeback: writeback_limits(),
         }
     }
 
     pub(crate) fn described(&self) -> String {
-        format!("{}, {} cores of {}, {} MiB of memory", self.kernel, self.cores, self.cpu, self.memory_mib)
+        let Machine { kernel, cpu, cores, memory_mib, writeback } = self;
+        format!("{kernel}, {cores} cores of {cpu}, {memory_mib} MiB of memory, {writeback}")
     }
 }
 
@@ -99,4 +103,18 @@ fn memory(field: &str) -> u64 {
     let text = fs::read_to_string("/proc/meminfo").unwrap_or_default();
     let kib = text.lines().find_map(|line| line.strip_prefix(field)?.split_whitespace().next()?.parse().ok());
     kib.unwrap_or(0u64) << 10
+}
+
+/// When the kernel begins to write back, and when it makes writers wait, as the settings have it.
+fn writeback_limits() -> String {
+    let setting = |name: &str| {
+        let text = fs::read_to_string(format!("/proc/sys/vm/{name}")).unwrap_or_default();
+        text.trim().parse::<u64>().unwrap_or_default()
+    };
+    let of = |bytes: &str, ratio: &str| match setting(bytes) {
+        0 => format!("{} %", setting(ratio)),
+        bytes => format!("{} MiB", bytes >> 20),
+    };
+    let background = of("dirty_background_bytes", "dirty_background_ratio");
+    format!("written back from {background} on, writers wait from {} on", of("dirty_bytes", "dirty_ratio"))
 }

@@ -3,6 +3,7 @@
 //! ```text
 //! cargo bench --bench peers                                    # all bars, at a quarter of full size
 //! cargo bench --bench peers -- --bars small,large --scale 1
+//! cargo bench --bench peers -- --bars large,films,photos --writeback
 //! cargo bench --bench peers -- --tree small,mixed --fs xfs --peers cp,cpz    # no verdicts
 //! ```
 //!
@@ -60,6 +61,8 @@ mod sitting;
 mod size;
 #[cfg(target_os = "linux")]
 mod verdict;
+#[cfg(target_os = "linux")]
+mod writeback;
 
 #[cfg(target_os = "linux")]
 fn main() -> std::process::ExitCode {

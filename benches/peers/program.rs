@@ -19,6 +19,7 @@ use crate::{
     results::Results,
     roster::Roster,
     verdict::{self, Verdict},
+    writeback::EarlyWriteback,
 };
 
 pub(crate) fn main() -> ExitCode {
@@ -42,6 +43,7 @@ fn run(args: Args) -> Result<()> {
     let bars = args.bars();
     let fixtures = if bars.is_empty() { args.fixtures(places.are_made()) } else { fixture::for_bars(&bars) };
     ensure!(!fixtures.is_empty(), "no bar is set on that filesystem");
+    let _early = args.writeback.then(EarlyWriteback::begin).transpose()?;
     let mut roster = Roster::new(&args.peers);
     let mut results = Results {
         machine: Machine::this(),
