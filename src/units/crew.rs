@@ -64,6 +64,12 @@ impl Crew {
         self.lock().workers
     }
 
+    /// Whether nobody works on it, and no range waits.
+    pub(super) fn is_idle(&self) -> bool {
+        let state = self.lock();
+        state.workers == 0 && state.waiting.is_empty()
+    }
+
     /// Give it to a ring, if nobody else works on it.
     pub(super) fn take_for_ring(&self) -> bool {
         let mut state = self.lock();

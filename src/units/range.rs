@@ -20,7 +20,7 @@ use crate::{
     event::Done,
     method::Method,
     options::{Backend, Fsync},
-    plan::{Ahead, Declined, Ladder, Large, Route, Storage, Ticket},
+    plan::{Ahead, Declined, Ladder, Large, Pair, Route, Storage, Ticket},
     platform,
     scheduler::{RangeOf, Unit, Worker, caught},
     transfer::{Files, Transfer},
@@ -41,6 +41,17 @@ pub(super) struct Ways {
     is_measured: bool,
     /// What becomes of it in memory.
     pub(super) trace: Trace,
+}
+
+/// What binds a large file.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Bounds {
+    /// Holes are to be kept.
+    pub(super) has_holes: bool,
+    /// One worker copies it, from its beginning to its end.
+    pub(super) is_in_order: bool,
+    /// A journal says what of it is in place.
+    pub(super) is_written_down: bool,
 }
 
 /// How far a range came.
@@ -143,31 +154,41 @@ impl Worker {
     /// The most workers of one file on local storage: what they write to one inode they write in turns.
     const CREW: usize = 4;
 
-    /// The ways that a large file may go; `is_bound` says that it goes in order, or is written down as it does.
-    pub(super) fn ways(&self, ladder: Ladder, filling: &Filling, is_bound: bool) -> Ways {
-        let is_limited = self.context.limiter.is_limited();
-        let has_holes = self.has_holes(filling);
-        if is_limited && self.context.job.data.backend != Backend::Blocking {
-            let _ = self.context.ring_refused.set("the copy is held to a rate".to_owned());
+    /// The ways that a large file may go, which has holes to keep, goes in order, or is written down as it does.
+    pub(super) fn ways(&self, pair: &Pair, ladder: Ladder, filling: &Filling, bounds: Bounds) -> Ways {
+        let Bounds { has_holes, is_in_order, is_written_down } = bounds;
+        let context = &self.context;
+        let is_limited = context.limiter.is_limited();
+        if is_limited && context.job.data.backend != Backend::Blocking {
+            let _ = context.ring_refused.set("the copy is held to a rate".to_owned());
         }
         let size = filling.meta.size;
-        let must_last = matches!(self.context.job.fsync, Fsync::File | Fsync::End);
-        let is_here = filling.done == Done::Replaced && self.context.job.fsync != Fsync::None;
-        let trace =
-            Trace::of(size, must_last || is_here, *self.context.memory.get_or_init(platform::memory), || {
-                platform::is_cached(&filling.source, size)
-            });
         // Of what is written down a ring tells at its end alone what is in place.
-        let may_ring = size >= Backend::RING_MIN && !is_limited && !has_holes && filling.taken_up.is_none();
+        let may_ring = size >= Backend::RING_MIN && !is_limited && !has_holes && !is_written_down;
         Ways {
             kernel: ladder,
             kernel_ranges: ladder.without(Method::Sendfile),
             buffer: ladder.buffered(),
             may_ring: AtomicBool::new(may_ring),
             may_try_ring: size >= Backend::TRIAL_MIN,
-            is_measured: !is_bound && !is_limited && !has_holes,
-            trace,
+            is_measured: !is_in_order && !is_written_down && !is_limited && !has_holes,
+            trace: self.trace(pair, filling),
         }
+    }
+
+    /// What becomes in memory of a large file.
+    fn trace(&self, pair: &Pair, Filling { source, meta, done, .. }: &Filling) -> Trace {
+        // Each wait there is a round trip.
+        if pair.storage == Storage::Remote {
+            return Trace::Left;
+        }
+        let must_last = match self.context.job.fsync {
+            Fsync::None => false,
+            Fsync::Auto => *done == Done::Replaced,
+            Fsync::File | Fsync::End => true,
+        };
+        let memory = *self.context.memory.get_or_init(platform::memory);
+        Trace::of(meta.size, must_last, memory, || platform::is_cached(source, meta.size))
     }
 
     /// Copy a range, or let it wait for whoever has its file.

@@ -19,7 +19,7 @@ use super::{
     journal::pieces,
     journals::Entered,
     node::Dirs,
-    range::Ways,
+    range::{Bounds, Ways},
     verify::is_hollow,
 };
 use crate::{
@@ -140,7 +140,12 @@ impl Worker {
         let is_in_order = !may_resume && !is_hollow(&filling.source, &filling.meta);
         let behind = verify.digest().filter(|_| is_in_order).map(|kind| Behind::new(verify, kind));
         let jobs = self.context.queue.limit();
-        let ways = self.ways(ladder, &filling, may_resume || behind.is_some());
+        let bounds = Bounds {
+            has_holes: self.has_holes(&filling),
+            is_in_order: behind.is_some(),
+            is_written_down: may_resume,
+        };
+        let ways = self.ways(&node.pair, ladder, &filling, bounds);
         let file = Arc::new(Wide {
             node: node.hold(),
             dirs,
@@ -197,6 +202,7 @@ impl Worker {
     }
 
     fn finish_wide(&mut self, file: &Wide) {
+        debug_assert!(file.crew.is_idle(), "who ends a range takes the next");
         let Wide { node, dirs, name, .. } = file;
         let filling = &file.filling;
         let fault = file.fault.lock().unwrap_or_else(PoisonError::into_inner).take();

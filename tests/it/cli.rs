@@ -279,10 +279,10 @@ fn quiet_is_silent_and_the_default_is_one_line() {
 
 #[test]
 fn verbose_says_how_bytes_were_moved_and_jobs_chosen() {
-    let sandbox = Sandbox::new().file("src/a", &[7; 100_000]);
+    let sandbox = Sandbox::in_memory().file("src/a", &[7; 100_000]);
     let enabled = run(&sandbox, &["-v", "--reflink=never", "src", "one"]);
-    assert!(stderr(&enabled).contains("Zero-copy enabled: sendfile"), "{}", stderr(&enabled));
-    assert!(stdout(&enabled).contains("by sendfile: 1 file, "), "{}", stdout(&enabled));
+    assert!(stderr(&enabled).contains("Zero-copy enabled: copy_file_range"), "{}", stderr(&enabled));
+    assert!(stdout(&enabled).contains("by copy_file_range: 1 file, "), "{}", stdout(&enabled));
     assert!(stdout(&enabled).contains("jobs: 1 of at most "), "{}", stdout(&enabled));
     let disabled = run(&sandbox, &["-v", "--no-zero-copy", "src", "two"]);
     assert!(stderr(&disabled).contains("Zero-copy disabled: forbidden by option"), "{}", stderr(&disabled));

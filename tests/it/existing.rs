@@ -374,7 +374,8 @@ fn a_time_that_the_destination_cannot_hold_is_one_warning_and_no_reason_to_copy_
 fn leftover_temporaries_are_removed_and_locked_ones_are_not() {
     let stale = ".orbit-0123456789abcdef.tmp";
     let alive = ".orbit-fedcba9876543210.tmp";
-    let sandbox = Sandbox::new().file("src/dir/file", b"x").file(format!("src/dir/{stale}"), b"never copied");
+    let sandbox = Sandbox::in_memory().file("src/dir/file", b"x");
+    let sandbox = sandbox.file(format!("src/dir/{stale}"), b"never copied");
     let sandbox = sandbox.file(format!("dst/dir/{stale}"), b"of a run that died");
     let sandbox = sandbox.file(format!("dst/dir/{alive}"), b"of a run that lives");
     let held = fs::File::open(sandbox.path("dst/dir").join(alive)).unwrap();

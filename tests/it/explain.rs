@@ -36,7 +36,7 @@ fn report_of(output: &Output) -> Value {
 
 #[test]
 fn methods_workers_and_threshold_are_explained_beside_the_report() {
-    let sandbox = Sandbox::new().file("src/large", &[7; 100_000]).file("src/small", b"12345");
+    let sandbox = Sandbox::in_memory().file("src/large", &[7; 100_000]).file("src/small", b"12345");
     let output = run(&sandbox, &["--explain", "--json", "--jobs=1", "--reflink=never", "src", "dst"]);
     let expected = "\
 methods    copy_file_range  97.66 KiB of 1 file

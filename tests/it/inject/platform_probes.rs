@@ -111,8 +111,10 @@ fn a_filesystem_that_cannot_seek_holes_gets_every_byte() {
         outcome.assert_complete_despite("lseek");
         assert_same_tree(&sandbox.path("src"), &sandbox.path("dst"));
     }
-    let sandbox = three_pieces();
-    let outcome = copy_of(&sandbox).fault("lseek", "error=EIO:when=2").run();
+    let sandbox = Sandbox::new().dir("src");
+    sparse_file(&sandbox.path("src/sparse"), &[0, 300 * KIB], 900 * KIB);
+    let afresh = || fs::remove_dir_all(sandbox.path("dst")).unwrap();
+    let outcome = copy_of(&sandbox).fault_at("lseek", &["SEEK_HOLE"], "error=EIO", afresh).run();
     outcome.assert_one_failure_by("lseek", nix::errno::Errno::EIO);
     assert_eq!(copied(&sandbox), [""; 0]);
 }

@@ -209,8 +209,8 @@ fn calls_are_cut_to_the_rate_whatever_makes_them() {
         return;
     }
     for (options, call) in [
-        (&["--reflink=never"][..], "pwrite64"),
-        (&["--reflink=never", "--backend=uring"], "pwrite64"),
+        (&["--reflink=never", "--no-zero-copy"][..], "pwrite64"),
+        (&["--reflink=never", "--no-zero-copy", "--backend=uring"], "pwrite64"),
         (&["--zero-copy"], "copy_file_range"),
     ] {
         let sandbox = Sandbox::new().file("src", &noise(1, 9 * MIB));
