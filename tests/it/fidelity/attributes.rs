@@ -349,8 +349,9 @@ fn whoever_owns_a_read_only_copy_may_have_its_attributes_corrected() {
         driven.assert_complete();
         assert_eq!((driven.number("files"), driven.warnings.len()), (0, 0), "{:?}", driven.warnings);
         assert_eq!(mode(&sandbox.path("to/copy/file")), 0o444);
-        assert_same(&sandbox.path("src"), &sandbox.path("to/copy"));
     }
+    // Once: to compare is to read, and gives each file a time of its own.
+    assert_same(&sandbox.path("src"), &sandbox.path("to/copy"));
 }
 
 #[test]
