@@ -76,6 +76,9 @@ pub(crate) struct Contest {
     costs: [Option<Cost>; Route::ALL.len()],
     current: Route,
     phase: Phase,
+    /// What the very first stretch cost, in which everything else was done for the first time as well: its way is
+    /// tried once more when all others were.
+    first: Option<(Route, Cost)>,
     /// Bytes that went any way, and such as were trials.
     seen: u64,
     tried: u64,
@@ -127,6 +130,7 @@ impl Contest {
             costs: Default::default(),
             current,
             phase: Phase::Trying { from_the_last: false },
+            first: None,
             seen: 0,
             tried: 0,
             patience: Self::PATIENCE,
@@ -171,6 +175,7 @@ impl Contest {
     /// Learn what a stretch cost that went the present way, and which way the next goes.
     pub(crate) fn observe(&mut self, stretch: &Stretch, ahead: Ahead) -> Option<Turn> {
         let cost = Cost::of(stretch);
+        let is_first = self.seen == 0;
         self.seen += stretch.bytes;
         let from = self.current;
         let why = match self.phase {
@@ -178,7 +183,11 @@ impl Contest {
                 if self.routes.first() != Some(&from) {
                     self.tried += stretch.bytes;
                 }
-                self.learn(stretch, cost);
+                if is_first {
+                    self.first = Some((from, cost));
+                } else {
+                    self.learn(stretch, cost);
+                }
                 self.try_next(from_the_last, ahead)
             }
             Phase::Settled { stretches, slow } => self.watch(stretch, cost, stretches, slow, ahead),
@@ -229,13 +238,18 @@ impl Contest {
         }
     }
 
-    /// A way that is not known, and may be tried.
+    /// A way that is not known, and may be tried; that of the first stretch comes last.
     fn unknown(&self, from_the_last: bool, ahead: Ahead) -> Option<Route> {
         let is_unknown = |route: &&Route| {
             self.costs[route.index()].is_none() && (ahead.may_ring || **route != Route::Ring)
         };
-        let mut unknown = self.routes.iter().filter(is_unknown);
-        let next = if from_the_last { unknown.next_back() } else { unknown.next() };
+        let mut unknown: Vec<_> = self.routes.iter().filter(is_unknown).copied().collect();
+        if let Some(first) =
+            self.first.and_then(|(first, _)| unknown.iter().position(|route| *route == first))
+        {
+            unknown.rotate_left(first + 1);
+        }
+        let next = if from_the_last { unknown.last() } else { unknown.first() };
         next.copied().filter(|_| self.affords(ahead))
     }
 
@@ -300,6 +314,9 @@ impl Contest {
 
     /// Go the best way that is known.
     fn settle(&mut self) -> Why {
+        if let Some((first, cost)) = self.first.take() {
+            self.costs[first.index()].get_or_insert(cost);
+        }
         self.phase = Phase::Settled { stretches: 0, slow: 0 };
         let (best, why) = self.best(|_| true).unwrap_or((self.routes[0], Why::Fastest));
         self.current = best;
@@ -440,7 +457,7 @@ mod tests {
     #[test]
     fn a_way_that_becomes_slower_makes_all_of_them_unknown() {
         let mut contest = Contest::new(ALL.to_vec(), Route::Kernel, Contest::TRIAL);
-        for millis in [20, 10, 30, 40] {
+        for millis in [20, 10, 30, 40, 20] {
             contest.observe(&stretch(millis, true), PLENTY);
         }
         assert_eq!(contest.current(), Route::BufferRanges);
@@ -456,10 +473,11 @@ mod tests {
 
     #[test]
     fn a_file_that_nobody_shared_shows_both_ways_of_a_method() {
-        let mut contest = Contest::new(ALL.to_vec(), Route::Kernel, Contest::TRIAL);
+        let routes = vec![Route::BufferRanges, Route::KernelRanges, Route::Kernel];
+        let mut contest = Contest::new(routes, Route::Kernel, Contest::TRIAL);
         let turns: Vec<_> = (0..3).filter_map(|_| contest.observe(&stretch(10, false), PLENTY)).collect();
         let gone: Vec<_> = turns.iter().map(|turn| turn.to).collect();
-        assert_eq!(gone, [Route::BufferRanges, Route::Ring, Route::KernelRanges]);
+        assert_eq!(gone, [Route::KernelRanges, Route::BufferRanges], "the first is tried once more");
     }
 
     #[test]
@@ -467,6 +485,7 @@ mod tests {
         let mut contest = Contest::new(vec![Route::KernelRanges, Route::Ring], Route::Kernel, Contest::TRIAL);
         contest.observe(&stretch(10, true), PLENTY);
         contest.observe(&Stretch { cpu: Duration::from_millis(3), ..stretch(10, true) }, PLENTY);
+        contest.observe(&stretch(10, true), PLENTY);
         assert_eq!(contest.current(), Route::Ring);
     }
 
@@ -476,7 +495,7 @@ mod tests {
         assert_eq!((asked.current(), asked.without_ring()), (Route::Ring, Route::BufferRanges));
         assert!(!asked.is_open());
         let mut contest = Contest::new(ALL.to_vec(), Route::Kernel, Contest::TRIAL);
-        for millis in [20, 15, 30, 10] {
+        for millis in [20, 15, 30, 10, 20] {
             contest.observe(&stretch(millis, true), PLENTY);
         }
         assert_eq!((contest.current(), contest.without_ring()), (Route::Ring, Route::BufferRanges));

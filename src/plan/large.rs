@@ -26,6 +26,15 @@ struct State {
     turns: Vec<(Instant, Turn)>,
 }
 
+/// Bytes of a large file that went one way.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Portion {
+    pub(crate) route: Route,
+    pub(crate) bytes: u64,
+    /// Whether the file has several workers.
+    pub(crate) is_shared: bool,
+}
+
 /// What was learned of large files: the ways that were gone in turn, and what each cost in the end.
 #[derive(Debug)]
 pub(crate) struct Learned {
@@ -66,19 +75,21 @@ impl Large {
         self.lock().meter.join(now, computed)
     }
 
-    /// A worker has moved so many bytes more of a file that has several workers or not.
+    /// A worker has moved these bytes.
     pub(crate) fn add(
         &self,
         ticket: &mut Ticket,
-        bytes: u64,
-        is_shared: bool,
+        portion: Portion,
         ahead: Ahead,
         now: Instant,
         computed: Computed,
     ) -> Option<Turn> {
+        let Portion { route, bytes, is_shared } = portion;
         let mut state = self.lock();
         let State { meter, contest, turns } = &mut *state;
-        meter.add(ticket, bytes, is_shared, now, computed);
+        // What cannot go the present way says nothing of it.
+        let counts = contest.as_ref().is_some_and(|contest| contest.current() == route);
+        meter.add(ticket, if counts { bytes } else { 0 }, is_shared, now, computed);
         let contest = contest.as_mut().filter(|contest| contest.is_open())?;
         if meter.bytes() < contest.wants() / Self::LONG_PART {
             return None;
@@ -100,6 +111,15 @@ impl Large {
             None => meter.begin(now, computed),
         }
         turn
+    }
+
+    /// A worker had to make ready before it could move bytes as it does from now on: that says nothing.
+    pub(crate) fn skip(&self, ticket: &mut Ticket, now: Instant, computed: Computed) {
+        let mut state = self.lock();
+        state.meter.add(ticket, 0, false, now, computed);
+        if state.meter.bytes() == 0 {
+            state.meter.begin(now, computed);
+        }
     }
 
     /// A worker stops moving bytes.

@@ -23,7 +23,7 @@ pub(crate) use existing::{Action, decide, is_in_the_way, looks_same};
 pub use jobs::Storage;
 pub(crate) use jobs::{default_jobs, default_jobs_reason};
 pub(crate) use ladder::{LARGE_MIN, Ladder, ladder, ladder_in_turn, ladder_of_coded, may_reflink};
-pub(crate) use large::Large;
+pub(crate) use large::{Large, Portion};
 pub(crate) use meter::Ticket;
 pub(crate) use order::Order;
 pub(crate) use pair::Pair;

@@ -20,7 +20,7 @@ use crate::{
     event::Done,
     method::Method,
     options::{Backend, Fsync},
-    plan::{Ahead, Declined, Ladder, Large, Pair, Route, Storage, Ticket},
+    plan::{Ahead, Declined, Ladder, Large, Pair, Portion, Route, Storage, Ticket},
     platform,
     scheduler::{RangeOf, Unit, Worker, caught},
     transfer::{Files, Transfer},
@@ -79,12 +79,18 @@ impl<'a> Measured<'a> {
         Measured { large, ticket: large.join(Instant::now(), computed) }
     }
 
-    /// So many bytes more of `file` are in place, and the worker is at `range`.
-    pub(super) fn add(&mut self, file: &Wide, bytes: u64, left: u64) {
+    /// Bytes move from now on as they will; what it took to come so far does not count.
+    pub(super) fn skip(&mut self) {
+        self.large.skip(&mut self.ticket, Instant::now(), computed);
+    }
+
+    /// So many bytes more of `file` are in place.
+    pub(super) fn add(&mut self, file: &Wide, route: Route, bytes: u64) {
+        let left = file.passed(bytes);
         let ahead = Ahead { left, may_ring: file.ways.may_try_ring && file.ways.may_ring() };
-        let is_shared = file.crew.workers() > 1;
+        let portion = Portion { route, bytes, is_shared: file.crew.workers() > 1 };
         let now = Instant::now();
-        if let Some(turn) = self.large.add(&mut self.ticket, bytes, is_shared, ahead, now, computed) {
+        if let Some(turn) = self.large.add(&mut self.ticket, portion, ahead, now, computed) {
             tracing::debug!(from = turn.from.name(), to = turn.to.name(), why = ?turn.why, "large files");
         }
     }
@@ -250,15 +256,17 @@ impl Worker {
                     false => break,
                 }
             }
+            // What a ring leaves.
+            let went = if route == Route::Ring { Route::KernelRanges } else { route };
             let step = if file.entered.is_some() { Self::STEP_WRITTEN_DOWN } else { Self::STEP };
             let step = range.end.min((range.at + step) & !(BLOCK - 1));
             let from = range.at;
-            let stepped = self.copy_step(&file, route, &mut range.at, step, range.end).and_then(|()| {
+            let stepped = self.copy_step(&file, went, &mut range.at, step, range.end).and_then(|()| {
                 let Filling { source, staged, .. } = &file.filling;
                 backlog.reached(range.at, source, &staged.file, file.ways.trace)
             });
             if let Some(measured) = &mut measured {
-                measured.add(&file, range.at - from, range.end - range.at);
+                measured.add(&file, went, range.at - from);
             }
             if let Err(fault) = stepped.and_then(|()| self.enter_step(&file, from, range.at)) {
                 if self.may_retry(&fault, range.tried) {

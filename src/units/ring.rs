@@ -54,6 +54,7 @@ impl Worker {
         }
         let mut is_stopped = false;
         let mut turns = false;
+        let mut is_under_way = false;
         if let Err(fault) = make_direct(file) {
             file.crew.take_back();
             file.failed(fault);
@@ -61,7 +62,6 @@ impl Worker {
         }
         let Filling { source, staged, .. } = &file.filling;
         let blocks = range.at..range.end - (range.end - range.at) % BLOCK;
-        let (mut at, end) = (blocks.start, range.end);
         // Waiting for the ring says nothing of how many workers the device takes.
         self.is_resting = true;
         let cancel = self.context.cancel.clone();
@@ -69,10 +69,16 @@ impl Worker {
         let ringed = ring.copy(source, &staged.file, blocks.clone(), is_cancelled, |bytes| {
             if bytes > 0 {
                 self.advanced(Method::IoUring, bytes);
-                at += bytes;
-                if let Some(measured) = measured.as_deref_mut() {
-                    measured.add(file, bytes, end - at);
+                match measured.as_deref_mut() {
+                    Some(measured) if is_under_way => measured.add(file, Route::Ring, bytes),
+                    // Until there is as much in flight as there can be.
+                    Some(measured) => {
+                        file.passed(bytes);
+                        measured.skip();
+                    }
+                    None => {}
                 }
+                is_under_way = true;
             }
             if self.context.queue.is_hungry() {
                 self.share_another();

@@ -41,6 +41,8 @@ pub(crate) struct Wide {
     pub(super) ways: Ways,
     pub(super) crew: Crew,
     ranges: AtomicUsize,
+    /// Bytes that no step has come past.
+    left: AtomicU64,
     /// Where the source turned out to end.
     end: AtomicU64,
     moved: [AtomicU64; Method::ALL.len()],
@@ -84,6 +86,11 @@ impl Wide {
     /// Where its source ends, as far as that is known.
     pub(super) fn end(&self) -> u64 {
         self.end.load(Ordering::Relaxed)
+    }
+
+    /// Steps have come past so many bytes more; how many are left then.
+    pub(super) fn passed(&self, bytes: u64) -> u64 {
+        self.left.fetch_sub(bytes, Ordering::Relaxed).saturating_sub(bytes)
     }
 
     /// The source ends here, before its size.
@@ -157,6 +164,7 @@ impl Worker {
             behind,
             tried: self.tried,
             measured_since: self.entry_began(),
+            left: AtomicU64::new(size),
             end: AtomicU64::new(size),
             moved: Default::default(),
             has_failed: AtomicBool::new(false),

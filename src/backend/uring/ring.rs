@@ -33,7 +33,7 @@ impl Ring {
     /// Requests of workers that wait to be taken up.
     const WAITING: usize = 64;
     /// How often the one who waits for a request says how far it has come.
-    const TELL: Duration = Duration::from_millis(20);
+    const TELL: Duration = Duration::from_millis(5);
 
     /// Start one.
     ///
