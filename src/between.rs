@@ -9,7 +9,7 @@ use crate::{
     capabilities::ZeroCopyCapabilities,
     method::Method,
     options::{DataOptions, ZeroCopy},
-    plan::{self, Cost, Pair, Route, RouteWhy, Turn},
+    plan::{self, Cost, Pair, Route, RouteWhy, Turn, Writing},
 };
 
 /// What a run learned of two filesystems that it copied between.
@@ -129,7 +129,7 @@ impl Between {
         let [source, destination] = pair.names.clone();
         let (threshold, threshold_reason) = threshold(pair, data, capabilities);
         let since = |at: Instant| at.saturating_duration_since(began);
-        let large = [(pair.large.learned(), false), (pair.heavy.learned(), true)];
+        let large = Writing::ALL.map(|writing| (pair.large(writing).learned(), writing != Writing::Later));
         let routes = large.iter().flat_map(|(learned, is_written)| {
             learned.costs.iter().map(|(route, cost)| RouteRate::of(*route, *cost, *is_written))
         });

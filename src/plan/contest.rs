@@ -18,6 +18,11 @@ impl Cost {
         Cost { wall: per_byte(stretch.wall).max(f64::MIN_POSITIVE), cpu: per_byte(stretch.cpu) }
     }
 
+    /// The same as it is compared: what is left for later is still to be done, and counts twice.
+    fn weighed(self, route: Route) -> Cost {
+        if route == Route::Deferred { Cost { wall: self.wall * 2.0, ..self } } else { self }
+    }
+
     /// What it becomes with one more stretch, the latest of which count most.
     fn with(self, other: Cost) -> Cost {
         let mean = |old: f64, new: f64| old + (new - old) / 4.0;
@@ -167,6 +172,11 @@ impl Contest {
         }
     }
 
+    /// What is known of a way, as it is compared.
+    fn known(&self, route: Route) -> Option<Cost> {
+        self.costs[route.index()].map(|cost| cost.weighed(route))
+    }
+
     /// What is known of each way.
     pub(crate) fn costs(&self) -> impl Iterator<Item = (Route, Cost)> + '_ {
         self.routes.iter().filter_map(|route| Some((*route, self.costs[route.index()]?)))
@@ -250,7 +260,17 @@ impl Contest {
             unknown.rotate_left(first + 1);
         }
         let next = if from_the_last { unknown.last() } else { unknown.first() };
-        next.copied().filter(|_| self.affords(ahead))
+        next.copied().filter(|_| self.affords(ahead) && !self.is_device_slow())
+    }
+
+    /// Whether the device is so much slower than memory that it decides about all ways but the one that leaves it
+    /// for later, and these need not be tried.
+    fn is_device_slow(&self) -> bool {
+        let first = self.first.map(|(first, cost)| (first, cost.weighed(first)));
+        let written = self.costs().chain(first).filter(|(route, _)| *route != Route::Deferred);
+        let fastest = written.map(|(_, cost)| cost.wall).min_by(f64::total_cmp);
+        let later = self.known(Route::Deferred);
+        later.zip(fastest).is_some_and(|(later, written)| later.wall * 2.0 < written)
     }
 
     fn affords(&self, ahead: Ahead) -> bool {
@@ -266,7 +286,7 @@ impl Contest {
                 self.phase = Phase::Settled { stretches, slow: slow + 1 };
                 return Why::Slower;
             }
-            self.costs = Default::default();
+            (self.costs, self.first) = Default::default();
             self.learn(stretch, cost);
             self.patience = Self::PATIENCE;
             self.phase = Phase::Trying { from_the_last: true };
@@ -279,9 +299,9 @@ impl Contest {
             self.challenge(unknown);
         } else if stretches + 1 >= self.patience {
             self.patience = (self.patience * 2).min(Self::PATIENCE_MAX);
-            let worth = usual.wall * Self::HOPELESS;
+            let worth = usual.weighed(self.current).wall * Self::HOPELESS;
             let second = self.best(|route| {
-                let is_hopeless = self.costs[route.index()].is_none_or(|cost| cost.wall > worth);
+                let is_hopeless = self.known(route).is_none_or(|cost| cost.wall > worth);
                 route != self.current && !is_hopeless && (ahead.may_ring || route != Route::Ring)
             });
             match second {
@@ -299,8 +319,9 @@ impl Contest {
 
     /// Whether the challenger stays.
     fn judge(&mut self, champion: Route) -> Why {
-        let known = |route: Route| self.costs[route.index()];
-        let (Some(old), Some(new)) = (known(champion), known(self.current)) else { return self.settle() };
+        let (Some(old), Some(new)) = (self.known(champion), self.known(self.current)) else {
+            return self.settle();
+        };
         self.phase = Phase::Settled { stretches: 0, slow: 0 };
         if new.wall < old.wall * Self::BETTER {
             Why::Fastest
@@ -314,7 +335,7 @@ impl Contest {
 
     /// Go the best way that is known.
     fn settle(&mut self) -> Why {
-        if let Some((first, cost)) = self.first.take() {
+        if let Some((first, cost)) = self.first {
             self.costs[first.index()].get_or_insert(cost);
         }
         self.phase = Phase::Settled { stretches: 0, slow: 0 };
@@ -325,7 +346,10 @@ impl Contest {
 
     /// The best of some ways, as far as they are known.
     fn best(&self, may: impl Fn(Route) -> bool) -> Option<(Route, Why)> {
-        let known = || self.costs().filter(|(route, _)| may(*route));
+        let known = || {
+            let may = self.routes.iter().filter(|route| may(**route));
+            may.filter_map(|route| Some((*route, self.known(*route)?)))
+        };
         let fastest = known().min_by(|(_, a), (_, b)| a.wall.total_cmp(&b.wall))?;
         let level = known().filter(|(_, cost)| cost.wall <= fastest.1.wall * Self::LEVEL);
         let cheapest = level.min_by(|(_, a), (_, b)| a.cpu.total_cmp(&b.cpu)).unwrap_or(fastest);
@@ -336,6 +360,8 @@ impl Contest {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
 
     const MIB: u64 = 1 << 20;
@@ -345,8 +371,8 @@ mod tests {
     #[derive(Clone, Copy)]
     struct Machine {
         /// In the order of [`Route::ALL`].
-        before: [(f64, f64); 5],
-        after: [(f64, f64); 5],
+        before: [(f64, f64); 6],
+        after: [(f64, f64); 6],
         /// The file they were measured with.
         bytes: u64,
         /// How many bytes are written before the kernel begins to write back.
@@ -406,10 +432,10 @@ mod tests {
 
     /// As measured on two cores with kernel 6.18: ext4 and xfs, one file of 1.5 GiB.
     fn recorded() -> [(&'static str, Machine); 4] {
-        let ext4 = [(0.68, 0.68), (0.54, 1.04), (0.75, 0.75), (0.44, 0.84), (0.55, 0.46)];
-        let ext4_back = [(0.73, 0.69), (0.80, 0.93), (0.85, 0.85), (1.40, 1.79), (0.48, 0.44)];
-        let xfs = [(0.60, 0.60), (0.45, 0.89), (0.66, 0.66), (0.61, 1.15), (0.52, 0.46)];
-        let xfs_back = [(0.49, 0.49), (0.50, 0.55), (0.60, 0.60), (0.80, 1.11), (0.46, 0.41)];
+        let ext4 = [(0.68, 0.68), (0.54, 1.04), (0.75, 0.75), (0.44, 0.84), (0.55, 0.46), (0.54, 1.0)];
+        let ext4_back = [(0.73, 0.69), (0.80, 0.93), (0.85, 0.85), (1.40, 1.79), (0.48, 0.44), (0.80, 1.0)];
+        let xfs = [(0.60, 0.60), (0.45, 0.89), (0.66, 0.66), (0.61, 1.15), (0.52, 0.46), (0.45, 1.0)];
+        let xfs_back = [(0.49, 0.49), (0.50, 0.55), (0.60, 0.60), (0.80, 1.11), (0.46, 0.41), (0.50, 1.0)];
         let bytes = 3 * GIB / 2;
         let one = |before, after, background| Machine { before, after, bytes, background, noise: 0.05 };
         [
@@ -519,5 +545,19 @@ mod tests {
         assert_eq!(contest.refuse(Route::Ring), None);
         let mut asked = Contest::new(vec![Route::Ring], Route::BufferRanges, Contest::TRIAL);
         assert_eq!(asked.refuse(Route::Ring).unwrap().to, Route::BufferRanges);
+    }
+    #[test]
+    fn what_is_left_for_later_is_gone_where_the_device_is_slow_and_only_there() {
+        let routes = [Route::Ring, Route::Deferred, Route::KernelRanges, Route::Kernel];
+        for (written, expected, tried) in [(200, Route::Deferred, 2), (15, Route::Ring, 4)] {
+            let mut contest = Contest::new(routes.to_vec(), Route::Kernel, Contest::TRIAL);
+            let mut gone = BTreeSet::from([contest.current().index()]);
+            for _ in 0..5 {
+                let millis = if contest.current() == Route::Deferred { 10 } else { written };
+                contest.observe(&stretch(millis, true), PLENTY);
+                gone.insert(contest.current().index());
+            }
+            assert_eq!((contest.current(), gone.len()), (expected, tried));
+        }
     }
 }

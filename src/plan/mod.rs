@@ -28,6 +28,6 @@ pub(crate) use meter::Ticket;
 pub(crate) use order::Order;
 pub(crate) use pair::Pair;
 pub use route::Route;
-pub(crate) use route::routes;
+pub(crate) use route::{Writing, routes};
 pub(crate) use size_class::Way;
 pub use zero_copy::{Declined, ZeroCopyRequest, should_use_zero_copy};

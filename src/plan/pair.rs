@@ -2,7 +2,9 @@
 
 use std::sync::{OnceLock, atomic::AtomicBool};
 
-use super::{jobs::Storage, large::Large, modes::CreatedModes, order::Order, threshold::Threshold};
+use super::{
+    jobs::Storage, large::Large, modes::CreatedModes, order::Order, route::Writing, threshold::Threshold,
+};
 use crate::{entry::Granularity, method::Method};
 
 /// Two filesystems that files are copied between, and what they turned out to be like.
@@ -31,10 +33,8 @@ pub(crate) struct Pair {
     pub(crate) source_lacks_xattrs: AtomicBool,
     /// What becomes of the modes that its files are created with.
     pub(crate) created_modes: CreatedModes,
-    /// The way that large files go, which memory can take.
-    pub(crate) large: Large,
-    /// The way of those that are written to their device meanwhile.
-    pub(crate) heavy: Large,
+    /// The ways that large files go, by when they are written to their device.
+    large: [Large; Writing::ALL.len()],
     /// The step of the destination's modification times, once it mattered.
     pub(crate) granularity: OnceLock<Granularity>,
     /// Whether the destination's files may get their names when they are finished, once it mattered.
@@ -56,8 +56,7 @@ impl Pair {
             threshold: Threshold::new(),
             source_lacks_xattrs: AtomicBool::new(false),
             created_modes: CreatedModes::default(),
-            large: Large::default(),
-            heavy: Large::default(),
+            large: Default::default(),
             granularity: OnceLock::new(),
             names_late: OnceLock::new(),
         }
@@ -81,6 +80,11 @@ impl Pair {
     /// The same, knowing whether the destination's numbers of files can be relied on.
     pub(crate) fn numbered(self, is_numbered: bool) -> Pair {
         Pair { is_numbered, ..self }
+    }
+
+    /// The way that large files go, which are written to their device then.
+    pub(crate) fn large(&self, writing: Writing) -> &Large {
+        &self.large[writing as usize]
     }
 
     /// Whether files of the destination never share blocks with others, so that a kernel's copy is one.

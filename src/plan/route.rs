@@ -20,12 +20,21 @@ pub enum Route {
     BufferRanges,
     /// Through a ring (`io_uring(7)`) with direct I/O.
     Ring,
+    /// As [`Route::KernelRanges`], of a file that would otherwise be written to its device meanwhile: its bytes are
+    /// left in memory, for the system to write when it sees fit.
+    Deferred,
 }
 
 impl Route {
     /// Every way.
-    pub const ALL: [Route; 5] =
-        [Route::Kernel, Route::KernelRanges, Route::Buffer, Route::BufferRanges, Route::Ring];
+    pub const ALL: [Route; 6] = [
+        Route::Kernel,
+        Route::KernelRanges,
+        Route::Buffer,
+        Route::BufferRanges,
+        Route::Ring,
+        Route::Deferred,
+    ];
 
     pub(super) fn index(self) -> usize {
         self as usize
@@ -40,6 +49,7 @@ impl Route {
             Route::Buffer => "buffer",
             Route::BufferRanges => "buffer-ranges",
             Route::Ring => "ring",
+            Route::Deferred => "deferred",
         }
     }
 
@@ -52,12 +62,13 @@ impl Route {
             Route::Buffer => "through a buffer",
             Route::BufferRanges => "ranges through buffers",
             Route::Ring => "by a ring",
+            Route::Deferred => "left in memory, ranges inside the kernel",
         }
     }
 
     /// Whether one file may have several workers.
     pub(crate) fn shares(self) -> bool {
-        matches!(self, Route::KernelRanges | Route::BufferRanges)
+        matches!(self, Route::KernelRanges | Route::BufferRanges | Route::Deferred)
     }
 
     /// The same with one worker a file.
@@ -65,6 +76,7 @@ impl Route {
         match self {
             Route::KernelRanges => Route::Kernel,
             Route::BufferRanges => Route::Buffer,
+            Route::Deferred => Route::Kernel,
             route => route,
         }
     }
@@ -75,17 +87,31 @@ impl Route {
     }
 }
 
+/// When the bytes of a large file go to their device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Writing {
+    /// When the system sees fit.
+    Later,
+    /// While it is copied, unless leaving them proves much faster.
+    Weighed,
+    /// While it is copied.
+    Meanwhile,
+}
+
+impl Writing {
+    pub(crate) const ALL: [Writing; 3] = [Writing::Later, Writing::Weighed, Writing::Meanwhile];
+}
+
 /// The ways that large files may go between two filesystems, the one to begin with first, and the way of those that
 /// a ring leaves where it is the only one.
 ///
-/// `ladder` is that of a large file, `jobs` how many workers there may be, and `is_written` says that files are written
-/// to their device meanwhile, which the ring does by itself. One way alone is nothing to find out.
+/// `ladder` is that of a large file, and `jobs` how many workers there may be. One way alone is nothing to find out.
 pub(crate) fn routes(
     data: &DataOptions,
     pair: &Pair,
     ladder: &Ladder,
     jobs: usize,
-    is_written: bool,
+    writing: Writing,
 ) -> (Vec<Route>, Route) {
     let kernel = ladder.methods().any(|method| matches!(method, Method::CopyFileRange | Method::Splice));
     // Servers copy by themselves, or wait for each request; and systems that copy whole files do it all at once.
@@ -101,13 +127,17 @@ pub(crate) fn routes(
         (false, false) => vec![Route::Buffer],
     };
     let fallback = routes[0];
+    if writing == Writing::Weighed && !is_settled {
+        routes.insert(0, Route::Deferred);
+    }
     if data.sparse == Sparse::Always || pair.refuses(Method::IoUring) {
         return (routes, fallback);
     }
     match data.backend {
         Backend::Uring => routes = vec![Route::Ring],
         Backend::Auto if !is_settled && data.zero_copy != ZeroCopy::Force => {
-            routes.insert(if is_written { 0 } else { routes.len() }, Route::Ring);
+            // It writes meanwhile by itself.
+            routes.insert(if writing == Writing::Later { routes.len() } else { 0 }, Route::Ring);
         }
         Backend::Auto | Backend::Blocking => {}
     }
@@ -119,13 +149,13 @@ mod tests {
     use super::*;
     use crate::{capabilities::ZeroCopyCapabilities, plan};
 
-    fn chosen(data: DataOptions, pair: &Pair, jobs: usize, is_written: bool) -> Vec<Route> {
+    fn chosen(data: DataOptions, pair: &Pair, jobs: usize, writing: Writing) -> Vec<Route> {
         let able = ZeroCopyCapabilities {
             available: true,
             cross_filesystem: true,
             methods: &[Method::CopyFileRange, Method::Sendfile, Method::Splice],
         };
-        routes(&data, pair, &plan::ladder(&data, &able, pair, 1 << 30), jobs, is_written).0
+        routes(&data, pair, &plan::ladder(&data, &able, pair, 1 << 30), jobs, writing).0
     }
 
     #[test]
@@ -144,10 +174,14 @@ mod tests {
             (auto.zero_copy(ZeroCopy::Forbid), &local, 2, &[BufferRanges, Buffer, Ring]),
             (auto.sparse(Sparse::Always), &local, 1, &[Buffer]),
         ] {
-            assert_eq!(chosen(data, pair, jobs, false), expected, "{data:?} {jobs}");
+            assert_eq!(chosen(data, pair, jobs, Writing::Later), expected, "{data:?} {jobs}");
         }
-        assert_eq!(chosen(auto, &local, 2, true), [Ring, KernelRanges, BufferRanges, Kernel]);
+        assert_eq!(chosen(auto, &local, 2, Writing::Meanwhile), [Ring, KernelRanges, BufferRanges, Kernel]);
+        let weighed = chosen(auto, &local, 2, Writing::Weighed);
+        assert_eq!(weighed, [Ring, Deferred, KernelRanges, BufferRanges, Kernel]);
+        let blocking = auto.backend(Backend::Blocking);
+        assert_eq!(chosen(blocking, &local, 1, Writing::Weighed), [Deferred, Kernel, Buffer]);
         local.refuse(Method::IoUring, Some(22));
-        assert!(!chosen(auto.backend(Backend::Uring), &local, 2, false).contains(&Ring));
+        assert!(!chosen(auto.backend(Backend::Uring), &local, 2, Writing::Later).contains(&Ring));
     }
 }

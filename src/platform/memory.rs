@@ -8,4 +8,6 @@ pub(crate) struct Memory {
     pub(crate) available: u64,
     /// How much may be written before the system begins to write it to devices.
     pub(crate) background: u64,
+    /// How much may be written before writers have to wait for that.
+    pub(crate) limit: u64,
 }

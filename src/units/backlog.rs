@@ -4,6 +4,7 @@ use std::fs::File;
 
 use crate::{
     error::{During, Fault, Op},
+    plan::Writing,
     platform::{self, Memory},
 };
 
@@ -12,7 +13,9 @@ use crate::{
 pub(super) enum Trace {
     /// The system writes it when it sees fit.
     Left,
-    /// It is written while it is copied, so that no backlog grows.
+    /// It is written while it is copied, so that no backlog grows; unless leaving it proves much faster.
+    Weighed,
+    /// It is written while it is copied.
     Written,
     /// It is written, and memory lets go of it and, where that was not in memory before, of its source.
     Forgotten { source: bool },
@@ -21,6 +24,14 @@ pub(super) enum Trace {
 impl Trace {
     /// A file that takes more than this part of the available memory pushes others out.
     const SHARE: u64 = 4;
+
+    pub(super) fn writing(self) -> Writing {
+        match self {
+            Trace::Left => Writing::Later,
+            Trace::Weighed => Writing::Weighed,
+            Trace::Written | Trace::Forgotten { .. } => Writing::Meanwhile,
+        }
+    }
 
     /// What is to become of a file of `size` bytes; `must_last` says that it has to be durable before it counts.
     ///
@@ -35,7 +46,8 @@ impl Trace {
             Some(memory) if size > memory.available / Self::SHARE => {
                 Trace::Forgotten { source: !is_cached() }
             }
-            Some(memory) if size > memory.background || must_last => Trace::Written,
+            Some(memory) if size > memory.limit || must_last => Trace::Written,
+            Some(memory) if size > memory.background => Trace::Weighed,
             _ => Trace::Left,
         }
     }
@@ -66,7 +78,10 @@ impl Backlog {
         destination: &File,
         trace: Trace,
     ) -> Result<(), Fault> {
-        if trace == Trace::Left || at <= self.begun {
+        if trace == Trace::Left {
+            *self = Backlog::at(at);
+        }
+        if at <= self.begun {
             return Ok(());
         }
         platform::begin_writeback(destination, self.begun, at - self.begun).during(Op::Write)?;
@@ -95,13 +110,14 @@ mod tests {
     #[test]
     fn files_leave_memory_as_they_are_large_against_it() {
         const GIB: u64 = 1 << 30;
-        let memory = Some(Memory { available: 8 * GIB, background: GIB });
+        let memory = Some(Memory { available: 12 * GIB, background: GIB, limit: 2 * GIB });
         for (size, must_last, is_cached, expected) in [
             (GIB, false, false, Trace::Left),
             (GIB, true, false, Trace::Written),
-            (GIB + 1, false, false, Trace::Written),
-            (2 * GIB + 1, false, false, Trace::Forgotten { source: true }),
-            (2 * GIB + 1, true, true, Trace::Forgotten { source: false }),
+            (GIB + 1, false, false, Trace::Weighed),
+            (2 * GIB + 1, false, false, Trace::Written),
+            (3 * GIB + 1, false, false, Trace::Forgotten { source: true }),
+            (3 * GIB + 1, true, true, Trace::Forgotten { source: false }),
         ] {
             assert_eq!(Trace::of(size, must_last, memory, || is_cached), expected, "{size} {must_last}");
         }

@@ -124,8 +124,7 @@ impl Ways {
 impl Wide {
     /// What is known of files like this one.
     pub(super) fn large(&self) -> &Large {
-        let pair = &self.node.pair;
-        if self.ways.trace == Trace::Left { &pair.large } else { &pair.heavy }
+        self.node.pair.large(self.ways.trace.writing())
     }
 
     /// Whether several workers may copy it now.
@@ -137,6 +136,12 @@ impl Wide {
     fn route(&self) -> Route {
         let route = self.large().route(self.ways.may_ring());
         if self.is_in_order() { route.alone() } else { route }
+    }
+
+    /// What becomes of those bytes in memory.
+    fn trace(&self) -> Trace {
+        let is_deferred = || self.large().route(self.ways.may_ring()) == Route::Deferred;
+        if self.ways.trace == Trace::Weighed && is_deferred() { Trace::Left } else { self.ways.trace }
     }
 }
 
@@ -261,9 +266,10 @@ impl Worker {
             let step = if file.entered.is_some() { Self::STEP_WRITTEN_DOWN } else { Self::STEP };
             let step = range.end.min((range.at + step) & !(BLOCK - 1));
             let from = range.at;
+            let trace = file.trace();
             let stepped = self.copy_step(&file, went, &mut range.at, step, range.end).and_then(|()| {
                 let Filling { source, staged, .. } = &file.filling;
-                backlog.reached(range.at, source, &staged.file, file.ways.trace)
+                backlog.reached(range.at, source, &staged.file, trace)
             });
             if let Some(measured) = &mut measured {
                 measured.add(&file, went, range.at - from);

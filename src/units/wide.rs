@@ -11,7 +11,6 @@ use std::{
 
 use super::{
     Node,
-    backlog::Trace,
     behind::Behind,
     content::{Filled, Filling},
     crew::Crew,
@@ -26,7 +25,7 @@ use crate::{
     entry::Kind,
     error::{During, Failure, Fault, Op},
     method::Method,
-    plan::{Contest, Ladder, routes},
+    plan::{Contest, Ladder, Writing, routes},
     platform,
     scheduler::{RangeOf, Unit, Worker},
     transfer::{Watch, cancelled},
@@ -173,10 +172,10 @@ impl Worker {
             is_doubtful,
             filling,
         });
-        let is_written = file.ways.trace != Trace::Left;
-        let trial = if is_written { Contest::TRIAL_WRITTEN } else { Contest::TRIAL };
+        let writing = file.ways.trace.writing();
+        let trial = if writing == Writing::Later { Contest::TRIAL } else { Contest::TRIAL_WRITTEN };
         let data = &self.context.job.data;
-        file.large().begin(trial, || routes(data, &node.pair, &ladder, jobs, is_written));
+        file.large().begin(trial, || routes(data, &node.pair, &ladder, jobs, writing));
         for (at, end, expected) in pieces.into_iter().rev() {
             self.push(Unit::Range(RangeOf { file: file.clone(), at, end, tried: 0, expected }));
         }

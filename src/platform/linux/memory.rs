@@ -12,8 +12,8 @@ use super::{super::Memory, retried};
 
 /// How much memory files may take now; nothing where `/proc` does not tell.
 ///
-/// The kernel begins to write back from `dirty_background_bytes` on, or from that part of what is available
-/// (Documentation/admin-guide/sysctl/vm.rst).
+/// The kernel begins to write back from `dirty_background_bytes` on, and lets writers wait from `dirty_bytes` on, or from
+/// those parts of what is available (Documentation/admin-guide/sysctl/vm.rst).
 pub(crate) fn memory() -> Option<Memory> {
     let about = fs::read_to_string("/proc/meminfo").ok()?;
     let available = about.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
@@ -21,11 +21,13 @@ pub(crate) fn memory() -> Option<Memory> {
     let setting = |name: &str| -> Option<u64> {
         fs::read_to_string(format!("/proc/sys/vm/{name}")).ok()?.trim().parse().ok()
     };
-    let background = match setting("dirty_background_bytes")? {
-        0 => available / 100 * setting("dirty_background_ratio")?.min(100),
-        bytes => bytes,
+    let part = |bytes: &str, ratio: &str| match setting(bytes)? {
+        0 => Some(available / 100 * setting(ratio)?.min(100)),
+        bytes => Some(bytes),
     };
-    Some(Memory { available, background })
+    let background = part("dirty_background_bytes", "dirty_background_ratio")?;
+    let limit = part("dirty_bytes", "dirty_ratio")?;
+    Some(Memory { available, background, limit })
 }
 
 /// Begin to write a range of a file to its device, without waiting for it (sync_file_range(2)).

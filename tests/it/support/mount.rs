@@ -5,6 +5,8 @@ use std::{
     path::{Path, PathBuf},
     process::{Command, Output},
     sync::atomic::{AtomicU32, Ordering},
+    thread,
+    time::Duration,
 };
 
 use super::{has_program, is_root, skip};
@@ -182,7 +184,17 @@ impl Mount {
         let at = self.path.to_str().unwrap();
         let image = self.image.as_ref().expect("only what has an image outlives its mount");
         must("umount", &[at]);
-        must("mount", &["-o", "loop", image.to_str().unwrap(), at]);
+        let image = image.to_str().unwrap();
+        // A mount namespace of another test may have been made from this one, and hold the filesystem for a moment more.
+        let is_gone = |_| {
+            let is_gone = output("losetup", &["--associated", image]).stdout.is_empty();
+            if !is_gone {
+                thread::sleep(Duration::from_millis(20));
+            }
+            is_gone
+        };
+        assert!((0..1_500).any(is_gone), "somebody holds {image}");
+        must("mount", &["-o", "loop", image, at]);
     }
 
     /// The file that holds it, if any.
