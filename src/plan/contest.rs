@@ -260,7 +260,8 @@ impl Contest {
             unknown.rotate_left(first + 1);
         }
         let next = if from_the_last { unknown.last() } else { unknown.first() };
-        next.copied().filter(|_| self.affords(ahead) && !self.is_device_slow())
+        let is_first = |route: &Route| self.first.is_some_and(|(first, _)| *route == first);
+        next.copied().filter(|next| (is_first(next) || self.affords(ahead)) && !self.is_device_slow())
     }
 
     /// Whether the device is so much slower than memory that it decides about all ways but the one that leaves it
