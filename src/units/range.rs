@@ -134,14 +134,14 @@ impl Wide {
 
     /// The way that its next bytes go.
     fn route(&self) -> Route {
-        let route = self.large().route(self.ways.may_ring());
-        if self.is_in_order() { route.alone() } else { route }
+        self.next().0
     }
 
-    /// What becomes of those bytes in memory.
-    fn trace(&self) -> Trace {
-        let is_deferred = || self.large().route(self.ways.may_ring()) == Route::Deferred;
-        if self.ways.trace == Trace::Weighed && is_deferred() { Trace::Left } else { self.ways.trace }
+    /// The way that its next bytes go, and what becomes of them in memory.
+    fn next(&self) -> (Route, Trace) {
+        let route = self.large().route(self.ways.may_ring());
+        let trace = if route == Route::Deferred { Trace::Left } else { self.ways.trace };
+        (if self.is_in_order() { route.alone() } else { route }, trace)
     }
 }
 
@@ -243,7 +243,7 @@ impl Worker {
         let mut fault_to_pass = None;
         let mut waits = false;
         while range.at < range.end && !file.is_failing() {
-            let route = file.route();
+            let (route, trace) = file.next();
             if !route.shares() && file.crew.rest(range.to_wait()) {
                 waits = true;
                 break;
@@ -266,7 +266,6 @@ impl Worker {
             let step = if file.entered.is_some() { Self::STEP_WRITTEN_DOWN } else { Self::STEP };
             let step = range.end.min((range.at + step) & !(BLOCK - 1));
             let from = range.at;
-            let trace = file.trace();
             let stepped = self.copy_step(&file, went, &mut range.at, step, range.end).and_then(|()| {
                 let Filling { source, staged, .. } = &file.filling;
                 backlog.reached(range.at, source, &staged.file, trace)

@@ -1,6 +1,9 @@
 //! Large files that go through a ring.
 
-use std::sync::{Arc, atomic::Ordering};
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Instant,
+};
 
 use super::{content::Filling, range::Measured, wide::Wide};
 use crate::{
@@ -43,13 +46,12 @@ impl Worker {
     ) -> bool {
         let large = file.large();
         let Some(ring) = self.ring() else {
-            large.refuse(Route::Ring, std::time::Instant::now());
+            large.refuse(Route::Ring, Instant::now());
             file.ways.may_ring.store(false, Ordering::Relaxed);
             return true;
         };
-        // Whoever works on the file beside this one sees that its way is the ring, and lets its range wait.
+        // Somebody has begun who still saw another way: of the two, one lets its range wait.
         if !file.crew.take_for_ring() {
-            file.ways.may_ring.store(false, Ordering::Relaxed);
             return true;
         }
         let mut is_stopped = false;
@@ -91,7 +93,7 @@ impl Worker {
         range.at = ringed.upto;
         if let Some(errno) = ringed.refusal {
             file.node.pair.refuse(Method::IoUring, Some(errno));
-            large.refuse(Route::Ring, std::time::Instant::now());
+            large.refuse(Route::Ring, Instant::now());
         }
         if range.at < blocks.end && !is_stopped && !turns {
             file.ways.may_ring.store(false, Ordering::Relaxed); // it does not get on
