@@ -4,20 +4,20 @@
 use std::{
     collections::HashSet,
     ffi::CStr,
-    io, mem,
+    mem,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
 };
 
-use super::{Node, attributes::LEAST, mirror::ExtraneousIn};
+use super::{Node, attributes::LEAST, entry::Item, mirror::ExtraneousIn, node::Dirs, reach::OWNERS};
 use crate::{
-    entry::Kind,
+    entry::{Kind, Meta},
     error::{During, Fault, Op, Sided},
     options::Delete,
     plan::{Deletion, is_in_the_way},
-    platform::{self, Dir, Names},
+    platform::{self, Names},
     scheduler::{Again, Unit, Worker, caught},
     transfer::Watch,
 };
@@ -37,6 +37,22 @@ struct Conflict {
     name: Box<CStr>,
     listed: Option<Kind>,
     fault: Fault,
+}
+
+/// What is deleted when its successor is whole but for its name.
+#[derive(Debug)]
+pub(super) struct InTheWay {
+    within: ExtraneousIn,
+    op: Op,
+    /// What it is, in words.
+    described: String,
+}
+
+impl InTheWay {
+    /// It stays, and so its successor fails.
+    fn stays(&self) -> Fault {
+        Fault::in_the_way(self.op, format!("{}, and stays", self.described))
+    }
 }
 
 impl Worker {
@@ -91,16 +107,16 @@ impl Worker {
         let mut waiting = Vec::new();
         for conflict in conflicts {
             match caught(|| self.clearing(&conflict)) {
-                Ok(Some(within)) => waiting.push((conflict, within)),
+                Ok(Some((kind, within))) => waiting.push((conflict, kind, within)),
                 Ok(None) => self.try_again(conflict),
                 Err(fault) => self.give_up(conflict, fault),
             }
         }
-        let within: Vec<_> = waiting.iter().map(|(_, within)| within).collect();
+        let within: Vec<_> = waiting.iter().map(|(.., within)| within).collect();
         let is_allowed = self.may_clear(&within);
-        for (conflict, within) in waiting {
+        for (conflict, kind, within) in waiting {
             if is_allowed(&within) {
-                self.clear_one(conflict, &within);
+                self.clear_one(conflict, kind, within);
             } else {
                 let Conflict { node, name, listed, fault } = conflict;
                 self.fail_uncounted(&node, &name, listed, fault);
@@ -109,18 +125,57 @@ impl Worker {
         }
     }
 
-    fn clear_one(&mut self, conflict: Conflict, within: &ExtraneousIn) {
-        self.context.extraneous.count_listed([within]);
-        match caught(|| self.try_delete(within)) {
-            Ok(true) => {
-                conflict.node.clear(within.names.get(0).0);
-                return self.try_again(conflict);
+    fn clear_one(&mut self, conflict: Conflict, successor: Kind, within: ExtraneousIn) {
+        self.context.extraneous.count_listed([&within]);
+        let (node, op) = (conflict.node.clone(), conflict.fault.op);
+        let name: Box<CStr> = within.names.get(0).0.into();
+        let in_the_way = InTheWay { within, op, described: conflict.fault.cause.to_string() };
+        let waits = match successor {
+            // It has its name before what it holds.
+            Kind::Directory => self.delete_in_the_way(in_the_way).map(|()| None),
+            _ => Ok(Some(in_the_way)),
+        };
+        match waits {
+            Ok(waits) => {
+                node.clear(&name, waits);
+                self.try_again(conflict);
             }
+            Err(fault) => self.give_up(conflict, fault),
+        }
+    }
+
+    /// Whether what the copy has as `name` is to be deleted when its successor is whole: until then the name counts
+    /// as free.
+    pub(super) fn is_in_the_way(&self, node: &Node, name: &CStr) -> bool {
+        self.context.conflicts.are_over.load(Ordering::Relaxed) && node.is_in_the_way(name)
+    }
+
+    /// An entry is whole but for its name: delete what is to be deleted for it, if nothing has failed meanwhile.
+    pub(super) fn make_way(&mut self, at: Item<'_>, target_name: &CStr) -> Result<(), Fault> {
+        if !self.context.conflicts.are_over.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        let Some(in_the_way) = at.node.take_in_the_way(target_name) else { return Ok(()) };
+        let mirror = self.context.job.mirror;
+        let source = in_the_way.within.place.source_index();
+        if source.is_none_or(|source| self.context.extraneous.decide(source, mirror) != Deletion::Goes) {
+            return Err(in_the_way.stays());
+        }
+        // Said of this entry, and not of those that go for it.
+        let known = (self.digest.take(), mem::take(&mut self.differs));
+        let deleted = self.delete_in_the_way(in_the_way);
+        (self.digest, self.differs) = known;
+        deleted
+    }
+
+    fn delete_in_the_way(&mut self, in_the_way: InTheWay) -> Result<(), Fault> {
+        let within = &in_the_way.within;
+        match caught(|| self.try_delete(within)) {
+            Ok(true) => return Ok(()),
             Ok(false) => {} // what stays was said, or is what a rule keeps
             Err(fault) => self.fail_to_delete(fault.at(within.place.path_in_copy(c""))),
         }
-        let stays = Fault::in_the_way(conflict.fault.op, format!("{}, and stays", conflict.fault.cause));
-        self.give_up(conflict, stays);
+        Err(in_the_way.stays())
     }
 
     fn try_again(&mut self, Conflict { node, name, listed, .. }: Conflict) {
@@ -132,31 +187,12 @@ impl Worker {
         self.release(node);
     }
 
-    /// What is to be deleted for an entry, if anything is in its place, and if it can be read itself.
-    fn clearing(&mut self, conflict: &Conflict) -> Result<Option<ExtraneousIn>, Fault> {
+    /// What is to be deleted for an entry, and what type that is of, if anything is in its place.
+    fn clearing(&mut self, conflict: &Conflict) -> Result<Option<(Kind, ExtraneousIn)>, Fault> {
         let Conflict { node, name, fault, .. } = conflict;
         let dirs = node.dirs()?;
         let meta = dirs.source.stat(name).during(Op::Stat)?;
-        match meta.kind {
-            Kind::File => drop(dirs.source.open_source(name).during(Op::Open)?),
-            Kind::Symlink => {
-                let points_to = dirs.source.read_link(name).during(Op::ReadSymlink)?;
-                self.try_out(|trial| dirs.target.make_symlink(&points_to, trial), &dirs.target)
-                    .during(Op::CreateSymlink)?;
-            }
-            Kind::Directory => {
-                let dir = dirs.source.open_dir(name).during(Op::Open)?;
-                self.names_in(&dir).during(Op::List)?;
-            }
-            kind => {
-                let is_device = matches!(kind, Kind::CharDevice | Kind::BlockDevice);
-                if is_device && !platform::may_make_device(&meta) {
-                    return Err(Fault::new(Op::CreateSpecial, platform::not_permitted()));
-                }
-                self.try_out(|trial| platform::make_special(&dirs.target, trial, &meta, LEAST), &dirs.target)
-                    .during(Op::CreateSpecial)?;
-            }
-        }
+        self.try_out(&dirs, name, &meta)?;
         let target_name = &*node.place.target_name(name, meta.kind);
         let there = match self.found(node, &dirs, target_name)? {
             Some(there) if is_in_the_way(&meta, &there) => there,
@@ -169,17 +205,39 @@ impl Worker {
         let Some(source) = source else {
             return Err(Fault::in_the_way(fault.op, fault.cause.to_string()));
         };
-        Ok(Some(ExtraneousIn::new(node, source, Names::one(target_name, there.kind))))
+        Ok(Some((meta.kind, ExtraneousIn::new(node, source, Names::one(target_name, there.kind)))))
     }
 
-    /// Make a link or a node that what is in its place is to be deleted for, and remove it again: what cannot be
-    /// made there is no reason to delete anything.
-    fn try_out(&self, make: impl Fn(&CStr) -> io::Result<()>, dir: &Dir) -> io::Result<()> {
-        if self.context.job.dry_run {
-            return Ok(());
+    /// See whether an entry can be made that has its name only when what is in its place is gone: a directory, and
+    /// whatever a run that only deletes leaves to the next.
+    fn try_out(&mut self, dirs: &Dirs, name: &CStr, meta: &Meta) -> Result<(), Fault> {
+        let job = &self.context.job;
+        let is_left = job.mirror.delete == Delete::Only;
+        let trial = || (!job.dry_run).then(|| self.context.temporaries.next());
+        match meta.kind {
+            Kind::Directory => {
+                let trial = trial();
+                let dir = dirs.source.open_dir(name).during(Op::Open)?;
+                self.names_in(&dir).during(Op::List)?;
+                let Some(trial) = trial else { return Ok(()) };
+                let made = dirs.target.make_dir(&trial, OWNERS).and_then(|()| dirs.target.remove_dir(&trial));
+                made.during(Op::CreateDirectory)
+            }
+            Kind::Symlink if is_left => {
+                let points_to = dirs.source.read_link(name).during(Op::ReadSymlink)?;
+                let Some(trial) = trial() else { return Ok(()) };
+                let made =
+                    dirs.target.make_symlink(&points_to, &trial).and_then(|()| dirs.target.remove(&trial));
+                made.during(Op::CreateSymlink)
+            }
+            kind if is_left && kind.is_special() => {
+                let Some(trial) = trial() else { return Ok(()) };
+                let made = platform::make_special(&dirs.target, &trial, meta, LEAST)
+                    .and_then(|()| dirs.target.remove(&trial));
+                made.during(Op::CreateSpecial)
+            }
+            _ => Ok(()),
         }
-        let trial = self.context.temporaries.next();
-        make(&trial).and_then(|()| dir.remove(&trial))
     }
 
     /// Which of these may be deleted, as far as the guards of all deletions say.

@@ -328,8 +328,13 @@ impl Worker {
             }
             work_name = Some(self.context.temporaries.next());
         }
+        let waits = self.is_in_the_way(node, target_name);
+        if waits {
+            work_name = Some(self.context.temporaries.next());
+        }
         if self.is_dry() {
             self.tell_once(at, meta.kind)?;
+            self.make_way(at, target_name)?;
             self.record(&node.place, name, meta.kind, Done::Linked, 0);
             return Ok(());
         }
@@ -349,8 +354,8 @@ impl Worker {
             platform::link_if((from, first_name), (&dirs.target, work_name), is_copy)
         };
         let linked = match found {
-            None => self.name_once(at, target_name, Op::CreateHardLink, false, make, |()| id()),
-            Some(_) => make().during(Op::CreateHardLink),
+            None if !waits => self.name_once(at, target_name, Op::CreateHardLink, false, make, |()| id()),
+            _ => make().during(Op::CreateHardLink),
         };
         self.link_cache = cache;
         linked?;
@@ -362,7 +367,16 @@ impl Worker {
                 return Err(Fault::new(Op::CreateHardLink, io::Error::from(io::ErrorKind::NotFound)));
             }
         }
-        if found.is_some() {
+        if waits {
+            let given = self.make_way(at, target_name).and_then(|()| {
+                let give = || dirs.target.rename_new(work_name, target_name);
+                self.name_once(at, target_name, Op::Rename, false, give, |()| id())
+            });
+            if let Err(fault) = given {
+                let _ = dirs.target.remove(work_name); // a further name; what goes wrong with it is swept later
+                return Err(fault);
+            }
+        } else if found.is_some() {
             let give = || {
                 // What it was copied to may be too new to be on its device.
                 if meta.kind == Kind::File && self.context.job.fsync != Fsync::None {
@@ -386,7 +400,7 @@ impl Worker {
 
     /// Look up what the copy's directory has under `name`.
     pub(super) fn found(&self, node: &Node, dirs: &Dirs, name: &CStr) -> Result<Option<Meta>, Fault> {
-        if self.is_dry() && node.is_cleared(name) {
+        if self.is_dry() && node.is_cleared(name) || self.is_in_the_way(node, name) {
             return Ok(None);
         }
         match dirs.target.stat(name) {

@@ -1,6 +1,6 @@
 //! Regular files: decide, create, fill.
 
-use std::{fs::File, sync::OnceLock, time::UNIX_EPOCH};
+use std::{ffi::CStr, fs::File, sync::OnceLock, time::UNIX_EPOCH};
 
 use super::{
     Node,
@@ -141,11 +141,13 @@ impl Worker {
         group: Option<FileId>,
     ) -> Result<First, Fault> {
         let Item { node, dirs, name } = at;
-        let (mut appearance, done) = self.appearance(found);
+        let target_name = &*node.place.target_name(name, Kind::File);
+        let (mut appearance, done) = self.appearance(node, target_name, found);
         let coding = self.coding(name);
         let may_resume = coding.is_none() && self.may_resume(meta);
         if self.is_dry() {
             self.tell_once(at, meta.kind)?;
+            self.make_way(at, target_name)?;
             let bytes = self.bytes_held(&source, meta, coding);
             self.expect_file(at, &source, meta, bytes, found);
             return Ok(self.tell_copy(at, meta, bytes, done));
@@ -165,7 +167,6 @@ impl Worker {
         };
         let replaces = self.replaced(at, meta, found)?;
         let mode = if replaces.is_some() { LEAST } else { self.creation_mode(node, meta) };
-        let target_name = &*node.place.target_name(name, Kind::File);
         let found = &mut self.outcomes.totals.bytes_found;
         *found = found.saturating_add(meta.size);
         let declined = ladder.declined.map_or_else(OnceLock::new, OnceLock::from);
@@ -264,7 +265,12 @@ impl Worker {
     }
 
     /// How an entry of the copy comes into being, where there is `found` or nothing.
-    pub(super) fn appearance(&self, found: Option<&Meta>) -> (Appearance, Done) {
+    pub(super) fn appearance(
+        &self,
+        node: &Node,
+        target_name: &CStr,
+        found: Option<&Meta>,
+    ) -> (Appearance, Done) {
         let job = &self.context.job;
         match found {
             Some(found) => {
@@ -273,7 +279,9 @@ impl Worker {
                 }
                 (Appearance::Instead, Done::Replaced)
             }
-            None if job.existing.trusts_mtime() => (Appearance::AtOnce, Done::Created),
+            None if job.existing.trusts_mtime() && !self.is_in_the_way(node, target_name) => {
+                (Appearance::AtOnce, Done::Created)
+            }
             None => (Appearance::WhenFinished, Done::Created),
         }
     }

@@ -72,12 +72,13 @@ impl Worker {
     }
 
     /// Give a file that is finished its name, where it does not have it yet.
-    pub(super) fn give_name(&self, at: Item<'_>, filling: &Filling) -> Result<Kept, Fault> {
+    pub(super) fn give_name(&mut self, at: Item<'_>, filling: &Filling) -> Result<Kept, Fault> {
         let Item { node, dirs, name } = at;
         let Filling { staged, appearance, .. } = filling;
         let mut kept = Kept::Nothing;
         if *appearance != Appearance::AtOnce {
             let target_name = &*node.place.target_name(name, Kind::File);
+            self.make_way(at, target_name)?;
             let over = |temporary: &CStr| self.rename_over(node, &dirs.target, temporary, target_name);
             let commit = || staged.commit(&dirs.target, target_name, *appearance, over);
             let replaces = *appearance == Appearance::Instead;

@@ -50,7 +50,13 @@ impl Node {
         match &self.made {
             _ if !several => {
                 let reached = reach()?;
-                self.vouch(name, &reached.found)?;
+                match &self.made {
+                    Some(made) if !reached.existed => {
+                        // It may have the inode of an entry that failed and was removed.
+                        made.lock().insert(reached.found.id);
+                    }
+                    _ => self.vouch(name, &reached.found)?,
+                }
                 Ok((reached, false))
             }
             // All that lies in this directory is this run's.

@@ -1,16 +1,16 @@
 //! A directory while it is copied.
 
 use std::{
-    collections::HashSet,
+    collections::HashMap,
     ffi::CStr,
     io, mem,
     sync::{
-        Arc, Mutex, OnceLock, PoisonError,
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering},
     },
 };
 
-use super::{Descriptors, Place, made::Made, selected::Chosen};
+use super::{Descriptors, Place, conflicts::InTheWay, made::Made, selected::Chosen};
 use crate::{
     entry::{FileId, Kind, Meta},
     error::{During, Failure, Fault, Op, Side, Sided},
@@ -54,8 +54,9 @@ pub(crate) struct Node {
     pub(crate) has_failed: AtomicBool,
     /// Whether it is known what its copy has that the source lacks.
     pub(super) is_noted: AtomicBool,
-    /// Names of the copy that count as free, as what they have would be deleted.
-    cleared: Mutex<HashSet<Box<CStr>>>,
+    /// Names of the copy that count as free: what has them is deleted, or would be, or is when its successor is
+    /// whole.
+    cleared: Mutex<HashMap<Box<CStr>, Option<InTheWay>>>,
     /// Whether nothing more is tried here, or below, since a quota is used up.
     pub(super) stopped: AtomicBool,
     /// How many times its listing was tried again.
@@ -183,13 +184,26 @@ impl Node {
         }
     }
 
-    /// Note that what the copy has as `name` is deleted, or would be.
-    pub(super) fn clear(&self, name: &CStr) {
-        self.cleared.lock().unwrap_or_else(PoisonError::into_inner).insert(name.into());
+    /// Note that what the copy has as `name` is deleted, or would be; or is to be, when its successor is whole.
+    pub(super) fn clear(&self, name: &CStr, in_the_way: Option<InTheWay>) {
+        self.cleared().insert(name.into(), in_the_way);
     }
 
     pub(super) fn is_cleared(&self, name: &CStr) -> bool {
-        self.cleared.lock().unwrap_or_else(PoisonError::into_inner).contains(name)
+        self.cleared().contains_key(name)
+    }
+
+    /// Whether what the copy has as `name` is to be deleted when its successor is whole.
+    pub(super) fn is_in_the_way(&self, name: &CStr) -> bool {
+        self.cleared().get(name).is_some_and(Option::is_some)
+    }
+
+    pub(super) fn take_in_the_way(&self, name: &CStr) -> Option<InTheWay> {
+        self.cleared().get_mut(name).and_then(Option::take)
+    }
+
+    fn cleared(&self) -> MutexGuard<'_, HashMap<Box<CStr>, Option<InTheWay>>> {
+        self.cleared.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether it is the source directory `id`, or lies in it.

@@ -104,13 +104,14 @@ impl Worker {
                 return Err(Fault::refused(Op::Replace, "it is the file that the source, a link, leads to"));
             }
         }
-        let (appearance, done) = self.appearance(found);
+        let (appearance, done) = self.appearance(node, target_name, found);
         if self.is_dry() {
             let is_device = matches!(meta.kind, Kind::CharDevice | Kind::BlockDevice);
             if is_device && !platform::may_make_device(meta) {
                 return Err(Fault::new(op, platform::not_permitted()));
             }
             self.tell_once(at, meta.kind)?;
+            self.make_way(at, target_name)?;
             if found.is_none() {
                 self.expect_entry(node, dirs);
             }
@@ -145,6 +146,7 @@ impl Worker {
                 times: true,
             })
             .and_then(|_| pinned.meta().during(Op::Stat).in_copy())
+            .and_then(|there| self.make_way(at, target_name).map(|()| there))
             .and_then(|there| {
                 let give = || match appearance {
                     Appearance::AtOnce => Ok(Kept::Nothing),

@@ -1,6 +1,6 @@
 //! Entries of one run that want one name.
 
-use std::{collections::BTreeMap, fs, os::unix::fs::MetadataExt, path::Path};
+use std::{collections::BTreeMap, fs, os::unix::fs::MetadataExt, path::Path, process::Command};
 
 use orbit::{CopyJob, Delete, Existing, Mirror, Report};
 
@@ -9,7 +9,7 @@ use crate::support::{
     awkward::set_times,
     causes, has_program, is_root, must,
     odd::{Odd, Oddities},
-    run, skip,
+    run, skip, stderr,
 };
 
 #[test]
@@ -325,5 +325,34 @@ fn names_are_linked_through_mergerfs_and_unionfs() {
             .into_iter()
             .find(|copy| copy.exists());
         assert_eq!(fs::metadata(copy.unwrap()).unwrap().nlink(), 4, "{program}");
+    }
+}
+
+#[test]
+fn a_directory_that_gets_the_inode_of_a_file_that_failed_is_no_collision() {
+    if !has_program("strace") {
+        return skip("strace is not installed");
+    }
+    let Some(mount) = Mount::new(Filesystem::Ext4, 16) else { return };
+    let [source, target] = ["src", "dst"].map(|name| mount.path().join(name));
+    let mut command = Command::new("strace");
+    command.args(["-f", "-qq", "-o", "/dev/null"]);
+    command.args(["-e", "inject=copy_file_range,ioctl,sendfile,splice,read,pread64,preadv2:error=EIO"]);
+    for number in 0..8 {
+        let file = source.join(format!("file {number}"));
+        fs::create_dir_all(source.join(format!("directory {number}/below"))).unwrap();
+        fs::write(&file, b"cannot be read").unwrap();
+        command.arg("-P").arg(&file);
+    }
+    fs::create_dir(&target).unwrap();
+    let program = env!("CARGO_BIN_EXE_orbit");
+    let output = command.args([program, "-q", "-j1", "-T"]).args([&source, &target]).output().unwrap();
+    if stderr(&output).contains("ptrace") {
+        return skip("strace may not trace");
+    }
+    assert_eq!(stderr(&output).matches("src/file ").count(), 8, "{}", stderr(&output));
+    assert!(!stderr(&output).contains("another entry"), "{}", stderr(&output));
+    for number in 0..8 {
+        assert!(target.join(format!("directory {number}/below")).is_dir());
     }
 }

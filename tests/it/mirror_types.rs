@@ -373,3 +373,54 @@ fn what_cannot_be_made_is_no_reason_to_delete_what_is_in_its_place() {
         }
     }
 }
+
+#[test]
+fn what_cannot_be_finished_is_no_reason_either() {
+    if !has_program("strace") {
+        return skip("strace is not installed");
+    }
+    const READS: &str = "copy_file_range,ioctl,sendfile,splice,read,pread64,preadv2:error=EIO";
+    for (kind, fault, options) in [
+        ("symlink", "utimensat:error=EPERM", &["--preserve=timestamps"][..]),
+        ("fifo", "utimensat:error=EPERM", &["--preserve=special,timestamps"]),
+        ("file", "utimensat:error=EPERM", &["--preserve=timestamps"]),
+        ("file", "fsetxattr:error=E2BIG", &["--preserve=xattr"]),
+        ("file", READS, &[]),
+        ("link", "linkat:error=EMLINK", &["--preserve=links"]),
+    ] {
+        let sandbox =
+            Sandbox::in_memory().file("dst/x/deep/old", b"there").file("dst/y", b"old").dir("src/y");
+        let x = sandbox.path("src/x");
+        match kind {
+            "link" => fs::write(sandbox.path("src/first"), b"content")
+                .and_then(|()| fs::hard_link(sandbox.path("src/first"), &x))
+                .unwrap(),
+            kind => make(&x, kind),
+        }
+        if options == ["--preserve=xattr"] {
+            must("setfattr", &["-n", "user.a", "-v", "b", x.to_str().unwrap()]);
+        }
+        let mut command = Command::new("strace");
+        command.args(["-f", "-qq", "-o", "/dev/null", "-e", &format!("inject={fault}")]);
+        if fault == READS {
+            command.args(["-P", x.to_str().unwrap()]);
+        }
+        let output = command
+            .arg(env!("CARGO_BIN_EXE_orbit"))
+            .args(["-q", "-j1", "--delete", "-T", "src", "dst"])
+            .args(options)
+            .current_dir(sandbox.path(""))
+            .output()
+            .unwrap();
+        if stderr(&output).contains("ptrace") {
+            return skip("strace may not trace");
+        }
+        let told = format!("{kind} {fault}: {}", stderr(&output));
+        assert_eq!(output.status.code(), Some(1), "{told}");
+        assert!(stderr(&output).contains("dst/x: ") || stderr(&output).contains("src/x: "), "{told}");
+        assert_eq!(fs::read(sandbox.path("dst/x/deep/old")).ok().as_deref(), Some(&b"there"[..]), "{told}");
+        let again = said(&sandbox, &["-q", "--delete"]);
+        assert!(again.status.success(), "{told}{}", stderr(&again));
+        assert_same_but(&sandbox.path("src"), &sandbox.path("dst"), &[Aspect::Atime]);
+    }
+}
