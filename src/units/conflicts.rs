@@ -4,20 +4,23 @@
 use std::{
     collections::HashSet,
     ffi::CStr,
-    mem,
+    io, mem,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
 };
 
-use super::{Node, attributes::LEAST, entry::Item, mirror::ExtraneousIn, node::Dirs, reach::OWNERS};
+use super::{
+    Node, attributes::LEAST, delete::Does, entry::Item, mirror::ExtraneousIn, node::Dirs,
+    quota::is_room_refused, reach::OWNERS,
+};
 use crate::{
     entry::{Kind, Meta},
     error::{During, Fault, Op, Sided},
     options::Delete,
     plan::{Deletion, is_in_the_way},
-    platform::{self, Names},
+    platform::{self, Dir, Names},
     scheduler::{Again, Unit, Worker, caught},
     transfer::Watch,
 };
@@ -130,10 +133,13 @@ impl Worker {
         let (node, op) = (conflict.node.clone(), conflict.fault.op);
         let name: Box<CStr> = within.names.get(0).0.into();
         let in_the_way = InTheWay { within, op, described: conflict.fault.cause.to_string() };
-        let waits = match successor {
-            // It has its name before what it holds.
-            Kind::Directory => self.delete_in_the_way(in_the_way).map(|()| None),
-            _ => Ok(Some(in_the_way)),
+        // A directory has its name before what it holds; and for what stays in any case nothing need be copied.
+        let is_first =
+            successor == Kind::Directory || { self.walk_extraneous(&in_the_way.within, Does::Count) }
+                .is_ok_and(|walked| !walked.is_all);
+        let waits = match is_first {
+            true => self.delete_in_the_way(in_the_way).map(|()| None),
+            false => Ok(Some(in_the_way)),
         };
         match waits {
             Ok(waits) => {
@@ -208,35 +214,49 @@ impl Worker {
         Ok(Some((meta.kind, ExtraneousIn::new(node, source, Names::one(target_name, there.kind)))))
     }
 
-    /// See whether an entry can be made that has its name only when what is in its place is gone: a directory, and
-    /// whatever a run that only deletes leaves to the next.
+    /// See whether an entry can be read; and made, where it has its name only when what is in its place is gone: a
+    /// directory, and whatever a run that only deletes leaves to the next.
     fn try_out(&mut self, dirs: &Dirs, name: &CStr, meta: &Meta) -> Result<(), Fault> {
+        let Dirs { source, target, .. } = dirs;
         let job = &self.context.job;
         let is_left = job.mirror.delete == Delete::Only;
-        let trial = || (!job.dry_run).then(|| self.context.temporaries.next());
+        let is_made = !job.dry_run && (is_left || meta.kind == Kind::Directory);
         match meta.kind {
+            Kind::File => drop(source.open_source(name).during(Op::Open)?),
+            Kind::Symlink => {
+                let points_to = source.read_link(name).during(Op::ReadSymlink)?;
+                if is_made {
+                    let made = self.try_to_make(target, |trial| target.make_symlink(&points_to, trial));
+                    made.during(Op::CreateSymlink)?;
+                }
+            }
             Kind::Directory => {
-                let trial = trial();
-                let dir = dirs.source.open_dir(name).during(Op::Open)?;
+                let dir = source.open_dir(name).during(Op::Open)?;
                 self.names_in(&dir).during(Op::List)?;
-                let Some(trial) = trial else { return Ok(()) };
-                let made = dirs.target.make_dir(&trial, OWNERS).and_then(|()| dirs.target.remove_dir(&trial));
-                made.during(Op::CreateDirectory)
+                if is_made {
+                    let made = self.try_to_make(target, |trial| target.make_dir(trial, OWNERS));
+                    made.during(Op::CreateDirectory)?;
+                }
             }
-            Kind::Symlink if is_left => {
-                let points_to = dirs.source.read_link(name).during(Op::ReadSymlink)?;
-                let Some(trial) = trial() else { return Ok(()) };
+            _ if is_made => {
                 let made =
-                    dirs.target.make_symlink(&points_to, &trial).and_then(|()| dirs.target.remove(&trial));
-                made.during(Op::CreateSymlink)
+                    self.try_to_make(target, |trial| platform::make_special(target, trial, meta, LEAST));
+                made.during(Op::CreateSpecial)?;
             }
-            kind if is_left && kind.is_special() => {
-                let Some(trial) = trial() else { return Ok(()) };
-                let made = platform::make_special(&dirs.target, &trial, meta, LEAST)
-                    .and_then(|()| dirs.target.remove(&trial));
-                made.during(Op::CreateSpecial)
-            }
-            _ => Ok(()),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Make something by `make` and remove it again.
+    fn try_to_make(&mut self, target: &Dir, make: impl Fn(&CStr) -> io::Result<()>) -> io::Result<()> {
+        let trial = self.context.temporaries.next();
+        match make(&trial) {
+            // To make room is what such a run is for.
+            Err(error) if is_room_refused(&error) && self.context.job.mirror.delete == Delete::Only => Ok(()),
+            Err(error) => Err(error),
+            Ok(()) if target.stat(&trial)?.kind == Kind::Directory => target.remove_dir(&trial),
+            Ok(()) => target.remove(&trial),
         }
     }
 

@@ -333,8 +333,8 @@ impl Worker {
             work_name = Some(self.context.temporaries.next());
         }
         if self.is_dry() {
-            self.tell_once(at, meta.kind)?;
             self.make_way(at, target_name)?;
+            self.tell_once(at, meta.kind)?;
             self.record(&node.place, name, meta.kind, Done::Linked, 0);
             return Ok(());
         }

@@ -146,8 +146,8 @@ impl Worker {
         let coding = self.coding(name);
         let may_resume = coding.is_none() && self.may_resume(meta);
         if self.is_dry() {
-            self.tell_once(at, meta.kind)?;
             self.make_way(at, target_name)?;
+            self.tell_once(at, meta.kind)?;
             let bytes = self.bytes_held(&source, meta, coding);
             self.expect_file(at, &source, meta, bytes, found);
             return Ok(self.tell_copy(at, meta, bytes, done));

@@ -40,7 +40,7 @@ impl Worker {
     ) -> Result<First, Fault> {
         let finished = caught(|| {
             let finished = self.finish_attributes(at, filling, filled, digests)?;
-            self.name_for_a_moment(at.dirs, filling)?;
+            self.name_for_a_moment(at, filling)?;
             let is_synced = self.syncs_each() && !self.keeps_old(&at.node.pair, at.node.target.id.dev);
             if self.is_trusted_by_name(filling) && self.context.job.fsync != Fsync::None && !is_synced {
                 filling.staged.file.sync_data().during(Op::Sync)?;
@@ -60,14 +60,24 @@ impl Worker {
         }
     }
 
-    /// Give a file that is finished, and is to take the place of another, a name of its own.
+    /// Give a file that is finished, and is to take the place of something else, a name of its own.
     ///
     /// Before it is made durable: a filesystem that does not keep an order could lose its number of names. And
     /// xfs takes twice as long where that comes after (its list of files without names is on the device by then).
-    pub(super) fn name_for_a_moment(&self, dirs: &Dirs, filling: &Filling) -> Result<(), Fault> {
-        if filling.appearance != Appearance::Instead {
+    pub(super) fn name_for_a_moment(&self, at: Item<'_>, filling: &Filling) -> Result<(), Fault> {
+        let is_late = match filling.appearance {
+            Appearance::AtOnce => false,
+            // Naming it may be forbidden where making it was not.
+            Appearance::WhenFinished => {
+                let Item { node, name, .. } = at;
+                self.is_in_the_way(node, &node.place.target_name(name, Kind::File))
+            }
+            Appearance::Instead => true,
+        };
+        if !is_late {
             return Ok(());
         }
+        let dirs = at.dirs;
         filling.staged.name_for_a_moment(&dirs.target, &self.context.temporaries).during(Op::Rename)
     }
 

@@ -215,7 +215,8 @@ impl Worker {
             let was_open = node.is_open();
             let Ok(dirs) = node.dirs() else { continue };
             for file in of_one {
-                let _ = self.name_for_a_moment(&dirs, &file.filling);
+                let at = Item { node, dirs: &dirs, name: &file.name };
+                let _ = self.name_for_a_moment(at, &file.filling);
             }
             if !was_open {
                 node.suspend(); // those of all of them would be too many
@@ -248,7 +249,7 @@ impl Worker {
         // What had no name yet was durable without one.
         let is_durable = is_durable && filling.staged.temporary_name().is_some();
         let named = caught(|| {
-            self.name_for_a_moment(&dirs, &filling)?;
+            self.name_for_a_moment(at, &filling)?;
             if !is_durable {
                 filling.staged.file.sync_data().during(Op::Sync)?;
             }

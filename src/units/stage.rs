@@ -199,6 +199,7 @@ impl Staged {
         match &self.name {
             Stage::Final => Ok(()),
             Stage::Unnamed(late) => match late.get() {
+                Some(temporary) if appearance == Appearance::WhenFinished => dir.rename_new(temporary, name),
                 Some(temporary) => return over(temporary),
                 None => dir.link_unnamed(&self.file, name),
             },
@@ -270,14 +271,6 @@ pub(super) fn abandoned_bytes(dir: &Dir, name: &CStr) -> Option<u64> {
 fn remove_abandoned(dir: &Dir, name: &CStr) -> io::Result<()> {
     let is_missing = |error: &io::Error| error.kind() == io::ErrorKind::NotFound;
     let is_gone = || dir.stat(name).is_err_and(|error| is_missing(&error));
-    if dir.stat(name).is_ok_and(|there| there.kind == Kind::Directory) {
-        // One that was made to see whether it can be is empty; any other is none of ours.
-        let removed = dir.remove_dir(name);
-        return removed.or_else(|error| match error.kind() {
-            io::ErrorKind::DirectoryNotEmpty | io::ErrorKind::NotFound => Ok(()),
-            _ => Err(error),
-        });
-    }
     match is_abandoned(dir, name).and_then(|abandoned| if abandoned { dir.remove(name) } else { Ok(()) }) {
         // Finished or removed meanwhile, or still open where that keeps others out.
         Err(error) if is_missing(&error) && is_gone() || platform::is_in_use(&error) => Ok(()),
@@ -298,7 +291,7 @@ fn is_abandoned(dir: &Dir, name: &CStr) -> io::Result<bool> {
             let is_same = platform::meta(&file)?.id == there.id;
             Ok(is_same && file.try_lock().is_ok() && dir.stat(name)?.id == there.id)
         }
-        Kind::Directory => Ok(false), // see `remove_abandoned`
+        Kind::Directory => Ok(false), // never one of ours
         // Links and special files must not be opened and hold no lock; they last for a few calls.
         _ => Ok(true),
     }

@@ -110,8 +110,8 @@ impl Worker {
             if is_device && !platform::may_make_device(meta) {
                 return Err(Fault::new(op, platform::not_permitted()));
             }
-            self.tell_once(at, meta.kind)?;
             self.make_way(at, target_name)?;
+            self.tell_once(at, meta.kind)?;
             if found.is_none() {
                 self.expect_entry(node, dirs);
             }

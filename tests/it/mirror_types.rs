@@ -186,6 +186,43 @@ fn what_cannot_be_put_there_removes_nothing_to_make_room_for_it() {
     let output = said(&sandbox, &["--delete", "-L"]);
     assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
     assert_untouched(&sandbox);
+    // Of several files, whichever it is.
+    for bad in ["a", "b", "c"] {
+        let mut sandbox = Sandbox::new().dir("src");
+        for name in ["a", "b", "c"] {
+            sandbox = sandbox.file(format!("dst/{name}/old"), b"there");
+            match name == bad {
+                true => symlink(name, sandbox.path("src").join(name)).unwrap(),
+                false => sandbox = sandbox.file(format!("src/{name}"), b"new"),
+            }
+        }
+        for options in [&["-j1", "-n"][..], &["-j1"], &["-j1", "--existing=skip"]] {
+            let output = said(&sandbox, &[&["--delete", "-L"], options].concat());
+            assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
+            for name in ["a", "b", "c"] {
+                assert_eq!(sandbox.read(format!("dst/{name}/old")), b"there", "{bad} {options:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn where_no_inode_is_left_room_is_made_before() {
+    let Some(mount) = Mount::new(Filesystem::Ext4, 16) else { return };
+    let [source, target] = ["src", "dst"].map(|name| mount.path().join(name));
+    fs::create_dir_all(source.join("x")).unwrap();
+    fs::create_dir(&target).unwrap();
+    fs::write(target.join("x"), b"old").unwrap();
+    let others = mount.path().join("others");
+    fs::create_dir(&others).unwrap();
+    let is_full = (0..100_000).any(|number| fs::write(others.join(number.to_string()), b"").is_err());
+    assert!(is_full);
+    let run = |when: &str| orbit().args(["-q", when, "-T"]).args([&source, &target]).output().unwrap();
+    assert_eq!(run("--delete").status.code(), Some(3));
+    assert_eq!(fs::read(target.join("x")).unwrap(), b"old");
+    let output = run("--delete=before");
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert!(target.join("x").is_dir());
 }
 
 #[test]
@@ -268,14 +305,18 @@ fn links_stay_links_and_large_files_whole() {
 
 #[test]
 fn names_with_a_suffix_are_cleared_as_well() {
-    let sandbox = Sandbox::new()
-        .file("src/d/a", b"text")
-        .file("src/d/b/c", b"more")
-        .file("dst/d/a.zst/old", b"in the way")
-        .file("dst/d/b", b"in the way");
-    let output = said(&sandbox, &["--delete", "--compress"]);
-    assert!(output.status.success(), "{}", stderr(&output));
-    assert!(sandbox.path("dst/d/a.zst").is_file() && sandbox.path("dst/d/b/c.zst").is_file());
+    for when in ["--delete", "--delete=before"] {
+        let sandbox = Sandbox::new()
+            .file("src/d/a", b"text")
+            .file("src/d/b/c", b"more")
+            .file("dst/d/a.zst/old", b"in the way")
+            .file("dst/d/b", b"in the way");
+        let told = said(&sandbox, &[when, "--compress", "-n"]);
+        assert!(told.status.success(), "{}", stderr(&told));
+        let output = said(&sandbox, &[when, "--compress"]);
+        assert!(output.status.success(), "{}", stderr(&output));
+        assert!(sandbox.path("dst/d/a.zst").is_file() && sandbox.path("dst/d/b/c.zst").is_file());
+    }
     // What one of the run's own entries is to another, is not in the way of a mirror.
     let sandbox = Sandbox::new().file("src/a", b"1").file("src/a.zst/b", b"2").dir("dst");
     let output = said(&sandbox, &["--delete", "--compress"]);
@@ -386,6 +427,7 @@ fn what_cannot_be_finished_is_no_reason_either() {
         ("file", "utimensat:error=EPERM", &["--preserve=timestamps"]),
         ("file", "fsetxattr:error=E2BIG", &["--preserve=xattr"]),
         ("file", READS, &[]),
+        ("file", "linkat:error=EPERM", &[]),
         ("link", "linkat:error=EMLINK", &["--preserve=links"]),
     ] {
         let sandbox =
