@@ -103,7 +103,10 @@ impl Large {
         match &turn {
             Some(turn) => {
                 meter.change();
-                meter.add(ticket, 0, is_shared, now, computed); // this one comes over at once
+                // A ring has much under way yet; everybody else comes over at once.
+                if route != Route::Ring {
+                    meter.add(ticket, 0, is_shared, now, computed);
+                }
                 if turns.len() < Self::TURNS {
                     turns.push((now, *turn));
                 }
@@ -113,7 +116,8 @@ impl Large {
         turn
     }
 
-    /// A worker had to make ready before it could move bytes as it does from now on: that says nothing.
+    /// A worker had to make ready, or to come to an end, before it could move bytes as it does from now on: that says
+    /// nothing.
     pub(crate) fn skip(&self, ticket: &mut Ticket, now: Instant, computed: Computed) {
         let mut state = self.lock();
         state.meter.add(ticket, 0, false, now, computed);

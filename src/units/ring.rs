@@ -102,6 +102,9 @@ impl Worker {
             file.failed(fault);
         }
         file.crew.take_back();
+        if let Some(measured) = measured {
+            measured.skip();
+        }
         !(is_stopped && range.at < range.end)
     }
 }
