@@ -87,7 +87,7 @@ impl<'a> Measured<'a> {
     /// So many bytes more of `file` are in place.
     pub(super) fn add(&mut self, file: &Wide, route: Route, bytes: u64) {
         let left = file.passed(bytes);
-        let ahead = Ahead { left, may_ring: file.ways.may_try_ring && file.ways.may_ring() };
+        let ahead = Ahead { left, may_ring: file.ways.may_begin_ring() };
         let portion = Portion { route, bytes, is_shared: file.crew.workers() > 1 };
         let now = Instant::now();
         if let Some(turn) = self.large.add(&mut self.ticket, portion, ahead, now, computed) {
@@ -107,6 +107,11 @@ fn computed() -> Duration {
 }
 
 impl Ways {
+    /// Whether a ring may take it, or be tried with it.
+    pub(super) fn may_begin_ring(&self) -> bool {
+        self.may_try_ring && self.may_ring()
+    }
+
     pub(super) fn may_ring(&self) -> bool {
         self.may_ring.load(Ordering::Relaxed)
     }

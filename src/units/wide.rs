@@ -25,6 +25,7 @@ use crate::{
     entry::Kind,
     error::{During, Failure, Fault, Op},
     method::Method,
+    options::Backend,
     plan::{Contest, Ladder, Writing, routes},
     platform,
     scheduler::{RangeOf, Unit, Worker},
@@ -120,13 +121,13 @@ impl Worker {
         };
         let size = filling.meta.size;
         let may_resume = self.may_resume(&filling.meta);
-        let destination = &filling.staged.file;
-        let prepared = if self.has_holes(&filling) {
-            platform::set_size(destination, size).during(Op::Write)
-        } else {
-            self.reserve(&node.pair, destination, size) // sized by its writes
+        let bounds = Bounds {
+            has_holes: self.has_holes(&filling),
+            is_in_order: self.is_in_order(&filling),
+            is_written_down: may_resume,
         };
-        if let Err(fault) = prepared {
+        let ways = self.ways(&node.pair, ladder, &filling, bounds);
+        if let Err(fault) = self.prepare(node, &filling, &ways, bounds) {
             if let Some(taken) = &filling.taken_up {
                 self.context.journals.leave(&taken.entered);
                 return Err(fault);
@@ -141,17 +142,8 @@ impl Worker {
         };
         let pieces = pieces(ranges, size);
         let verify = self.context.job.verify;
-        // What is in place already has no order, nor have files that are nearly all holes; then both sides are read
-        // when all of it is there.
-        let is_in_order = !may_resume && !is_hollow(&filling.source, &filling.meta);
-        let behind = verify.digest().filter(|_| is_in_order).map(|kind| Behind::new(verify, kind));
+        let behind = verify.digest().filter(|_| bounds.is_in_order).map(|kind| Behind::new(verify, kind));
         let jobs = self.context.queue.limit();
-        let bounds = Bounds {
-            has_holes: self.has_holes(&filling),
-            is_in_order: behind.is_some(),
-            is_written_down: may_resume,
-        };
-        let ways = self.ways(&node.pair, ladder, &filling, bounds);
         let file = Arc::new(Wide {
             node: node.hold(),
             dirs,
@@ -178,6 +170,30 @@ impl Worker {
         file.large().begin(trial, || routes(data, &node.pair, &ladder, jobs, writing));
         for (at, end, expected) in pieces.into_iter().rev() {
             self.push(Unit::Range(RangeOf { file: file.clone(), at, end, tried: 0, expected }));
+        }
+        Ok(())
+    }
+
+    /// Whether one worker copies a large file from its beginning to its end, to hash it meanwhile.
+    ///
+    /// What is in place already has no order, nor have files that are nearly all holes; then both sides are read when
+    /// all of it is there.
+    fn is_in_order(&self, filling: &Filling) -> bool {
+        self.context.job.verify.digest().is_some()
+            && !self.may_resume(&filling.meta)
+            && !is_hollow(&filling.source, &filling.meta)
+    }
+
+    /// Give a large file its blocks, and its size where its writes are not to give it that.
+    fn prepare(&self, node: &Node, filling: &Filling, ways: &Ways, bounds: Bounds) -> Result<(), Fault> {
+        let destination = &filling.staged.file;
+        let size = filling.meta.size;
+        if !bounds.has_holes {
+            self.reserve(&node.pair, destination, size)?;
+        }
+        // What a ring needs; and xfs writes all that it has in memory of a file before it makes that longer.
+        if bounds.has_holes || self.context.job.data.backend != Backend::Blocking && ways.may_begin_ring() {
+            platform::set_size(destination, size).during(Op::Write)?;
         }
         Ok(())
     }
