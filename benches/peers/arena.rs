@@ -109,11 +109,12 @@ fn mount_image(filesystem: Filesystem, image: &Path, bytes: u64, inodes: u64, at
     let inodes = inodes.to_string();
     let (mkfs, options): (&str, &[&str]) = match filesystem {
         // All of it now: a kernel thread that writes inode tables later would be timed as well.
-        Filesystem::Ext4 => {
-            ("mkfs.ext4", &["-q", "-F", "-N", &inodes, "-E", "lazy_itable_init=0,lazy_journal_init=0"])
-        }
-        Filesystem::Xfs => ("mkfs.xfs", &["-q", "-f"]),
-        Filesystem::Btrfs => ("mkfs.btrfs", &["-q", "-f"]),
+        Filesystem::Ext4 => (
+            "mkfs.ext4",
+            &["-q", "-F", "-N", &inodes, "-E", "lazy_itable_init=0,lazy_journal_init=0,nodiscard"],
+        ),
+        Filesystem::Xfs => ("mkfs.xfs", &["-q", "-f", "-K"]),
+        Filesystem::Btrfs => ("mkfs.btrfs", &["-q", "-f", "-K"]),
         Filesystem::None => bail!("no filesystem to make"),
     };
     File::create_new(image)
@@ -128,7 +129,9 @@ fn mount_image(filesystem: Filesystem, image: &Path, bytes: u64, inodes: u64, at
     }
     let device = succeed(attach.arg(image))?;
     let device = device.trim();
-    let mounted = succeed(Command::new("mount").arg(device).arg(at));
+    // Else an image in memory gives back what a copy took when that is removed, and whoever copies next waits for
+    // the system, or the host below it, to find other memory.
+    let mounted = succeed(Command::new("mount").args(["-o", "nodiscard", device]).arg(at));
     // A device in use is let go of when its last user goes: the mount.
     let detached = succeed(Command::new("losetup").args(["--detach", device]));
     mounted?;

@@ -120,10 +120,10 @@ impl Contest {
     const SLOW: f64 = 1.33;
     const SLOW_STRETCHES: u32 = 2;
     /// Stretches between challenges, at first and at most.
-    const PATIENCE: u32 = 8;
+    const PATIENCE: u32 = 16;
     const PATIENCE_MAX: u32 = 256;
     /// A way that costs so many times as much is not tried again.
-    const HOPELESS: f64 = 1.5;
+    const HOPELESS: f64 = 1.25;
 
     /// Begin with the first of some ways; where that is a ring alone, what it leaves goes the way of `fallback`.
     pub(crate) fn new(routes: Vec<Route>, fallback: Route, trial: u64) -> Contest {
