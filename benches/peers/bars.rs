@@ -104,7 +104,9 @@ fn large(tree: Tree, filesystem: Filesystem) -> Bar {
             cpu(1.0, "cp:never"),
             wall_of(1.0, Against::FastestPeerWithoutSharing),
         ],
-        _ => vec![wall(0.70, "cp:never"), wall(1.0, "xcp"), wall(1.0, "cpz")],
+        // Elsewhere these two share blocks.
+        _ if filesystem == Ext4 => vec![wall(0.70, "cp:never"), wall(1.0, "xcp"), wall(1.0, "cpz")],
+        _ => vec![wall(0.70, "cp:never")],
     };
     let orbit = if filesystem == Ext4 { &[][..] } else { NO_SHARING };
     Bar { orbit, ..warm(tree.name(), tree, filesystem, limits) }
