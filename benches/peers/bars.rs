@@ -5,6 +5,7 @@ use crate::{
     corpus::Tree,
     limit::{Against, Limit, Quantity},
     sitting::Sitting,
+    ways::{RING, WAYS},
 };
 
 /// What must hold of Orbit, called in one way, in one contest.
@@ -21,8 +22,6 @@ pub(crate) struct Bar {
 }
 
 const NO_SHARING: &[&str] = &["--reflink=never"];
-const RING: &[&str] = &["--backend=uring", "--reflink=never"];
-
 /// All bars, those of one contest next to each other where that reads well.
 pub(crate) fn all() -> Vec<Bar> {
     let mut bars = Vec::new();
@@ -76,11 +75,19 @@ impl Bar {
         for limit in &self.limits {
             match limit {
                 Limit::Ratio { against: Against::Peer(id), .. } | Limit::Blocks { of: id } => named.push(*id),
+                Limit::Ratio { against: Against::BestWay, .. } => {}
                 Limit::Ratio { .. } => all = true,
                 Limit::TimeAFile { .. } | Limit::PeakMemory { .. } => {}
             }
         }
         (named, all)
+    }
+
+    /// The arguments of each Orbit that takes part.
+    pub(crate) fn orbits(&self) -> impl Iterator<Item = &'static [&'static str]> {
+        let is_of_ways = |limit: &Limit| matches!(limit, Limit::Ratio { against: Against::BestWay, .. });
+        let ways = if self.limits.iter().any(is_of_ways) { &WAYS[..] } else { &[] };
+        [self.orbit].into_iter().chain(ways.iter().copied())
     }
 
     pub(crate) fn sittings(&self) -> impl Iterator<Item = Sitting> {
@@ -103,10 +110,14 @@ fn large(tree: Tree, filesystem: Filesystem) -> Bar {
             wall(0.75, "cp:never"),
             cpu(1.0, "cp:never"),
             wall_of(1.0, Against::FastestPeerWithoutSharing),
+            wall_of(1.08, Against::BestWay),
         ],
         // Elsewhere these two share blocks.
-        _ if filesystem == Ext4 => vec![wall(0.70, "cp:never"), wall(1.0, "xcp"), wall(1.0, "cpz")],
-        _ => vec![wall(0.70, "cp:never")],
+        _ if filesystem == Ext4 => {
+            let best = wall_of(1.08, Against::BestWay);
+            vec![wall(0.70, "cp:never"), wall(1.0, "xcp"), wall(1.0, "cpz"), best]
+        }
+        _ => vec![wall(0.70, "cp:never"), wall_of(1.08, Against::BestWay)],
     };
     let orbit = if filesystem == Ext4 { &[][..] } else { NO_SHARING };
     Bar { orbit, ..warm(tree.name(), tree, filesystem, limits) }

@@ -24,7 +24,9 @@ pub(crate) fn for_bars(bars: &[Bar]) -> Vec<Fixture> {
                 fixtures.len() - 1
             });
             let fixture = &mut fixtures[index];
-            add(&mut fixture.orbits, bar.orbit.iter().map(|word| (*word).to_owned()).collect());
+            for arguments in bar.orbits() {
+                add(&mut fixture.orbits, arguments.iter().map(|word| (*word).to_owned()).collect());
+            }
             let usual = if all { peer::usual_ones() } else { Vec::new() };
             for id in named.iter().copied().chain(usual) {
                 add(&mut fixture.peers, id.to_owned());

@@ -2,7 +2,10 @@
 
 use serde::Serialize;
 
-use crate::row::Row;
+use crate::{
+    row::Row,
+    ways::{WAYS, orbit_called},
+};
 
 /// Something that must hold of what was measured.
 #[derive(Clone, Copy, Debug)]
@@ -30,6 +33,8 @@ pub(crate) enum Against {
     FastestPeer,
     /// Of those whose copies have blocks of their own.
     FastestPeerWithoutSharing,
+    /// The fastest of Orbit's own ways, each gone by itself.
+    BestWay,
 }
 
 /// Someone who did not take part.
@@ -102,6 +107,7 @@ impl Against {
             Against::Peer(id) => id,
             Against::FastestPeer => "the fastest peer",
             Against::FastestPeerWithoutSharing => "the fastest peer that shares no blocks",
+            Against::BestWay => "the best of its own ways",
         }
     }
 }
@@ -233,10 +239,15 @@ impl<'a> Measured<'a> {
         let may_share = match against {
             Against::Peer(id) => return self.peer(id),
             Against::FastestPeer => true,
-            Against::FastestPeerWithoutSharing => false,
+            Against::FastestPeerWithoutSharing | Against::BestWay => false,
         };
-        let peers = self.rows.iter().filter(|row| !row.is_orbit && row.trouble.is_none());
-        let timed = peers
+        let ways: Vec<_> = WAYS.iter().map(|way| orbit_called(way)).collect();
+        let takes_part = |row: &&Row| match against {
+            Against::BestWay => ways.contains(&row.id),
+            _ => !row.is_orbit,
+        };
+        let timed = { self.rows.iter() }
+            .filter(|row| takes_part(row) && row.trouble.is_none())
             .filter(|row| may_share || !row.is_shared())
             .filter_map(|row| row.wall_s().map(|wall_s| (row, wall_s)));
         let fastest = timed.min_by(|(_, one), (_, other)| one.total_cmp(other));

@@ -5,10 +5,12 @@
 mod limit;
 mod row;
 mod run;
+mod ways;
 
 use limit::{Absence, Against, Limit, Measured, Outcome, Quantity, judge};
 use row::{Footprint, Row};
 use run::Run;
+use ways::{WAYS, orbit_called};
 
 const ORBIT: &str = "orbit";
 const BY_FASTEST: Limit = Limit::Ratio { of: Quantity::Wall, most: 1.0, against: Against::FastestPeer };
@@ -65,6 +67,18 @@ fn who_shares_blocks_is_no_match_for_who_may_not() {
 
     assert_eq!(outcome(without, &rows), Outcome::Met);
     assert!(matches!(outcome(BY_FASTEST, &rows), Outcome::Missed(_)));
+}
+
+#[test]
+fn of_its_own_ways_the_best_counts_and_nobody_elses() {
+    let [ring, alone] = [0, 1].map(|way| orbit_called(WAYS[way]));
+    let rows = [row(ORBIT, &[1.0]), row(&ring, &[2.0]), row(&alone, &[0.8]), row("cp", &[0.1])];
+    let limit = Limit::Ratio { of: Quantity::Wall, most: 1.08, against: Against::BestWay };
+
+    let finding = judge(limit, ORBIT, Measured { files: 1, rows: &rows, absences: &[] }, None);
+
+    assert_eq!(finding.value, Some(1.25));
+    assert_eq!(finding.must, "wall ≤ 1.08 × the best of its own ways");
 }
 
 #[test]

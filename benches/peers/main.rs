@@ -62,6 +62,8 @@ mod size;
 #[cfg(target_os = "linux")]
 mod verdict;
 #[cfg(target_os = "linux")]
+mod ways;
+#[cfg(target_os = "linux")]
 mod writeback;
 
 #[cfg(target_os = "linux")]

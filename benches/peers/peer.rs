@@ -8,6 +8,8 @@ use std::{
     process::Command,
 };
 
+use crate::ways::orbit_called;
+
 /// How a copier is called; SRC and DST stand for the paths, INTO for the directory DST is in.
 struct Recipe {
     /// What `--peers` calls it.
@@ -111,11 +113,6 @@ pub(crate) fn known() -> Vec<&'static str> {
 /// Those who take part when `--peers` does not say who does.
 pub(crate) fn usual_ones() -> Vec<&'static str> {
     RECIPES.iter().filter(|recipe| recipe.is_usual).map(|recipe| recipe.name).collect()
-}
-
-/// What Orbit with these arguments is called.
-pub(crate) fn orbit_called<S: AsRef<str>>(arguments: &[S]) -> String {
-    ["orbit"].into_iter().chain(arguments.iter().map(AsRef::as_ref)).collect::<Vec<_>>().join(" ")
 }
 
 /// The copier of this name, if it is on PATH.

@@ -10,6 +10,7 @@ use crate::{
     limit::{Finding, Limit, Outcome, judge},
     markdown, peer,
     sitting::Sitting,
+    ways::orbit_called,
 };
 
 /// What became of a bar.
@@ -31,7 +32,7 @@ impl Verdict {
     pub(crate) fn of(bar: &Bar, contests: &[Contest], left_out: &[LeftOut], cores: usize) -> Verdict {
         let held = |sitting: Sitting| contests.iter().find(|contest| contest.sitting == sitting);
         let (here, smaller) = (held(bar.sitting), bar.smaller.and_then(held));
-        let orbit = peer::orbit_called(bar.orbit);
+        let orbit = orbit_called(bar.orbit);
         let finding = |limit: &Limit| match here {
             Some(contest) => judge(*limit, &orbit, contest.measured(), smaller.map(Contest::measured)),
             None => limit.not_run(why_not(bar.sitting, left_out)),
