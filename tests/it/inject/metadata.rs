@@ -299,8 +299,9 @@ fn names_that_all_waited_for_a_copy_that_takes_no_more_are_linked_to_one_other()
         return;
     }
     const NAMES: u64 = 801;
-    // The first name is near and its content takes a second; all others are far, and met meanwhile.
-    let far = "x/".repeat(30);
+    // The first name is near and its content takes a second; all others are so far that none comes before it, and met
+    // meanwhile.
+    let far = "x/".repeat(200);
     let mut sandbox = Sandbox::new().file("src/a/first", b"one content of many names");
     for dir in 0..4 {
         sandbox = sandbox.dir(format!("src/{far}{dir}"));
