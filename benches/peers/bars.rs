@@ -22,6 +22,7 @@ pub(crate) struct Bar {
 }
 
 const NO_SHARING: &[&str] = &["--reflink=never"];
+
 /// All bars, those of one contest next to each other where that reads well.
 pub(crate) fn all() -> Vec<Bar> {
     let mut bars = Vec::new();
@@ -105,20 +106,17 @@ fn small(filesystem: Filesystem) -> Bar {
 
 /// Large files, whose blocks are not shared.
 fn large(tree: Tree, filesystem: Filesystem) -> Bar {
-    let limits = match tree {
+    let mut limits = match tree {
         Tree::Large => vec![
             wall(0.75, "cp:never"),
             cpu(1.0, "cp:never"),
             wall_of(1.0, Against::FastestPeerWithoutSharing),
-            wall_of(1.08, Against::BestWay),
         ],
         // Elsewhere these two share blocks.
-        _ if filesystem == Ext4 => {
-            let best = wall_of(1.08, Against::BestWay);
-            vec![wall(0.70, "cp:never"), wall(1.0, "xcp"), wall(1.0, "cpz"), best]
-        }
-        _ => vec![wall(0.70, "cp:never"), wall_of(1.08, Against::BestWay)],
+        _ if filesystem == Ext4 => vec![wall(0.70, "cp:never"), wall(1.0, "xcp"), wall(1.0, "cpz")],
+        _ => vec![wall(0.70, "cp:never")],
     };
+    limits.push(wall_of(1.08, Against::BestWay));
     let orbit = if filesystem == Ext4 { &[][..] } else { NO_SHARING };
     Bar { orbit, ..warm(tree.name(), tree, filesystem, limits) }
 }

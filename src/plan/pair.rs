@@ -87,6 +87,12 @@ impl Pair {
         &self.large[writing as usize]
     }
 
+    /// Whether the destination writes all that memory has of a file before it makes that longer (xfs,
+    /// `xfs_setattr_size`); others fill with zeros what they make longer.
+    pub(crate) fn writes_before_it_grows(&self) -> bool {
+        self.names[1].as_deref() == Some("xfs")
+    }
+
     /// Whether files of the destination never share blocks with others, so that a kernel's copy is one.
     pub(crate) fn never_shares(&self) -> bool {
         const WITHOUT: [&str; 8] = ["ext2", "ext3", "ext4", "tmpfs", "ramfs", "vfat", "exfat", "f2fs"];

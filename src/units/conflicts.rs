@@ -134,10 +134,11 @@ impl Worker {
         let name: Box<CStr> = within.names.get(0).0.into();
         let in_the_way = InTheWay { within, op, described: conflict.fault.cause.to_string() };
         // A directory has its name before what it holds; and for what stays in any case nothing need be copied.
-        let is_first =
-            successor == Kind::Directory || { self.walk_extraneous(&in_the_way.within, Does::Count) }
-                .is_ok_and(|walked| !walked.is_all);
-        let waits = match is_first {
+        let mut stays = || {
+            let counted = self.walk_extraneous(&in_the_way.within, Does::Count);
+            counted.is_ok_and(|walked| !walked.is_all)
+        };
+        let waits = match successor == Kind::Directory || stays() {
             true => self.delete_in_the_way(in_the_way).map(|()| None),
             false => Ok(Some(in_the_way)),
         };
@@ -226,38 +227,49 @@ impl Worker {
             Kind::Symlink => {
                 let points_to = source.read_link(name).during(Op::ReadSymlink)?;
                 if is_made {
-                    let made = self.try_to_make(target, |trial| target.make_symlink(&points_to, trial));
-                    made.during(Op::CreateSymlink)?;
+                    let make = |trial: &CStr| target.make_symlink(&points_to, trial);
+                    self.try_to_make(target, meta.kind, Op::CreateSymlink, make)?;
                 }
             }
             Kind::Directory => {
                 let dir = source.open_dir(name).during(Op::Open)?;
                 self.names_in(&dir).during(Op::List)?;
                 if is_made {
-                    let made = self.try_to_make(target, |trial| target.make_dir(trial, OWNERS));
-                    made.during(Op::CreateDirectory)?;
+                    let make = |trial: &CStr| target.make_dir(trial, OWNERS);
+                    self.try_to_make(target, meta.kind, Op::CreateDirectory, make)?;
                 }
             }
             _ if is_made => {
-                let made =
-                    self.try_to_make(target, |trial| platform::make_special(target, trial, meta, LEAST));
-                made.during(Op::CreateSpecial)?;
+                let make = |trial: &CStr| platform::make_special(target, trial, meta, LEAST);
+                self.try_to_make(target, meta.kind, Op::CreateSpecial, make)?;
             }
             _ => {}
         }
         Ok(())
     }
 
-    /// Make something by `make` and remove it again.
-    fn try_to_make(&mut self, target: &Dir, make: impl Fn(&CStr) -> io::Result<()>) -> io::Result<()> {
+    /// Make a `kind` of entry by `make`, and remove it again.
+    fn try_to_make(
+        &self,
+        target: &Dir,
+        kind: Kind,
+        op: Op,
+        make: impl Fn(&CStr) -> io::Result<()>,
+    ) -> Result<(), Fault> {
         let trial = self.context.temporaries.next();
         match make(&trial) {
             // To make room is what such a run is for.
-            Err(error) if is_room_refused(&error) && self.context.job.mirror.delete == Delete::Only => Ok(()),
-            Err(error) => Err(error),
-            Ok(()) if target.stat(&trial)?.kind == Kind::Directory => target.remove_dir(&trial),
-            Ok(()) => target.remove(&trial),
+            Err(error) if is_room_refused(&error) && self.context.job.mirror.delete == Delete::Only => {
+                return Ok(());
+            }
+            made => made.during(op)?,
         }
+        let removed = if kind == Kind::Directory { target.remove_dir(&trial) } else { target.remove(&trial) };
+        removed.map_err(|error| {
+            let trial = trial.to_string_lossy();
+            let why = format!("{trial}, made beside it to see whether that works, stays: {error}");
+            Fault::new(op, io::Error::new(error.kind(), why))
+        })
     }
 
     /// Which of these may be deleted, as far as the guards of all deletions say.

@@ -87,7 +87,7 @@ impl<'a> Measured<'a> {
     /// So many bytes more of `file` are in place.
     pub(super) fn add(&mut self, file: &Wide, route: Route, bytes: u64) {
         let left = file.passed(bytes);
-        let ahead = Ahead { left, may_ring: file.ways.may_begin_ring() };
+        let ahead = Ahead { left, may_ring: file.ways.may_try_ring() };
         let portion = Portion { route, bytes, is_shared: file.crew.workers() > 1 };
         let now = Instant::now();
         if let Some(turn) = self.large.add(&mut self.ticket, portion, ahead, now, computed) {
@@ -107,8 +107,8 @@ fn computed() -> Duration {
 }
 
 impl Ways {
-    /// Whether a ring may take it, or be tried with it.
-    pub(super) fn may_begin_ring(&self) -> bool {
+    /// Whether a ring may be tried with it.
+    pub(super) fn may_try_ring(&self) -> bool {
         self.may_try_ring && self.may_ring()
     }
 
@@ -186,7 +186,9 @@ impl Worker {
             kernel_ranges: ladder.without(Method::Sendfile),
             buffer: ladder.buffered(),
             may_ring: AtomicBool::new(may_ring),
-            may_try_ring: size >= Backend::TRIAL_MIN,
+            may_try_ring: size >= Backend::TRIAL_MIN
+                && context.job.data.backend == Backend::Auto
+                && !pair.refuses(Method::IoUring),
             is_measured: !is_in_order && !is_written_down && !is_limited && !has_holes,
             trace: self.trace(pair, filling),
         }

@@ -25,7 +25,6 @@ use crate::{
     entry::Kind,
     error::{During, Failure, Fault, Op},
     method::Method,
-    options::Backend,
     plan::{Contest, Ladder, Writing, routes},
     platform,
     scheduler::{RangeOf, Unit, Worker},
@@ -191,8 +190,8 @@ impl Worker {
         if !bounds.has_holes {
             self.reserve(&node.pair, destination, size)?;
         }
-        // What a ring needs; and xfs writes all that it has in memory of a file before it makes that longer.
-        if bounds.has_holes || self.context.job.data.backend != Backend::Blocking && ways.may_begin_ring() {
+        // A ring needs it, and would give it that in the middle.
+        if bounds.has_holes || node.pair.writes_before_it_grows() && ways.may_try_ring() {
             platform::set_size(destination, size).during(Op::Write)?;
         }
         Ok(())
