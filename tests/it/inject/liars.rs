@@ -61,7 +61,10 @@ fn what_a_filesystem_lies_about_is_right_or_a_failure_and_never_trusted() {
         failed.sort();
         assert_eq!(failed, ["fails", "fails-large", "more", "more-large"], "{:?}", causes(&report));
         for name in ["honest", "short", "short-large", "hangs", "last"] {
-            assert!(sandbox.read(Path::new("dst").join(name)) == content(name), "{name}");
+            let (copy, there) = (sandbox.read(Path::new("dst").join(name)), content(name));
+            let from = copy.iter().zip(&there).position(|(a, b)| a != b);
+            let sizes = [copy.len(), there.len()];
+            assert!(copy == there, "{name}: {sizes:?} bytes, other from {from:?} on");
         }
         // As many bytes as it said to have; these were there.
         assert!(sandbox.read("dst/less") == content("less")[..95_000]);
