@@ -92,7 +92,7 @@ impl RouteStep {
     }
 }
 
-/// A method that was refused, and not tried again.
+/// A method that was refused, and not tried again, or could not be trusted, and was not tried.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Refusal {
@@ -142,10 +142,13 @@ impl Between {
             to: step.to,
             reason: step.reason(),
         });
+        let refused = pair.refusals().map(|(method, errno)| Refusal::new(method, errno));
+        let distrusted = Method::ALL.into_iter().filter(|method| pair.distrusts(*method));
+        let distrusted = distrusted.map(|method| Refusal { method, errno: None, cause: SHORT.to_owned() });
         Between {
             source,
             destination,
-            refused: pair.refusals().map(|(method, errno)| Refusal::new(method, errno)).collect(),
+            refused: refused.chain(distrusted).collect(),
             threshold,
             threshold_reason,
             threshold_steps: steps.collect(),
@@ -154,6 +157,9 @@ impl Between {
         }
     }
 }
+
+/// Why a method is not tried at all ([`Pair::distrusts`]).
+const SHORT: &str = "a server may move less than it is asked for, which the kernel would not see";
 
 impl Refusal {
     fn new(method: Method, errno: Option<i32>) -> Refusal {

@@ -205,6 +205,12 @@ mod tests {
         local.refuse(Share, Some(95));
         local.refuse(CopyFileRange, None);
         assert_eq!(chosen(auto, &local, mid), [Sendfile, Splice, Buffered]);
+        // What splices would not see that a server reads short.
+        for (same_filesystem, expected) in [(true, &[CopyFileRange, Buffered][..]), (false, &[Buffered])] {
+            let short = Pair::new(same_filesystem, Storage::Remote).falling_short([true, false]);
+            short.refuse(Share, Some(95));
+            assert_eq!(chosen(auto, &short, mid), expected);
+        }
     }
 
     /// The ladders of so many files in turn, where blocks cannot be shared.

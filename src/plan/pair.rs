@@ -17,6 +17,9 @@ pub(crate) struct Pair {
     pub(crate) storage: Storage,
     /// What the source's filesystem calls itself, and the destination's.
     pub(crate) names: [Option<String>; 2],
+    /// Whether reads of the source's filesystem, and writes of the destination's, may fall short in the middle of a
+    /// file.
+    falls_short: [bool; 2],
     /// Whether the destination may keep files in fewer blocks than they are long.
     pub(crate) compresses: bool,
     /// Whether the destination numbers its files so that one of them has one number for as long as a run takes.
@@ -48,6 +51,7 @@ impl Pair {
             storages: [storage; 2],
             storage,
             names: [None, None],
+            falls_short: [false; 2],
             compresses: false,
             is_numbered: true,
             folds: OnceLock::new(),
@@ -70,6 +74,11 @@ impl Pair {
     /// The same, knowing what the source's filesystem calls itself, and the destination's.
     pub(crate) fn named(self, source: Option<String>, destination: Option<String>) -> Pair {
         Pair { names: [source, destination], ..self }
+    }
+
+    /// The same, knowing whether reads of the source may fall short, and writes of the destination.
+    pub(crate) fn falling_short(self, falls_short: [bool; 2]) -> Pair {
+        Pair { falls_short, ..self }
     }
 
     /// The same, knowing whether the destination compresses.
@@ -106,7 +115,29 @@ impl Pair {
     }
 
     pub(crate) fn refuses(&self, method: Method) -> bool {
-        self.refused[method.index()].get().is_some()
+        self.refused[method.index()].get().is_some() || self.distrusts(method)
+    }
+
+    /// Whether `method` would take a read or a write that fell short for a whole one, and copy other bytes.
+    ///
+    /// Splicing reads the page cache, which a short read fills up with zeros, even of files that are opened to go
+    /// past it (`fuse_short_read` and `fuse_splice_read`); a ring goes on where a call stopped by a position that
+    /// FUSE does not move (`__io_read`, `fuse_direct_IO`): seen on Linux 6.18.
+    pub(crate) fn distrusts(&self, method: Method) -> bool {
+        let [reads, writes] = self.falls_short;
+        match method {
+            Method::Sendfile | Method::Splice => reads,
+            // Between two filesystems it splices.
+            Method::CopyFileRange => reads && !self.same_filesystem,
+            Method::IoUring => reads || writes,
+            Method::Reflink | Method::Buffered | Method::System => false,
+        }
+    }
+
+    /// Whether `method` is to be kept away from the source's pages in memory, where a filesystem lets the kernel
+    /// splice in its place.
+    pub(crate) fn must_be_direct(&self, method: Method) -> bool {
+        method == Method::CopyFileRange && self.falls_short[0]
     }
 
     /// What was refused, with its error number.

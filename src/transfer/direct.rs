@@ -64,6 +64,10 @@ pub(crate) fn try_zero_copy_direct(
     watch: &mut impl Watch,
 ) -> ZeroCopyResult {
     let start = *at;
+    // What splices without a page reads as a program would. It stays so: other workers may be reading as well.
+    if transfer.pair.must_be_direct(method) && platform::set_direct(transfer.files.source, true).is_err() {
+        return ZeroCopyResult::Unsupported;
+    }
     let mut pace = Pace::new();
     while *at < end {
         let bytes = watch.allow(pace.bytes().min(end - *at));

@@ -387,6 +387,9 @@ impl Worker {
             let is_numbered = platform::numbers_files(other.as_ref().map(|mount| &*mount.filesystem));
             let [name, other] = [mount, other].map(|mount| mount.map(|mount| mount.filesystem));
             let pair = Pair::between(from == to, storage, other_storage).named(name, other);
+            let short = platform::falls_short(source);
+            let pair =
+                pair.falling_short([short, if from == to { short } else { platform::falls_short(target) }]);
             pair.compressing(compresses).numbered(is_numbered)
         })
     }

@@ -178,6 +178,11 @@ impl Worker {
         if is_limited && context.job.data.backend != Backend::Blocking {
             let _ = context.ring_refused.set("the copy is held to a rate".to_owned());
         }
+        if pair.distrusts(Method::IoUring) && context.job.data.backend == Backend::Uring {
+            let _ = context
+                .ring_refused
+                .set("a ring does not see what a FUSE server reads or writes short".to_owned());
+        }
         let size = filling.meta.size;
         // Of what is written down a ring tells at its end alone what is in place.
         let may_ring = size >= Backend::RING_MIN && !is_limited && !has_holes && !is_written_down;

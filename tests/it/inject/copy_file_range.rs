@@ -1,8 +1,11 @@
 //! What `copy_file_range` may answer, first or midway.
 
+use std::fs;
+
 use super::{
     errnos::{FATAL, all_that_go_on},
-    traced::{Traced, can_trace},
+    mounts::Attached,
+    traced::{Call, Traced, can_trace},
     tree::{
         KIB, MIB, assert_holes_kept, assert_no_temporaries, assert_same_tree, copied, noise, three_files,
         three_pieces,
@@ -54,7 +57,7 @@ fn a_refusal_inside_a_large_file_goes_on_from_there() {
     let size = 20 * MIB + 3;
     let sandbox = Sandbox::new().file("src/f", &noise(1, size));
     for (how, _) in all_that_go_on() {
-        let _ = std::fs::remove_dir_all(sandbox.path("dst"));
+        let _ = fs::remove_dir_all(sandbox.path("dst"));
         let copy = copy_of(&sandbox).told("zero-copy", "force");
         let outcome = copy.fault("copy_file_range", &format!("{how}:when=2+")).run();
         outcome.assert_complete_despite("copy_file_range");
@@ -123,6 +126,34 @@ fn a_failing_range_removes_the_whole_large_file() {
             assert!(!sandbox.path("dst/f").exists(), "{name}");
             assert!(outcome.others(1) == 0 || sandbox.read("dst/other") == b"other");
             assert_no_temporaries(&sandbox.path("dst"));
+        }
+    }
+}
+
+/// Where a server does not copy by itself the kernel splices, and sees a short read only past the page cache.
+#[test]
+fn inside_fuse_the_source_is_kept_out_of_the_page_cache() {
+    if !can_trace() {
+        return;
+    }
+    let below = Sandbox::new();
+    let Some(attached) = Attached::fuse(&below.path("")) else { return };
+    fs::create_dir(attached.path("src")).unwrap();
+    for (name, size) in [("small", 200 * KIB), ("large", 20 * MIB)] {
+        fs::write(attached.path("src").join(name), noise(1, size)).unwrap();
+    }
+    let copy = Traced::copy(attached.path("src"), attached.path("dst")).told("jobs", "1");
+    let outcome = copy.recording("copy_file_range,sendfile,splice,fcntl").run();
+    assert_same_tree(&attached.path("src"), &attached.path("dst"));
+    assert_eq!(outcome.summary.moved("copy_file_range"), 20 * MIB + 200 * KIB);
+    assert_eq!(outcome.count("sendfile") + outcome.count("splice"), 0);
+    let mut direct = Vec::new();
+    for call in &outcome.calls {
+        let argument = |call: &Call| call.line.split(['(', ',']).nth(1).map(str::to_owned);
+        if call.line.contains("O_DIRECT") {
+            direct.push(argument(call));
+        } else if call.line.contains("copy_file_range(") {
+            assert!(direct.contains(&argument(call)), "{}", call.line);
         }
     }
 }

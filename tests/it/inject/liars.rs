@@ -5,12 +5,13 @@ use std::{
     fs,
     path::Path,
     process::{Command, Stdio},
+    sync::atomic::{AtomicBool, Ordering},
     thread,
     time::{Duration, Instant},
 };
 
 use fuser::FileType;
-use orbit::{CopyJob, Engine, Limits, Report};
+use orbit::{Backend, CopyJob, DataOptions, Engine, Limits, Report};
 
 use super::tree::{MIB, assert_no_temporaries, assert_same_tree, noise};
 use crate::support::{
@@ -82,6 +83,36 @@ fn what_a_filesystem_lies_about_is_right_or_a_failure_and_never_trusted() {
     for file in files() {
         assert!(sandbox.read(Path::new("dst").join(file.name)) == file.content, "{}", file.name);
     }
+}
+
+/// Asking makes the kernel take a short read of a page for a page with zeros at its end.
+#[test]
+fn short_reads_are_whole_copies_whoever_asks_for_the_size_meanwhile() {
+    let sandbox = Sandbox::new().dir("src");
+    let short = LyingFile { name: "short", content: noise(3, 9 * MIB), lie: Lie::ShortReads(50_000) };
+    let content = short.content.clone();
+    let Some(_liar) = mounted(&sandbox, vec![short]) else { return };
+    let is_over = AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            while !is_over.load(Ordering::Relaxed) {
+                let _ = fs::metadata(sandbox.path("src/short"));
+            }
+        });
+        for backend in [Backend::Uring, Backend::Blocking] {
+            let _ = fs::remove_dir_all(sandbox.path("dst"));
+            let data = DataOptions::default().backend(backend);
+            let report = run(CopyJob::new(sandbox.path("src"), sandbox.path("dst")).data(data));
+            assert_complete(&report);
+            assert!(
+                sandbox.read("dst/short") == content,
+                "{backend:?}: {:?}",
+                report.methods().collect::<Vec<_>>()
+            );
+            assert_eq!(report.ring_refused.is_some(), backend == Backend::Uring);
+        }
+        is_over.store(true, Ordering::Relaxed);
+    });
 }
 
 #[test]

@@ -98,19 +98,22 @@ fn the_ring_goes_past_the_page_cache_where_the_filesystem_can() {
 }
 
 #[test]
-fn overlay_and_fuse_get_whole_copies_too() {
+fn overlay_gets_whole_copies_too_and_fuse_without_the_ring() {
     if !can_ring() {
         return;
     }
     let data = DataOptions::default().backend(Backend::Uring).reflink(Reflink::Never);
-    for attach in [Attached::overlay, Attached::fuse] {
+    let kinds: [(fn(&Path) -> Option<Attached>, u64); 2] =
+        [(Attached::overlay, 9 * MIB), (Attached::fuse, 0)];
+    for (attach, by_ring) in kinds {
         let below = Sandbox::new();
         let Some(attached) = attach(below.path("").as_path()) else { continue };
         fs::create_dir(attached.path("src")).unwrap();
         fs::write(attached.path("src/large"), noise(1, 9 * MIB + 5)).unwrap();
         let report = run(CopyJob::new(attached.path("src"), attached.path("dst")).data(data));
         assert_complete(&report);
-        assert_eq!(moved(&report, Method::IoUring), 9 * MIB);
+        assert_eq!(moved(&report, Method::IoUring), by_ring);
+        assert_eq!(report.ring_refused.is_some(), by_ring == 0);
         assert_same_tree(&attached.path("src"), &attached.path("dst"));
     }
 }
