@@ -187,7 +187,7 @@ fn threshold(pair: &Pair, data: &DataOptions, capabilities: &ZeroCopyCapabilitie
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{options::Sparse, plan::Storage};
+    use crate::{options::Sparse, storage::Storage};
 
     #[test]
     fn the_threshold_says_where_it_comes_from_or_why_there_is_none() {

@@ -27,7 +27,9 @@
 //! ```
 
 mod backend;
+mod bell;
 mod between;
+mod cancel;
 mod capabilities;
 mod compare;
 mod digest;
@@ -46,6 +48,7 @@ mod probe;
 mod report;
 mod scheduler;
 mod select;
+mod storage;
 mod threads;
 mod transfer;
 mod units;
@@ -56,8 +59,7 @@ pub use {frames::fuzz as fuzz_frames, select::fuzz_ignores, units::fuzz_journal}
 
 pub use between::{Between, Refusal, RouteRate, RouteStep, ThresholdStep};
 pub use capabilities::{
-    Ability, Capabilities, Conveniences, DirectIo, Filesystem, Keeps, KernelCopies, LadderOfSize,
-    ZeroCopyCapabilities,
+    Ability, Capabilities, Conveniences, Filesystem, Keeps, KernelCopies, LadderOfSize, ZeroCopyCapabilities,
 };
 pub use compare::{Comparison, ComparisonReport, Difference, Finding, What};
 pub use digest::{Digest, DigestKind, NoDigest};
@@ -67,15 +69,17 @@ pub use error::{Failure, Op, Side};
 pub use event::{Cost, Counted, Differs, Done, Event, Progress, Retrying};
 pub use job::{CopyJob, Target};
 pub use manifest::{BadLine, ManifestLine, manifest_kind, read_manifest};
-pub use method::Method;
+pub use method::{Declined, Method};
 pub use options::{
     Attributes, Backend, Compare, Compression, DataOptions, Delete, Existing, FollowLinks, Fsync, Limits,
     MaxDelete, Mirror, Preserve, Reflink, Retry, Selection, Sparse, Verify, ZeroCopy,
 };
-pub use plan::{Declined, Route, Storage, ZeroCopyRequest, should_use_zero_copy};
+pub use plan::{Route, ZeroCopyRequest, should_use_zero_copy};
+pub use platform::DirectIo;
 pub use report::{Jobs, JobsStep, Loss, Moved, NotTried, Outcome, Report, Totals, Warning};
 
 pub use select::{BadName, BadPattern, FileList, Rule};
+pub use storage::Storage;
 pub use units::is_own_name;
 
 /// The README's example, compiled with the tests.

@@ -5,5 +5,5 @@ mod probed;
 mod zero_copy;
 
 pub use ability::Ability;
-pub use probed::{Capabilities, Conveniences, DirectIo, Filesystem, Keeps, KernelCopies, LadderOfSize};
+pub use probed::{Capabilities, Conveniences, Filesystem, Keeps, KernelCopies, LadderOfSize};
 pub use zero_copy::ZeroCopyCapabilities;

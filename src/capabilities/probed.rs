@@ -4,8 +4,9 @@ use std::{path::PathBuf, time::Duration};
 
 use super::{Ability, ZeroCopyCapabilities};
 use crate::{
-    method::Method,
-    plan::{Declined, Storage},
+    method::{Declined, Method},
+    platform::DirectIo,
+    storage::Storage,
 };
 
 /// What this kernel and a pair of filesystems can do; see [`Capabilities::probe`].
@@ -129,15 +130,6 @@ pub struct Conveniences {
     pub direct_io_alignment: Option<DirectIo>,
     /// `io_uring(7)`. No method of today's copies uses it.
     pub io_uring: Ability,
-}
-
-/// What direct I/O asks of buffers and offsets, in bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct DirectIo {
-    /// Alignment of buffers.
-    pub memory_alignment: u32,
-    /// Alignment of offsets and lengths.
-    pub offset_alignment: u32,
 }
 
 /// The methods that a copy tries in turn for a file of some size.

@@ -22,10 +22,11 @@ use super::{
     trail::Trail,
 };
 use crate::{
+    cancel::Cancel,
     entry::FileId,
     error::{Failure, Fault, Op, Side},
     platform::{self, Dir, Mounts},
-    scheduler::{Cancel, Patience, Permit, Permits, Queue, Taken, wait_in_shortage},
+    scheduler::{Patience, Permit, Permits, Queue, Taken, wait_in_shortage},
     units::Descriptors,
 };
 

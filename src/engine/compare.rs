@@ -19,8 +19,9 @@ use tokio::{
 
 use super::{Aborted, Engine, Shared, supervisor::Active};
 use crate::{
+    cancel::Cancel,
     compare::{self, Comparison, ComparisonReport, Finding, Reader},
-    scheduler::{Cancel, Waiting},
+    scheduler::Waiting,
     threads,
 };
 

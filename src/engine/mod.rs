@@ -16,9 +16,10 @@ pub use run::{Aborted, Canceller, LimitsHandle, Run};
 
 use crate::{
     backend::RingSlot,
+    cancel::Cancel,
     job::CopyJob,
     platform::Mounts,
-    scheduler::{Cancel, Context, JobsLimit, Permits, Shares},
+    scheduler::{Context, JobsLimit, Permits, Shares},
     units::Descriptors,
 };
 

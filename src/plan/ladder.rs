@@ -4,11 +4,11 @@ use super::{
     pair::Pair,
     size_class::Way,
     threshold::Turn,
-    zero_copy::{Declined, ZeroCopyRequest, should_use_zero_copy},
+    zero_copy::{ZeroCopyRequest, should_use_zero_copy},
 };
 use crate::{
     capabilities::ZeroCopyCapabilities,
-    method::Method,
+    method::{Declined, Method},
     options::{DataOptions, Reflink, Sparse, ZeroCopy},
 };
 
@@ -171,7 +171,7 @@ fn ladder_from(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::Storage;
+    use crate::storage::Storage;
 
     const KERNEL: [Method; 3] = [Method::CopyFileRange, Method::Sendfile, Method::Splice];
 

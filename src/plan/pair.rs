@@ -2,10 +2,8 @@
 
 use std::sync::{OnceLock, atomic::AtomicBool};
 
-use super::{
-    jobs::Storage, large::Large, modes::CreatedModes, order::Order, route::Writing, threshold::Threshold,
-};
-use crate::{entry::Granularity, method::Method};
+use super::{large::Large, modes::CreatedModes, route::Writing, threshold::Threshold};
+use crate::{entry::Granularity, method::Method, platform::Order, storage::Storage};
 
 /// Two filesystems that files are copied between, and what they turned out to be like.
 #[derive(Debug)]

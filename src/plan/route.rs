@@ -1,9 +1,10 @@
 //! Which ways the bytes of a large file can go.
 
-use super::{Pair, jobs::Storage, ladder::Ladder};
+use super::{Pair, ladder::Ladder};
 use crate::{
     method::Method,
     options::{Backend, DataOptions, Sparse, ZeroCopy},
+    storage::Storage,
 };
 
 /// Which way the bytes of a large file go, and how many workers it may have.

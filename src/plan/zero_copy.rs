@@ -1,7 +1,7 @@
 //! Whether the kernel should move the bytes of one file: the founding document's conditions, less those
 //! of a limited bandwidth and of resuming.
 
-use crate::{capabilities::ZeroCopyCapabilities, options::ZeroCopy};
+use crate::{capabilities::ZeroCopyCapabilities, method::Declined, options::ZeroCopy};
 
 /// What decides about zero-copy for one file.
 #[derive(Clone, Copy, Debug)]
@@ -22,65 +22,6 @@ pub struct ZeroCopyRequest {
     /// Whether the copy is held to a bandwidth; that is no reason against it, since calls are cut to what
     /// the bandwidth allows.
     pub throttled: bool,
-}
-
-/// Why zero-copy is not used for a file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Declined {
-    /// This system has no zero-copy calls.
-    Platform,
-    /// The caller forbade it.
-    Configuration,
-    /// The file is smaller than the threshold.
-    BelowThreshold,
-    /// The filesystems differ and no call crosses them.
-    Filesystems,
-    /// The bytes are compressed.
-    Compression,
-    /// A buffer was faster, as was tried on the bytes of large files.
-    Slower,
-    /// Blocks of zeros are searched for in every file.
-    Zeros,
-    /// The filesystems refused every call.
-    Refused,
-    /// The file went through a buffer to see whether that is faster.
-    Trial,
-}
-
-impl Declined {
-    /// Every reason, in the order of [`Declined::index`].
-    pub(crate) const ALL: [Declined; 9] = [
-        Declined::Platform,
-        Declined::Configuration,
-        Declined::BelowThreshold,
-        Declined::Filesystems,
-        Declined::Compression,
-        Declined::Slower,
-        Declined::Zeros,
-        Declined::Refused,
-        Declined::Trial,
-    ];
-
-    pub(crate) fn index(self) -> usize {
-        self as usize
-    }
-
-    /// The reason in a few words.
-    #[must_use]
-    pub fn reason(self) -> &'static str {
-        match self {
-            Declined::Platform => "no zero-copy on this system",
-            Declined::Configuration => "forbidden by option",
-            Declined::BelowThreshold => "smaller than the threshold",
-            Declined::Filesystems => "different filesystems",
-            Declined::Compression => "compressed on the way",
-            Declined::Slower => "slower here, as was tried",
-            Declined::Zeros => "zeros are searched for in every file",
-            Declined::Refused => "refused by the filesystems",
-            Declined::Trial => "tried through a buffer for comparison",
-        }
-    }
 }
 
 /// Decide whether `copy_file_range`, `sendfile` or `splice` should move the bytes of one file.

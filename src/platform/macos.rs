@@ -27,7 +27,7 @@ use super::{Names, Privileges, unix::to_timespec};
 use crate::{
     entry::{Kind, Meta, Stamp},
     method::Method,
-    plan::Storage,
+    storage::Storage,
 };
 
 /// Opens without touching the access time, which macOS does not have.

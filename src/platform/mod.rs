@@ -22,21 +22,27 @@ mod windows;
 #[cfg(windows)]
 use windows as imp;
 
+mod direct_io;
 mod memory;
 mod mount;
 mod names;
+mod order;
 mod privileges;
 mod room;
 mod shortage;
 #[cfg(not(target_os = "linux"))]
 mod unprobed;
+mod verdict;
 
+pub use direct_io::DirectIo;
 pub(crate) use imp::*;
 pub(crate) use memory::Memory;
 pub(crate) use mount::Mount;
 pub(crate) use names::Names;
+pub(crate) use order::Order;
 pub(crate) use privileges::Privileges;
 pub(crate) use room::Room;
 pub(crate) use shortage::{WaitsInShortage, wait_in_shortage};
 #[cfg(not(target_os = "linux"))]
 pub(crate) use unprobed::*;
+pub(crate) use verdict::Verdict;

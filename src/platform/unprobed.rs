@@ -3,7 +3,10 @@
 use std::{ffi::CStr, fs::File, io};
 
 use super::{Dir, Memory, Mount};
-use crate::{capabilities::DirectIo, entry::Meta, plan::Order};
+use crate::{
+    entry::Meta,
+    platform::{DirectIo, Order},
+};
 
 fn unknown<T>() -> io::Result<T> {
     Err(io::Error::new(io::ErrorKind::Unsupported, "not probed on this system"))

@@ -23,9 +23,8 @@ use crate::{
     method::Method,
     options::DataOptions,
     plan::{self, Pair, default_jobs, default_jobs_reason},
-    platform::{self, Dir, Handle, Mounts},
+    platform::{self, Dir, Handle, Mounts, Verdict},
     threads,
-    transfer::Verdict,
 };
 use sample::Sample;
 use scratch::Scratch;

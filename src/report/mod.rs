@@ -8,8 +8,7 @@ use std::{collections::BTreeMap, time::Duration};
 use crate::{
     between::Between,
     error::{Failure, Op},
-    method::Method,
-    plan::Declined,
+    method::{Declined, Method},
 };
 
 pub use loss::{Loss, Warning};

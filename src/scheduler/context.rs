@@ -4,15 +4,16 @@ use std::{
     collections::{BTreeMap, HashSet},
     sync::{
         Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock,
-        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize},
     },
 };
 
 use tokio::sync::mpsc;
 
-use super::{Limiter, Outcomes, Permits, Queue, Unit, bell::Bell, found::Found};
+use super::{Limiter, Outcomes, Permits, Queue, Unit, found::Found};
 use crate::{
     backend::RingSlot,
+    cancel::Cancel,
     capabilities::ZeroCopyCapabilities,
     entry::{FileId, Meta},
     job::CopyJob,
@@ -105,32 +106,6 @@ pub(crate) struct JobsLimit {
     pub(crate) engine: usize,
     /// What the caller wants: of the run, or of the engine; otherwise the storage decides.
     pub(crate) asked: Option<usize>,
-}
-
-/// Says that a run should stop; shared by whoever may say so and everyone who must hear it.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Cancel(Arc<Cancelling>);
-
-#[derive(Debug, Default)]
-struct Cancelling {
-    is_cancelled: AtomicBool,
-    bell: Arc<Bell>,
-}
-
-impl Cancel {
-    pub(crate) fn cancel(&self) {
-        self.0.is_cancelled.store(true, Ordering::Relaxed);
-        self.0.bell.ring();
-    }
-
-    pub(crate) fn is_cancelled(&self) -> bool {
-        self.0.is_cancelled.load(Ordering::Relaxed)
-    }
-
-    /// What wakes whoever sleeps when the run is cancelled.
-    pub(crate) fn bell(&self) -> &Arc<Bell> {
-        &self.0.bell
-    }
 }
 
 /// What a run takes from its engine.

@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::bell::Bell;
+use crate::bell::Bell;
 use crate::options::Limits;
 
 /// The rates of a run, which may change while it goes on.

@@ -1,6 +1,5 @@
 //! Who works on what: worker loops, the queue they share, and the news they send.
 
-mod bell;
 mod context;
 mod cost;
 mod found;
@@ -15,7 +14,7 @@ mod unit;
 mod waits;
 mod worker;
 
-pub(crate) use context::{Cancel, Context, JobsLimit, OTHERS_WRITE, Shares};
+pub(crate) use context::{Context, JobsLimit, OTHERS_WRITE, Shares};
 pub(crate) use cost::CostSoFar;
 #[cfg(test)]
 pub(crate) use guard::break_down;

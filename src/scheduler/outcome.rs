@@ -12,8 +12,7 @@ use crate::{
     entry::Kind,
     error::Failure,
     event::{Cost, Differs, Done, Retrying},
-    method::Method,
-    plan::Declined,
+    method::{Declined, Method},
     report::{Moved, Totals, Warning},
     units::Place,
 };

@@ -1,5 +1,6 @@
 //! Permits to work: as many as an engine may have workers at once.
 
+use crate::cancel::Cancel;
 use std::{
     sync::{
         Arc,
@@ -9,8 +10,6 @@ use std::{
 };
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-
-use super::Cancel;
 
 /// The permits of an engine, for the workers of all its runs and comparisons.
 #[derive(Debug)]

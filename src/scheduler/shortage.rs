@@ -2,8 +2,9 @@
 
 use std::{cell::RefCell, rc::Rc, sync::Arc, time::Instant};
 
-use super::{Cancel, Permit, Worker};
+use super::{Permit, Worker};
 use crate::{
+    cancel::Cancel,
     platform::{self, WaitsInShortage},
     units::Descriptors,
 };

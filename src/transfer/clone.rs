@@ -2,8 +2,12 @@
 
 use std::{io, time::Instant};
 
-use super::{Files, Verdict, Watch, ZeroCopyResult, cancelled, pace::Pace};
-use crate::{method::Method, plan::Pair, platform};
+use super::{Files, Watch, ZeroCopyResult, cancelled, pace::Pace};
+use crate::{
+    method::Method,
+    plan::Pair,
+    platform::{self, Verdict},
+};
 
 /// Files up to this size are cloned by one call; larger ones in pieces, so that cancelling works.
 const WHOLE_MAX: u64 = 1 << 30;

@@ -3,7 +3,7 @@
 use std::{io, time::Instant};
 
 use super::{
-    Files, Scratch, Verdict, Watch, ZeroCopyResult,
+    Files, Scratch, Watch, ZeroCopyResult,
     buffered::{Zeros, copy_buffered},
     cancelled,
     pace::Pace,
@@ -12,7 +12,7 @@ use crate::{
     error::{Fault, Op},
     method::Method,
     plan::{Ladder, Pair},
-    platform,
+    platform::{self, Verdict},
 };
 
 /// One file's copy: what is open, how to move its bytes, and what is known of the filesystems.

@@ -26,19 +26,6 @@ pub(crate) enum ZeroCopyResult {
     Failed(io::Error),
 }
 
-/// What a failed call means for what to do next.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Verdict {
-    /// A signal came; call again.
-    Again,
-    /// Every other method would fail too.
-    Fatal,
-    /// These filesystems cannot do it; remember that.
-    NeverHere,
-    /// This file cannot be copied so; another may.
-    NotThisFile,
-}
-
 /// Whoever waits for the bytes: told how far a copy has come, and able to stop it.
 pub(crate) trait Watch {
     /// Whether to stop before the next call.

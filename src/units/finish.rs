@@ -18,9 +18,9 @@ use crate::{
     error::{During, Fault, Op, Sided},
     method::Method,
     options::{Attributes, Fsync, Verify},
-    plan,
     platform::{self, Handle},
     scheduler::{Worker, caught},
+    storage::Storage,
 };
 
 /// What is said of a file whose source did not stand still.
@@ -164,7 +164,7 @@ impl Worker {
             }
             None => {}
         }
-        if node.pair.storage == plan::Storage::Remote {
+        if node.pair.storage == Storage::Remote {
             // Some servers report a full disk only now (close(2)), and the times say that all is well.
             // A second descriptor's close flushes as well, and leaves the first for what follows.
             platform::close_second(&staged.file).during(Op::Close)?;

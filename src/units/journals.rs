@@ -18,9 +18,9 @@ use super::{
     stage,
 };
 use crate::{
+    cancel::Cancel,
     entry::{FileId, Kind, Meta},
     platform::{self, Dir, Handle},
-    scheduler::Cancel,
 };
 
 /// The journals of a run.

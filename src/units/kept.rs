@@ -20,8 +20,8 @@ use crate::{
     entry::{FileId, Kind},
     error::{During, Op, Sided},
     options::Fsync,
-    plan::{Order, Pair},
-    platform::{self, Dir},
+    plan::Pair,
+    platform::{self, Dir, Order},
     report::Loss,
     scheduler::Worker,
 };

@@ -11,9 +11,9 @@ use crate::{
     entry::{Kind, Meta},
     error::{During, Fault, Op, Sided},
     options::Compare,
-    plan::Storage,
     platform,
     scheduler::Worker,
+    storage::Storage,
     transfer::{Watch, cancelled},
 };
 

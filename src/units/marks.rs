@@ -26,10 +26,11 @@ use crate::{
     entry::{FileId, Kind, Stamp},
     error::{Fault, Op},
     options::Fsync,
-    plan::{Order, Pair, Storage},
-    platform::{self, Dir, ListCursor, Names},
+    plan::Pair,
+    platform::{self, Dir, ListCursor, Names, Order},
     report::Loss,
     scheduler::Worker,
+    storage::Storage,
 };
 
 /// Marks of runs that this one has made or found.

@@ -18,11 +18,12 @@ use crate::{
     backend::BLOCK,
     error::Fault,
     event::Done,
-    method::Method,
+    method::{Declined, Method},
     options::{Backend, Fsync},
-    plan::{Ahead, Declined, Ladder, Large, Pair, Portion, Route, Storage, Ticket},
+    plan::{Ahead, Ladder, Large, Pair, Portion, Route, Ticket},
     platform,
     scheduler::{RangeOf, Unit, Worker, caught},
+    storage::Storage,
     transfer::{Files, Transfer},
 };
 

@@ -16,9 +16,9 @@ use super::{
     kept::Kept,
 };
 use crate::{
+    cancel::Cancel,
     entry::{FileId, Kind, Stamp},
     platform::{self, Dir, Handle, ListCursor, Names},
-    scheduler::Cancel,
 };
 
 /// How a file of the copy comes into being.

@@ -13,8 +13,9 @@ use crate::{
     options::Attributes,
     plan::{LARGE_MIN, Ladder},
     platform,
+    platform::Verdict,
     scheduler::Worker,
-    transfer::{Verdict, Watch, cancelled},
+    transfer::{Watch, cancelled},
 };
 
 impl Worker {

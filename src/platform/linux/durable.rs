@@ -6,7 +6,7 @@ use nix::sys::stat::{major, minor};
 use rustix::fs::{AtFlags, StatxFlags, statx, syncfs};
 
 use super::{Dir, retried, said::said};
-use crate::plan::Order;
+use crate::platform::Order;
 
 /// Whether a whole filesystem can be made durable at once.
 pub(crate) const SYNCS_FILESYSTEMS: bool = true;

@@ -8,7 +8,7 @@ use nix::sys::{
 };
 
 use super::{Dir, retried, said::said};
-use crate::plan::Storage;
+use crate::storage::Storage;
 
 /// Filesystems whose requests wait for a server, with the magic numbers of linux/magic.h that
 /// nix does not name.

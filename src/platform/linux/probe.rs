@@ -10,7 +10,7 @@ use nix::fcntl::{FcntlArg, OFlag, OpenHow, ResolveFlag, fcntl, openat2};
 use rustix::fs::{AtFlags, StatxFlags, statx};
 
 use super::{ACCESS_ACL, Dir, Handle};
-use crate::capabilities::DirectIo;
+use crate::platform::DirectIo;
 
 /// Try to set an extended attribute of the user's.
 pub(crate) fn can_set_xattr(file: &File) -> io::Result<()> {

@@ -4,7 +4,7 @@ use std::io;
 
 use nix::Error as Errno;
 
-use crate::transfer::Verdict;
+use crate::platform::Verdict;
 
 fn errno(error: &io::Error) -> Errno {
     match error.raw_os_error().map(Errno::from_raw) {

@@ -7,7 +7,7 @@ use windows_sys::Win32::Foundation::{
     ERROR_SEM_TIMEOUT, ERROR_SHARING_VIOLATION, ERROR_UNEXP_NET_ERR,
 };
 
-use crate::transfer::Verdict;
+use crate::platform::Verdict;
 
 fn is_code(error: &Error, codes: &[u32]) -> bool {
     error.raw_os_error().is_some_and(|code| codes.contains(&code.cast_unsigned()))

@@ -16,8 +16,8 @@ use windows_sys::Win32::Storage::FileSystem::{
 use super::{Dir, sys};
 use crate::{
     entry::{Kind, Meta, Stamp},
-    plan::Storage,
     platform::{Privileges, Room},
+    storage::Storage,
 };
 
 /// Something whose metadata can be read and set.
