@@ -2,7 +2,7 @@
 
 use std::{fmt, path::PathBuf};
 
-use crate::{Digest, entry::Kind, error::Failure};
+use crate::{digest::Digest, entry::Kind, error::Failure};
 
 /// What a comparison finds.
 #[derive(Debug)]

@@ -145,14 +145,7 @@ async fn drive(
             Some(outcomes) = gathered.recv(), if !is_behind => gather.absorb(outcomes, need.alive),
             permit = &mut acquiring => {
                 if context.queue.need().wants_worker && has_room(context, &untold) {
-                    // Others are waited for where there is a first.
-                    match if workers.is_empty() { threads::try_one() } else { Ok(()) } {
-                        Ok(()) => start_worker(&mut workers, context, permit),
-                        Err(error) => {
-                            let _ = context.stopped.set(threads::refused(&error));
-                            context.cancel.cancel();
-                        }
-                    }
+                    start_if_possible(&mut workers, context, permit);
                 }
             }
             Some(ended) = workers.join_next() => match ended {
@@ -169,6 +162,18 @@ async fn drive(
 /// that it never is more than one of each.
 fn has_room(context: &Context, untold: &[Outcomes]) -> bool {
     untold.is_empty() && context.outcomes.capacity() > 0
+}
+
+/// Start a worker; where the system has no thread for the first, the run stops. Others are waited for where there
+/// is a first.
+fn start_if_possible(workers: &mut JoinSet<Outcomes>, context: &Arc<Context>, permit: Permit) {
+    match if workers.is_empty() { threads::try_one() } else { Ok(()) } {
+        Ok(()) => start_worker(workers, context, permit),
+        Err(error) => {
+            let _ = context.stopped.set(threads::refused(&error));
+            context.cancel.cancel();
+        }
+    }
 }
 
 fn start_worker(workers: &mut JoinSet<Outcomes>, context: &Arc<Context>, permit: Permit) {

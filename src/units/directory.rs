@@ -1,7 +1,7 @@
 //! Directories: enter, list, finish.
 
 use std::{
-    collections::HashSet,
+    ffi::CStr,
     path::Path,
     sync::{Arc, PoisonError, atomic::Ordering},
 };
@@ -44,30 +44,12 @@ impl Worker {
     /// Open a directory on both sides, creating its copy, and go on with what it holds.
     pub(super) fn enter(&mut self, at: Item<'_>) -> Result<Handled, Fault> {
         let Item { node: parent, dirs, name } = at;
-        let source = match dirs.source.open_dir(name) {
-            Err(error) if platform::is_other_kind(&error) => {
-                let kind = dirs.source.stat(name).during(Op::Stat)?.kind;
-                return if kind == Kind::Directory {
-                    Err(Fault::new(Op::Open, error))
-                } else {
-                    Ok(Handled::Is(kind))
-                };
-            }
-            opened => opened.during(Op::Open)?,
+        let source = match source_directory(dirs, name)? {
+            Ok(source) => source,
+            Err(kind) => return Ok(Handled::Is(kind)),
         };
         let meta = source.meta().during(Op::Stat)?;
-        let is_copy = |copies: &HashSet<_>| copies.contains(&meta.id);
-        // Where another filesystem begins that is not to be copied, the copy may be all of that.
-        let is_boundary = self.is_boundary(parent, &meta);
-        if !is_boundary && is_copy(&self.context.copies.read().unwrap_or_else(PoisonError::into_inner)) {
-            return Err(Fault::refused(
-                Op::Copy,
-                "it is the copy itself: a directory cannot be copied into itself",
-            ));
-        }
-        if source.follows() && parent.lies_in(meta.id) {
-            return Err(Fault::refused(Op::Open, "it leads back to a directory that it lies in"));
-        }
+        self.refuse_loop(parent, &source, &meta)?;
         let chosen = self.chosen(parent, name, &source, &meta)?;
         let target_name = &*parent.place.target_name(name, Kind::Directory);
         self.claim_name(at, target_name, false)?;
@@ -84,11 +66,7 @@ impl Worker {
         if parent.place.is_root() {
             self.context.copies.write().unwrap_or_else(PoisonError::into_inner).insert(found.id);
         }
-        let inherits_acl =
-            match existed || !self.is_dry() && self.context.is_open_to_strangers(&parent.target) {
-                true => has_default_acl(&target),
-                false => parent.inherits_acl,
-            };
+        let inherits_acl = self.inherits_acl(parent, &target, existed);
         let is_absent = self.is_dry() && !existed;
         let is_ours = is_ours || is_absent && self.tell_directory_once(parent, target_name);
         if is_absent && !is_ours {
@@ -100,21 +78,14 @@ impl Worker {
             self.pair_of(&source, &meta, &target, &found)
         };
         if existed && !is_ours {
-            if parent.place.is_root() {
-                if !self.is_dry() {
-                    self.load_journal(&target, found.id)?;
-                }
-                self.hear_above(&target, &pair);
-            }
-            self.sweep(Of::Copy, &target, found.id, &pair, &parent.place.path_in_copy(target_name));
+            self.meet_earlier_runs(parent, &target, found.id, &pair, target_name)?;
         }
-        let made = match &self.context.made_within {
-            Some(within) if is_absent => Some(within.directory(found.id)),
-            None if is_absent => Some(Arc::default()),
-            _ if !existed || is_ours => None,
-            Some(within) => Some(within.directory(found.id)),
-            None => Some(Arc::default()),
-        };
+        // In what this run has made for itself alone it meets nothing but its own.
+        let meets_others = is_absent || existed && !is_ours;
+        let made = meets_others.then(|| match &self.context.made_within {
+            Some(within) => within.directory(found.id),
+            None => Arc::default(),
+        });
         let child = Node::new(NodeParts {
             place: Arc::new(Place::below(&parent.place, name)),
             parent: Some(parent.hold()),
@@ -123,11 +94,7 @@ impl Worker {
             source_id: meta.id,
             target: found,
             existed,
-            closes_to: match existed {
-                _ if self.keeps(Attributes::MODE) => None,
-                true => opened_up,
-                false => Some(found.mode & !(OWNERS & !meta.mode)),
-            },
+            closes_to: self.mode_to_restore(&meta, &found, existed, opened_up),
             inherits_acl,
             pair,
             made,
@@ -140,18 +107,82 @@ impl Worker {
         if !existed && found.mode & 0o2000 == 0 {
             let _ = child.born.set(Owner::of(&found));
         }
+        self.go_on_in(parent, Arc::new(child));
+        Ok(Handled::Yes)
+    }
+
+    /// Whether what is created in a directory of the copy gets an ACL from it.
+    fn inherits_acl(&self, parent: &Node, target: &Dir, existed: bool) -> bool {
+        match existed || !self.is_dry() && self.context.is_open_to_strangers(&parent.target) {
+            true => has_default_acl(target),
+            false => parent.inherits_acl,
+        }
+    }
+
+    /// The mode that a directory gets when it is finished, where the source's is not kept.
+    fn mode_to_restore(
+        &self,
+        meta: &Meta,
+        found: &Meta,
+        existed: bool,
+        opened_up: Option<u32>,
+    ) -> Option<u32> {
+        match existed {
+            _ if self.keeps(Attributes::MODE) => None,
+            true => opened_up,
+            false => Some(found.mode & !(OWNERS & !meta.mode)),
+        }
+    }
+
+    /// Take note of what runs before this one have left in a directory of the copy.
+    fn meet_earlier_runs(
+        &mut self,
+        parent: &Node,
+        target: &Dir,
+        id: FileId,
+        pair: &Pair,
+        target_name: &CStr,
+    ) -> Result<(), Fault> {
+        if parent.place.is_root() {
+            if !self.is_dry() {
+                self.load_journal(target, id)?;
+            }
+            self.hear_above(target, pair);
+        }
+        self.sweep(Of::Copy, target, id, pair, &parent.place.path_in_copy(target_name));
+        Ok(())
+    }
+
+    /// Let what a directory holds be copied.
+    fn go_on_in(&mut self, parent: &Arc<Node>, child: Arc<Node>) {
         if self.context.descriptors.are_scarce() {
             parent.suspend();
         }
         self.context.found.opened();
         self.outcomes.directories_open += 1;
         child.span.in_scope(|| tracing::debug!("directory entered"));
-        let child = Arc::new(child);
         if parent.place.is_root() {
             self.expect_mark(&child);
         }
         self.push(Unit::List(child));
-        Ok(Handled::Yes)
+    }
+
+    /// Refuse a directory that is the copy, or that leads back to one that it lies in.
+    fn refuse_loop(&self, parent: &Node, source: &Dir, meta: &Meta) -> Result<(), Fault> {
+        // Where another filesystem begins that is not to be copied, the copy may be all of that.
+        let is_boundary = self.is_boundary(parent, meta);
+        let is_copy =
+            || self.context.copies.read().unwrap_or_else(PoisonError::into_inner).contains(&meta.id);
+        if !is_boundary && is_copy() {
+            return Err(Fault::refused(
+                Op::Copy,
+                "it is the copy itself: a directory cannot be copied into itself",
+            ));
+        }
+        if source.follows() && parent.lies_in(meta.id) {
+            return Err(Fault::refused(Op::Open, "it leads back to a directory that it lies in"));
+        }
+        Ok(())
     }
 
     /// Remove what runs that died have left in a directory of the copy, as far as that works.
@@ -392,6 +423,19 @@ impl Worker {
                 pair.falling_short([short, if from == to { short } else { platform::falls_short(target) }]);
             pair.compressing(compresses).numbered(is_numbered)
         })
+    }
+}
+
+/// Open a directory of the source, or say of what kind the entry is instead.
+fn source_directory(dirs: &Dirs, name: &CStr) -> Result<Result<Dir, Kind>, Fault> {
+    match dirs.source.open_dir(name) {
+        Err(error) if platform::is_other_kind(&error) => {
+            match dirs.source.stat(name).during(Op::Stat)?.kind {
+                Kind::Directory => Err(Fault::new(Op::Open, error)),
+                kind => Ok(Err(kind)),
+            }
+        }
+        opened => opened.during(Op::Open).map(Ok),
     }
 }
 

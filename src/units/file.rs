@@ -7,6 +7,7 @@ use super::{
     attributes::LEAST,
     content::{ASK_MIN, Filled, Filling},
     entry::{First, Handled, Item},
+    resume::TakenUp,
     stage::{Appearance, Staged},
 };
 use crate::{
@@ -14,7 +15,7 @@ use crate::{
     error::{During, Fault, Op, Sided},
     event::{Differs, Done},
     options::{Compare, Sparse},
-    plan::{self, Action, decide, looks_same},
+    plan::{self, Action, Ladder, decide, looks_same},
     platform,
     scheduler::{Worker, caught},
 };
@@ -146,11 +147,7 @@ impl Worker {
         let coding = self.coding(name);
         let may_resume = coding.is_none() && self.may_resume(meta);
         if self.is_dry() {
-            self.make_way(at, target_name)?;
-            self.tell_once(at, meta.kind)?;
-            let bytes = self.bytes_held(&source, meta, coding);
-            self.expect_file(at, &source, meta, bytes, found);
-            return Ok(self.tell_copy(at, meta, bytes, done));
+            return self.tell_file(at, &source, meta, found, done);
         }
         self.mark();
         // What lies beside other things gets no mark, and neither does a file that was named by itself.
@@ -159,56 +156,22 @@ impl Worker {
         if appearance == Appearance::AtOnce && waits {
             appearance = Appearance::WhenFinished;
         }
-        let job = &self.context.job;
-        let capabilities = &self.context.capabilities;
-        let mut ladder = match coding {
-            Some(_) => plan::ladder_of_coded(&job.data, capabilities, &node.pair),
-            None => plan::ladder_in_turn(&job.data, capabilities, &node.pair, meta.size),
-        };
+        let mut ladder = self.ladder_of(node, meta, coding.is_some());
         let replaces = self.replaced(at, meta, found)?;
         let mode = if replaces.is_some() { LEAST } else { self.creation_mode(node, meta) };
         let found = &mut self.outcomes.totals.bytes_found;
         *found = found.saturating_add(meta.size);
         let declined = ladder.declined.map_or_else(OnceLock::new, OnceLock::from);
+        let mut whole = None;
         if let Some(method) = platform::WHOLE_COPY.filter(|_| !may_resume && coding.is_none()) {
-            if let Some(staged) = self.copy_whole(at, &source, meta, appearance, &ladder)? {
-                let filling = Filling {
-                    source,
-                    staged,
-                    meta: *meta,
-                    mode: LEAST,
-                    appearance,
-                    done,
-                    seeks_data: false,
-                    declined,
-                    group,
-                    taken_up: None,
-                    replaces,
-                };
-                return self.finish_or_wait(at, filling, Filled::Whole);
-            }
+            whole = self.copy_whole(at, &source, meta, appearance, &ladder)?;
             ladder = ladder.without(method);
         }
-        let (staged, taken_up) = if may_resume { self.take_up(at, meta)? } else { None }.unzip();
-        // What is there of it has the mode it got.
-        let mode = match &staged {
-            Some(staged) => platform::meta(&staged.file).during(Op::Stat).in_copy()?.mode,
-            None => mode,
-        };
-        let names = &self.context.temporaries;
-        let staged = match (staged, appearance) {
-            (Some(staged), _) => staged,
-            _ if may_resume => Staged::temporary(&dirs.target, mode, names).during(Op::CreateFile)?,
-            (_, Appearance::AtOnce) => {
-                let create = || Staged::create(&dirs.target, target_name, mode);
-                self.name_once(at, target_name, Op::CreateFile, false, create, Staged::id)?
-            }
-            (_, Appearance::Instead) if !self.names_late(at, meta.size)? => {
-                Staged::temporary(&dirs.target, mode, names).during(Op::CreateFile)?
-            }
-            (_, Appearance::WhenFinished | Appearance::Instead) => {
-                Staged::unnamed(&dirs.target, mode, names).during(Op::CreateFile)?
-            }
+        let is_whole = whole.is_some();
+        let (staged, taken_up, mode) = match whole {
+            Some(staged) => (staged, None, LEAST),
+            None if may_resume => self.staged_to_resume(at, meta, mode)?,
+            None => (self.staged(at, meta, appearance, mode)?, None, mode),
         };
         let mut filling = Filling {
             source,
@@ -220,22 +183,13 @@ impl Worker {
             seeks_data: false,
             declined,
             group,
-            taken_up: taken_up.map(Box::new),
+            taken_up,
             replaces,
         };
-        let filled = caught(|| {
-            let filled = self.fill(at, &mut filling, &ladder);
-            #[cfg(test)]
-            crate::scheduler::break_down(c"breaks-down-filled", name);
-            #[cfg(test)]
-            while name == c"breaks-down-awaited" && !self.context.cancel.is_cancelled() {
-                let waiting = filling.group.map_or(0, |group| self.context.links.waiting(group));
-                assert!(waiting < 3, "broken on purpose");
-                std::thread::yield_now();
-            }
-            filled
-        });
-        let filled = match filled {
+        let filled = match caught(|| match is_whole {
+            true => Ok(Filled::Whole),
+            false => self.fill_unless_broken(at, &mut filling, &ladder),
+        }) {
             Ok(filled) => filled,
             Err(fault) => return Err(self.discard(dirs, target_name, &filling, fault)),
         };
@@ -244,6 +198,73 @@ impl Worker {
             return Ok(First::Underway);
         }
         self.finish_or_wait(at, filling, filled)
+    }
+
+    /// The ways that the bytes of a file may go.
+    fn ladder_of(&self, node: &Node, meta: &Meta, is_coded: bool) -> Ladder {
+        let data = &self.context.job.data;
+        let capabilities = &self.context.capabilities;
+        match is_coded {
+            true => plan::ladder_of_coded(data, capabilities, &node.pair),
+            false => plan::ladder_in_turn(data, capabilities, &node.pair, meta.size),
+        }
+    }
+
+    /// The file that an earlier run has begun, with the mode it got then; or else one that may be taken up later.
+    fn staged_to_resume(
+        &mut self,
+        at: Item<'_>,
+        meta: &Meta,
+        mode: u32,
+    ) -> Result<(Staged, Option<Box<TakenUp>>, u32), Fault> {
+        match self.take_up(at, meta)? {
+            Some((staged, taken_up)) => {
+                let mode = platform::meta(&staged.file).during(Op::Stat).in_copy()?.mode;
+                Ok((staged, Some(Box::new(taken_up)), mode))
+            }
+            None => {
+                let staged = Staged::temporary(&at.dirs.target, mode, &self.context.temporaries);
+                Ok((staged.during(Op::CreateFile)?, None, mode))
+            }
+        }
+    }
+
+    /// Create the file that is to be filled, under the name that it has until it is finished, or none.
+    fn staged(&self, at: Item<'_>, meta: &Meta, appearance: Appearance, mode: u32) -> Result<Staged, Fault> {
+        let Item { node, dirs, name } = at;
+        let target_name = &*node.place.target_name(name, Kind::File);
+        let names = &self.context.temporaries;
+        match appearance {
+            Appearance::AtOnce => {
+                let create = || Staged::create(&dirs.target, target_name, mode);
+                self.name_once(at, target_name, Op::CreateFile, false, create, Staged::id)
+            }
+            Appearance::Instead if !self.names_late(at, meta.size)? => {
+                Staged::temporary(&dirs.target, mode, names).during(Op::CreateFile)
+            }
+            Appearance::WhenFinished | Appearance::Instead => {
+                Staged::unnamed(&dirs.target, mode, names).during(Op::CreateFile)
+            }
+        }
+    }
+
+    /// Fill a file; in tests, files of some names break down afterwards.
+    fn fill_unless_broken(
+        &mut self,
+        at: Item<'_>,
+        filling: &mut Filling,
+        ladder: &Ladder,
+    ) -> Result<Filled, Fault> {
+        let filled = self.fill(at, filling, ladder);
+        #[cfg(test)]
+        crate::scheduler::break_down(c"breaks-down-filled", at.name);
+        #[cfg(test)]
+        while at.name == c"breaks-down-awaited" && !self.context.cancel.is_cancelled() {
+            let waiting = filling.group.map_or(0, |group| self.context.links.waiting(group));
+            assert!(waiting < 3, "broken on purpose");
+            std::thread::yield_now();
+        }
+        filled
     }
 
     fn finish_or_wait(&mut self, at: Item<'_>, filling: Filling, filled: Filled) -> Result<First, Fault> {
@@ -255,13 +276,24 @@ impl Worker {
     }
 
     /// Say what copying a file would do.
-    fn tell_copy(&mut self, at: Item<'_>, meta: &Meta, bytes: u64, done: Done) -> First {
+    fn tell_file(
+        &mut self,
+        at: Item<'_>,
+        source: &File,
+        meta: &Meta,
+        found: Option<&Meta>,
+        done: Done,
+    ) -> Result<First, Fault> {
         let Item { node, name, .. } = at;
+        self.make_way(at, &node.place.target_name(name, Kind::File))?;
+        self.tell_once(at, meta.kind)?;
+        let bytes = self.bytes_held(source, meta, self.coding(name));
+        self.expect_file(at, source, meta, bytes, found);
         let totals = &mut self.outcomes.totals;
         totals.bytes_found = totals.bytes_found.saturating_add(bytes);
         totals.bytes_copied = totals.bytes_copied.saturating_add(bytes);
         self.record(&node.place, name, Kind::File, done, bytes);
-        First::Copied(meta.id)
+        Ok(First::Copied(meta.id))
     }
 
     /// How an entry of the copy comes into being, where there is `found` or nothing.

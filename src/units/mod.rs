@@ -18,6 +18,7 @@ mod entry;
 mod file;
 mod finish;
 mod folding;
+mod hard_link;
 mod hashing;
 mod held;
 mod in_place;

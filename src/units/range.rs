@@ -237,19 +237,23 @@ impl Worker {
         self.end_range(file);
     }
 
+    /// Whether a range is in place already that a journal says so of.
+    fn was_in_place(&mut self, file: &Arc<Wide>, range: &mut RangeOf) -> bool {
+        let Some(digest) = range.expected.take().filter(|_| !file.is_failing()) else { return false };
+        let is_in_place = self.is_in_place(file, range.at, range.end, digest);
+        is_in_place.unwrap_or_else(|fault| {
+            file.failed(fault);
+            false
+        })
+    }
+
     /// Copy a range step by step, giving work away whenever someone has nothing to do.
     fn range(&mut self, mut range: RangeOf) -> Ranged {
         let file = range.file.clone();
         self.announce(&file.node.place, &file.name);
         self.take_moved();
-        if let Some(digest) = range.expected.take()
-            && !file.is_failing()
-        {
-            match self.is_in_place(&file, range.at, range.end, digest) {
-                Ok(true) => return Ranged::Done,
-                Ok(false) => {}
-                Err(fault) => file.failed(fault),
-            }
+        if self.was_in_place(&file, &mut range) {
+            return Ranged::Done;
         }
         let mut measured = file.ways.is_measured.then(|| Measured::begin(file.large()));
         let mut backlog = Backlog::at(range.at);

@@ -2,6 +2,7 @@
 
 use std::{
     collections::{HashMap, HashSet},
+    ffi::CString,
     io,
     path::{Path, PathBuf},
     sync::{Arc, atomic::Ordering},
@@ -18,7 +19,7 @@ use super::{
     selected::Chosen,
 };
 use crate::{
-    entry::Kind,
+    entry::{Kind, Meta},
     error::{During, Failure, Fault, Op, Sided},
     job::Target,
     method::Method,
@@ -94,32 +95,18 @@ impl Worker {
 
     fn begin(&mut self, index: usize, path: &Path) -> Result<(), Failure> {
         let from = Named::of(path)?;
-        let mut to = match &self.context.job.target {
-            Target::Exact(path) => Named::of_target(path).map_err(Failure::in_copy)?,
-            Target::Within(directory) => {
-                let base = from.base.clone();
-                Named { directory: directory.clone(), name: base.clone(), base }
-            }
-        };
+        let mut to = self.named_copy(&from)?;
         if self.context.job.mirror.delete != Delete::Never && !self.context.namesakes.are_none() {
             let why = "sources of one name cannot be mirrored: what one has the other would delete";
             return Err(Failure::new(Op::Copy, path, io::Error::other(why)));
         }
-        let follow = self.context.job.selection.follow;
-        let from = if follow == FollowLinks::Sources { from.followed(path)? } else { from };
-        let mut source = from.open()?;
-        if follow == FollowLinks::Always {
-            source = source.following().map_err(|error| Failure::new(Op::Open, path, error))?;
-        }
+        let (from, source) = self.open_source(from, path)?;
         let target = to.open().map_err(Failure::in_copy)?;
         let at = |op| move |error| Failure::new(op, path, error);
         let meta = source.stat(&from.name).map_err(at(Op::Stat))?;
         let compression = self.context.job.compression;
-        if meta.kind == Kind::File && compression != Compression::None {
-            to.name = match &self.context.job.target {
-                Target::Exact(_) => compression.wanted_name(to.name),
-                Target::Within(_) => compression.copy_name(&to.name).into_owned(),
-            };
+        if meta.kind == Kind::File {
+            to.name = self.coded_name(to.name);
         }
         if let Target::Exact(exact) = &self.context.job.target {
             refuse_directory_name(exact, &target, &to.name, meta.kind)?;
@@ -140,16 +127,7 @@ impl Worker {
             let opened = source.open_dir(&from.name).during(Op::Open).map_err(|fault| fault.at(path))?;
             self.refuse_into_itself((&opened, &meta), (&target, &to)).map_err(|fault| fault.at(path))?;
         } else {
-            let found = self.look_at_destination(&meta, &target, &to)?;
-            if !self.is_dry() {
-                let loaded = self.load_journal(&target, target_meta.id);
-                loaded.map_err(at_copy)?;
-            }
-            let may_take_up = self.is_dry() && self.context.job.resume;
-            if may_take_up || found.is_some() {
-                self.hear_above(&target, &pair);
-                self.sweep(Of::Holder, &target, target_meta.id, &pair, &to.directory);
-            }
+            self.meet_earlier_runs_beside(&meta, (&target, &target_meta), &to, &pair)?;
         }
         let inherits_acl = has_default_acl(&target);
         let copies = target.duplicate().during(Op::Open).in_copy().map_err(at_copy)?;
@@ -181,15 +159,71 @@ impl Worker {
             chosen: Chosen::default(),
             dirs: Arc::new(Dirs::new(source, target, &self.context.descriptors)),
         }));
+        self.push_source(node, Names::one(&from.name, meta.kind), meta.kind);
+        Ok(())
+    }
+
+    /// Take note of what runs before this one have left where the copy of a single file goes.
+    fn meet_earlier_runs_beside(
+        &mut self,
+        meta: &Meta,
+        (target, target_meta): (&Dir, &Meta),
+        to: &Named,
+        pair: &Pair,
+    ) -> Result<(), Failure> {
+        let found = self.look_at_destination(meta, target, to)?;
+        if !self.is_dry() {
+            self.load_journal(target, target_meta.id).map_err(|fault| fault.at(to.directory.clone()))?;
+        }
+        let may_take_up = self.is_dry() && self.context.job.resume;
+        if may_take_up || found.is_some() {
+            self.hear_above(target, pair);
+            self.sweep(Of::Holder, target, target_meta.id, pair, &to.directory);
+        }
+        Ok(())
+    }
+
+    /// Open the directory that holds a source, or what a source that is a link leads to.
+    fn open_source(&self, from: Named, path: &Path) -> Result<(Named, Dir), Failure> {
+        let follow = self.context.job.selection.follow;
+        let from = if follow == FollowLinks::Sources { from.followed(path)? } else { from };
+        let mut source = from.open()?;
+        if follow == FollowLinks::Always {
+            source = source.following().map_err(|error| Failure::new(Op::Open, path, error))?;
+        }
+        Ok((from, source))
+    }
+
+    /// The name that the copy of a source gets.
+    fn named_copy(&self, from: &Named) -> Result<Named, Failure> {
+        match &self.context.job.target {
+            Target::Exact(path) => Named::of_target(path).map_err(Failure::in_copy),
+            Target::Within(directory) => {
+                let base = from.base.clone();
+                Ok(Named { directory: directory.clone(), name: base.clone(), base })
+            }
+        }
+    }
+
+    /// The name of a copy that may be compressed or brought back on its way.
+    fn coded_name(&self, name: CString) -> CString {
+        let compression = self.context.job.compression;
+        match &self.context.job.target {
+            _ if compression == Compression::None => name,
+            Target::Exact(_) => compression.wanted_name(name),
+            Target::Within(_) => compression.copy_name(&name).into_owned(),
+        }
+    }
+
+    /// Let a source be copied as the one entry of its directory.
+    fn push_source(&mut self, node: Arc<Node>, names: Names, kind: Kind) {
         self.outcomes.totals.entries_found += 1;
         self.context.found.add(1, 0);
         // Otherwise what it holds is found when the entry is dealt with.
-        if !self.context.found.may_hold(Some(meta.kind)) {
+        if !self.context.found.may_hold(Some(kind)) {
             self.context.found.closed();
         }
-        let names = Arc::new(Names::one(&from.name, meta.kind));
-        self.push(Unit::Batch(Batch { node, names, next: 0, end: 1 }));
-        Ok(())
+        self.push(Unit::Batch(Batch { node, names: Arc::new(names), next: 0, end: 1 }));
     }
 
     /// The one copy, as far as it is a directory that is there, or else the directory that holds all copies:

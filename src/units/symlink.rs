@@ -81,42 +81,14 @@ impl Worker {
     ) -> Result<First, Fault> {
         let Item { node, dirs, name } = at;
         let target_name = &*node.place.target_name(name, meta.kind);
-        if let Some(found) = found {
-            node.refuse_made(target_name, found)?;
-        }
-        if let Some(found) = found {
-            match decide(meta, found, self.context.job.existing, Granularity::Nanos(1)) {
-                Action::Unchanged if !self.must_be_new(at, meta, found) => {
-                    if let Some(kept) = self.keep(at, meta, found)? {
-                        return Ok(kept);
-                    }
-                }
-                Action::Unchanged | Action::Replace => {}
-                Action::Skip => {
-                    self.record(&node.place, name, meta.kind, Done::Skipped, 0);
-                    return Ok(First::LeftOut);
-                }
-                Action::Refuse(why) => return Err(Fault::refused(Op::Replace, why)),
-                Action::InTheWay(why) => return Err(Fault::in_the_way(Op::Replace, why)),
-            }
-            let leads_to = || dirs.source.stat_through(name).map(|file| file.id);
-            if found.kind == Kind::File && leads_to().is_ok_and(|id| id == found.id) {
-                return Err(Fault::refused(Op::Replace, "it is the file that the source, a link, leads to"));
-            }
+        if let Some(found) = found
+            && let Some(first) = self.stays(at, meta, found)?
+        {
+            return Ok(first);
         }
         let (appearance, done) = self.appearance(node, target_name, found);
         if self.is_dry() {
-            let is_device = matches!(meta.kind, Kind::CharDevice | Kind::BlockDevice);
-            if is_device && !platform::may_make_device(meta) {
-                return Err(Fault::new(op, platform::not_permitted()));
-            }
-            self.make_way(at, target_name)?;
-            self.tell_once(at, meta.kind)?;
-            if found.is_none() {
-                self.expect_entry(node, dirs);
-            }
-            self.record(&node.place, name, meta.kind, done, 0);
-            return Ok(First::Copied(meta.id));
+            return self.tell_node(at, meta, found, op, done);
         }
         let replaces = self.replaced(at, meta, found)?;
         let temporary = (appearance != Appearance::AtOnce).then(|| self.context.temporaries.next());
@@ -133,41 +105,23 @@ impl Worker {
                 let _ = dirs.target.remove(work_name);
             }
         })?;
-        let finished = self
-            .attributes(&Subject {
-                node,
-                name,
-                from: Handle::Entry(&dirs.source, name),
-                to: Handle::Pinned(&pinned),
-                meta,
-                found: None,
-                created: Some(mode),
-                replaces: replaces.as_deref(),
-                times: true,
-            })
-            .and_then(|_| pinned.meta().during(Op::Stat).in_copy())
-            .and_then(|there| self.make_way(at, target_name).map(|()| there))
-            .and_then(|there| {
-                let give = || match appearance {
-                    Appearance::AtOnce => Ok(Kept::Nothing),
-                    Appearance::WhenFinished => {
-                        dirs.target.rename_new(work_name, target_name).map(|()| Kept::Nothing)
-                    }
-                    Appearance::Instead => {
-                        if self.keeps_old(&node.pair, node.target.id.dev) {
-                            // Nothing less makes durable what cannot be opened.
-                            platform::sync_filesystem(&dirs.target)?;
-                        }
-                        self.rename_over(node, &dirs.target, work_name, target_name)
-                    }
-                };
-                if appearance == Appearance::AtOnce {
-                    return Ok((there, Kept::Nothing));
-                }
-                let replaces = appearance == Appearance::Instead;
-                let named = self.name_once(at, target_name, Op::Rename, replaces, give, |_| Ok(there.id));
-                named.map(|kept| (there, kept))
-            });
+        let subject = Subject {
+            node,
+            name,
+            from: Handle::Entry(&dirs.source, name),
+            to: Handle::Pinned(&pinned),
+            meta,
+            found: None,
+            created: Some(mode),
+            replaces: replaces.as_deref(),
+            times: true,
+        };
+        let finished = self.attributes(&subject).and_then(|_| {
+            let there = pinned.meta().during(Op::Stat).in_copy()?;
+            self.make_way(at, target_name)?;
+            let kept = self.name_node(at, &there, (work_name, target_name), appearance)?;
+            Ok((there, kept))
+        });
         match finished {
             Ok((there, kept)) => {
                 self.let_go_of_old(at, meta.kind, kept);
@@ -183,5 +137,80 @@ impl Worker {
                 Err(fault)
             }
         }
+    }
+
+    /// Say what creating such a thing would do.
+    fn tell_node(
+        &mut self,
+        at: Item<'_>,
+        meta: &Meta,
+        found: Option<&Meta>,
+        op: Op,
+        done: Done,
+    ) -> Result<First, Fault> {
+        let Item { node, dirs, name } = at;
+        let is_device = matches!(meta.kind, Kind::CharDevice | Kind::BlockDevice);
+        if is_device && !platform::may_make_device(meta) {
+            return Err(Fault::new(op, platform::not_permitted()));
+        }
+        self.make_way(at, &node.place.target_name(name, meta.kind))?;
+        self.tell_once(at, meta.kind)?;
+        if found.is_none() {
+            self.expect_entry(node, dirs);
+        }
+        self.record(&node.place, name, meta.kind, done, 0);
+        Ok(First::Copied(meta.id))
+    }
+
+    /// Decide about an entry that the copy has under the name already: what becomes of it where it stays.
+    fn stays(&mut self, at: Item<'_>, meta: &Meta, found: &Meta) -> Result<Option<First>, Fault> {
+        let Item { node, dirs, name } = at;
+        node.refuse_made(&node.place.target_name(name, meta.kind), found)?;
+        match decide(meta, found, self.context.job.existing, Granularity::Nanos(1)) {
+            Action::Unchanged if !self.must_be_new(at, meta, found) => {
+                if let Some(kept) = self.keep(at, meta, found)? {
+                    return Ok(Some(kept));
+                }
+            }
+            Action::Unchanged | Action::Replace => {}
+            Action::Skip => {
+                self.record(&node.place, name, meta.kind, Done::Skipped, 0);
+                return Ok(Some(First::LeftOut));
+            }
+            Action::Refuse(why) => return Err(Fault::refused(Op::Replace, why)),
+            Action::InTheWay(why) => return Err(Fault::in_the_way(Op::Replace, why)),
+        }
+        let leads_to = || dirs.source.stat_through(name).map(|file| file.id);
+        if found.kind == Kind::File && leads_to().is_ok_and(|id| id == found.id) {
+            return Err(Fault::refused(Op::Replace, "it is the file that the source, a link, leads to"));
+        }
+        Ok(None)
+    }
+
+    /// Give what was made its last name, where it has another one until then.
+    fn name_node(
+        &self,
+        at: Item<'_>,
+        there: &Meta,
+        (work_name, target_name): (&CStr, &CStr),
+        appearance: Appearance,
+    ) -> Result<Kept, Fault> {
+        let Item { node, dirs, .. } = at;
+        let replaces = match appearance {
+            Appearance::AtOnce => return Ok(Kept::Nothing),
+            Appearance::WhenFinished => false,
+            Appearance::Instead => true,
+        };
+        let give = || {
+            if !replaces {
+                return dirs.target.rename_new(work_name, target_name).map(|()| Kept::Nothing);
+            }
+            if self.keeps_old(&node.pair, node.target.id.dev) {
+                // Nothing less makes durable what cannot be opened.
+                platform::sync_filesystem(&dirs.target)?;
+            }
+            self.rename_over(node, &dirs.target, work_name, target_name)
+        };
+        self.name_once(at, target_name, Op::Rename, replaces, give, |_| Ok(there.id))
     }
 }
