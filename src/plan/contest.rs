@@ -119,6 +119,8 @@ impl Contest {
     /// A stretch is slow from so many times the usual cost on, and the way so from so many of them in a row.
     const SLOW: f64 = 1.33;
     const SLOW_STRETCHES: u32 = 2;
+    /// From so many times the usual cost on, what was tried until then does not count.
+    const MUCH_SLOWER: f64 = 2.0;
     /// Stretches between challenges, at first and at most.
     const PATIENCE: u32 = 16;
     const PATIENCE_MAX: u32 = 256;
@@ -274,8 +276,8 @@ impl Contest {
     }
 
     fn affords(&self, ahead: Ahead) -> bool {
-        // As much is to come as there was, where nothing better is known.
-        let all = self.seen.saturating_add(ahead.left.max(self.seen));
+        // Half as much is to come as there was, where nothing better is known.
+        let all = self.seen.saturating_add(ahead.left.max(self.seen / 2));
         ahead.left >= self.trial / 2 && self.tried + self.trial <= all / Self::TRIED
     }
 
@@ -288,6 +290,9 @@ impl Contest {
             }
             (self.costs, self.first) = Default::default();
             self.learn(stretch, cost);
+            if cost.wall > usual.wall * Self::MUCH_SLOWER {
+                self.tried = 0; // against that, trials cost little
+            }
             self.patience = Self::PATIENCE;
             self.phase = Phase::Trying { from_the_last: true };
             self.try_next(true, ahead);

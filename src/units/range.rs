@@ -201,7 +201,7 @@ impl Worker {
     }
 
     /// What becomes in memory of a large file.
-    fn trace(&self, pair: &Pair, Filling { source, meta, done, .. }: &Filling) -> Trace {
+    fn trace(&self, pair: &Pair, Filling { source, staged, meta, done, .. }: &Filling) -> Trace {
         // Each wait there is a round trip.
         if pair.storage == Storage::Remote {
             return Trace::Left;
@@ -212,7 +212,12 @@ impl Worker {
             Fsync::File | Fsync::End => true,
         };
         let memory = *self.context.memory.get_or_init(platform::memory);
-        Trace::of(meta.size, must_last, memory, || platform::is_cached(source, meta.size))
+        match Trace::of(meta.size, must_last, memory, || platform::is_cached(source, meta.size)) {
+            // Where nothing is written past memory, writing meanwhile is more to do at the same time, and no less to
+            // do afterwards.
+            Trace::Weighed if platform::may_compress(&staged.file) => Trace::Left,
+            trace => trace,
+        }
     }
 
     /// Copy a range, or let it wait for whoever has its file.
