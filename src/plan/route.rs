@@ -129,6 +129,11 @@ pub(crate) fn routes(
     };
     let fallback = routes[0];
     if writing == Writing::Weighed && !is_settled {
+        // The device decides: buffers in place of the kernel's copy are not worth a trial. One worker is, since
+        // several may wait for the file's lock.
+        if kernel {
+            routes.retain(|route| !route.is_buffered());
+        }
         routes.insert(0, Route::Deferred);
     }
     if data.sparse == Sparse::Always || pair.refuses(Method::IoUring) {
@@ -179,9 +184,9 @@ mod tests {
         }
         assert_eq!(chosen(auto, &local, 2, Writing::Meanwhile), [Ring, KernelRanges, BufferRanges, Kernel]);
         let weighed = chosen(auto, &local, 2, Writing::Weighed);
-        assert_eq!(weighed, [Ring, Deferred, KernelRanges, BufferRanges, Kernel]);
+        assert_eq!(weighed, [Ring, Deferred, KernelRanges, Kernel]);
         let blocking = auto.backend(Backend::Blocking);
-        assert_eq!(chosen(blocking, &local, 1, Writing::Weighed), [Deferred, Kernel, Buffer]);
+        assert_eq!(chosen(blocking, &local, 1, Writing::Weighed), [Deferred, Kernel]);
         local.refuse(Method::IoUring, Some(22));
         assert!(!chosen(auto.backend(Backend::Uring), &local, 2, Writing::Later).contains(&Ring));
     }
