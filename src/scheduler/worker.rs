@@ -206,7 +206,9 @@ impl Worker {
             Unit::Delete(within) => self.delete(&within),
             Unit::Again(again) => {
                 let Again { node, name, listed, tried } = again;
-                self.holding(listed, |worker| worker.attempt(&node, &name, listed, tried));
+                self.holding(listed, |worker| {
+                    worker.guarded(&node, &name, |worker| worker.attempt(&node, None, &name, listed, tried));
+                });
                 self.release(node);
             }
             Unit::Replace => self.replace(),
@@ -224,6 +226,8 @@ impl Worker {
         // Once, and not for each entry: other workers count references to the same.
         let (node, names) = (batch.node.clone(), batch.names.clone());
         let only_counts = self.context.job.only_counts;
+        // Where they cannot be opened, each entry says so.
+        let open = if only_counts { None } else { node.dirs().ok() };
         while batch.next < batch.end {
             if self.is_cancelled() {
                 return;
@@ -236,7 +240,7 @@ impl Worker {
             }
             self.holding(kind, |worker| {
                 worker.guarded(&node, name, |worker| match only_counts {
-                    false => worker.entry(&node, name, kind),
+                    false => worker.entry(&node, open.as_deref(), name, kind),
                     true => worker.count_entry(&node, name, kind),
                 });
             });

@@ -3,7 +3,7 @@
 use std::{
     fs::File,
     io::ErrorKind,
-    sync::{OnceLock, atomic::Ordering},
+    sync::atomic::{AtomicBool, Ordering},
     time::Instant,
 };
 
@@ -50,13 +50,23 @@ pub(super) struct Filling {
     /// could not be shared.
     pub(super) seeks_data: bool,
     /// Why zero-copy is not for it.
-    pub(super) declined: OnceLock<Declined>,
+    pub(super) declined: Option<Declined>,
+    /// Whether a buffer proved faster for a part of it.
+    pub(super) was_buffered: AtomicBool,
     /// The link group that it is the first copied name of.
     pub(super) group: Option<FileId>,
     /// What an earlier run has put in place.
     pub(super) taken_up: Option<Box<TakenUp>>,
     /// What it is about to replace, where it is to have that one's mode.
     pub(super) replaces: Option<Box<Replaced>>,
+}
+
+impl Filling {
+    /// Why zero-copy was not for it.
+    pub(super) fn declined(&self) -> Option<Declined> {
+        let slower = || self.was_buffered.load(Ordering::Relaxed).then_some(Declined::Slower);
+        self.declined.or_else(slower)
+    }
 }
 
 /// How far the content of a file has come.

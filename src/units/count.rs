@@ -18,7 +18,7 @@ impl Worker {
             _ => self.count_content(node, name, listed),
         };
         match counted {
-            Ok(true) => self.entry(node, name, listed),
+            Ok(true) => self.entry(node, None, name, listed),
             Ok(false) => {}
             // It is counted where it will fail again.
             Err(fault) => self.fail(node, name, listed, fault),

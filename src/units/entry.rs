@@ -8,7 +8,7 @@ use crate::{
     error::{During, Fault, Op},
     event::Done,
     platform::Handle,
-    scheduler::{Worker, caught},
+    scheduler::Worker,
 };
 
 /// One entry of a directory in flight.
@@ -51,7 +51,9 @@ const LOOKS_FOR_ROOM: u32 = 8;
 
 impl Worker {
     /// Deal with an entry that was listed as `listed`.
-    pub(crate) fn entry(&mut self, node: &Arc<Node>, name: &CStr, listed: Option<Kind>) {
+    ///
+    /// `open` are the directories of `node`, where somebody has them at hand.
+    pub(crate) fn entry(&mut self, node: &Arc<Node>, open: Option<&Dirs>, name: &CStr, listed: Option<Kind>) {
         // A directory of such a name is not ours.
         if is_internal(name) && listed != Some(Kind::Directory) {
             return self.record(&node.place, name, Kind::File, Done::Skipped, 0);
@@ -68,7 +70,7 @@ impl Worker {
                 Ok(())
             }
             Ok(false) => {
-                self.attempt(node, name, listed, 0);
+                self.attempt(node, open, name, listed, 0);
                 Ok(())
             }
             Err(fault) => Err(fault),
@@ -79,16 +81,25 @@ impl Worker {
     }
 
     /// Try an entry, `tried` times before; where it may be tried once more, it will be.
-    pub(crate) fn attempt(&mut self, node: &Arc<Node>, name: &CStr, listed: Option<Kind>, tried: u32) {
+    ///
+    /// A panic is for the caller to catch.
+    pub(crate) fn attempt(
+        &mut self,
+        node: &Arc<Node>,
+        open: Option<&Dirs>,
+        name: &CStr,
+        listed: Option<Kind>,
+        tried: u32,
+    ) {
         self.await_turn(0);
         self.tried = tried;
         let done = self.measured(|worker| {
-            let mut done = caught(|| worker.try_entry(node, name, listed, &mut None));
+            let mut done = worker.try_open_entry(node, open, name, listed);
             // Other workers may fill it again meanwhile.
             for _ in 0..LOOKS_FOR_ROOM {
                 match &done {
                     Err(fault) if worker.makes_room(fault) => {
-                        done = caught(|| worker.try_entry(node, name, listed, &mut None));
+                        done = worker.try_open_entry(node, open, name, listed);
                     }
                     _ => break,
                 }
@@ -100,6 +111,19 @@ impl Worker {
         }
     }
 
+    fn try_open_entry(
+        &mut self,
+        node: &Arc<Node>,
+        open: Option<&Dirs>,
+        name: &CStr,
+        listed: Option<Kind>,
+    ) -> Result<(), Fault> {
+        match open {
+            Some(dirs) => self.try_entry_in(Item { node, dirs, name }, listed, &mut None),
+            None => self.try_entry(node, name, listed, &mut None),
+        }
+    }
+
     pub(super) fn try_entry(
         &mut self,
         node: &Arc<Node>,
@@ -107,13 +131,22 @@ impl Worker {
         listed: Option<Kind>,
         owed: &mut Option<FileId>,
     ) -> Result<(), Fault> {
-        const LOOKS: usize = 3;
         let dirs = node.dirs()?;
+        self.try_entry_in(Item { node, dirs: &dirs, name }, listed, owed)
+    }
+
+    fn try_entry_in(
+        &mut self,
+        at: Item<'_>,
+        listed: Option<Kind>,
+        owed: &mut Option<FileId>,
+    ) -> Result<(), Fault> {
+        const LOOKS: usize = 3;
+        let Item { node, dirs, name } = at;
         let mut kind = match listed {
             Some(kind) if kind != Kind::Symlink || !dirs.source.follows() => kind,
             _ => dirs.source.stat(name).during(Op::Stat)?.kind,
         };
-        let at = Item { node, dirs: &dirs, name };
         for _ in 0..LOOKS {
             node.chosen.refuse_behind(name, kind)?;
             let handled = match kind {

@@ -1,6 +1,6 @@
 //! Regular files: decide, create, fill.
 
-use std::{ffi::CStr, fs::File, sync::OnceLock, time::UNIX_EPOCH};
+use std::{ffi::CStr, fs::File, sync::atomic::AtomicBool, time::UNIX_EPOCH};
 
 use super::{
     Node,
@@ -161,7 +161,6 @@ impl Worker {
         let mode = if replaces.is_some() { LEAST } else { self.creation_mode(node, meta) };
         let found = &mut self.outcomes.totals.bytes_found;
         *found = found.saturating_add(meta.size);
-        let declined = ladder.declined.map_or_else(OnceLock::new, OnceLock::from);
         let mut whole = None;
         if let Some(method) = platform::WHOLE_COPY.filter(|_| !may_resume && coding.is_none()) {
             whole = self.copy_whole(at, &source, meta, appearance, &ladder)?;
@@ -181,7 +180,8 @@ impl Worker {
             appearance,
             done,
             seeks_data: false,
-            declined,
+            declined: ladder.declined,
+            was_buffered: AtomicBool::new(false),
             group,
             taken_up,
             replaces,

@@ -120,7 +120,7 @@ impl Worker {
         has_changed: bool,
     ) {
         let Item { node, name, .. } = at;
-        self.count_file(moved, filling.declined.get().copied());
+        self.count_file(moved, filling.declined());
         self.note_methods(moved);
         let job = &self.context.job;
         if job.digest_all && job.verify.digest().is_some() && self.digest.is_none() && !has_changed {

@@ -18,7 +18,7 @@ use crate::{
     backend::BLOCK,
     error::Fault,
     event::Done,
-    method::{Declined, Method},
+    method::Method,
     options::{Backend, Fsync},
     plan::{Ahead, Ladder, Large, Pair, Portion, Route, Ticket},
     platform,
@@ -347,9 +347,9 @@ impl Worker {
     ) -> Result<(), Fault> {
         #[cfg(test)]
         crate::scheduler::break_down(c"breaks-down-in-ranges", &file.name);
-        let Filling { source, staged, seeks_data, declined, .. } = &file.filling;
+        let Filling { source, staged, seeks_data, was_buffered, .. } = &file.filling;
         if route.is_buffered() {
-            declined.get_or_init(|| Declined::Slower);
+            was_buffered.store(true, Ordering::Relaxed);
         }
         let files = Files { source, destination: &staged.file };
         let ladder = file.ways.ladder(route);
