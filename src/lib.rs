@@ -37,6 +37,7 @@ mod engine;
 mod entry;
 mod error;
 mod event;
+mod fidelity;
 mod frames;
 mod job;
 mod manifest;
@@ -46,16 +47,18 @@ mod plan;
 mod platform;
 mod probe;
 mod report;
+mod resume;
 mod scheduler;
 mod select;
 mod storage;
 mod threads;
 mod transfer;
+mod tree;
 mod units;
 
 #[cfg(fuzzing)]
 #[doc(hidden)]
-pub use {frames::fuzz as fuzz_frames, select::fuzz_ignores, units::fuzz_journal};
+pub use {frames::fuzz as fuzz_frames, resume::journal::fuzz as fuzz_journal, select::fuzz_ignores};
 
 pub use between::{Between, Refusal, RouteRate, RouteStep, ThresholdStep};
 pub use capabilities::{
@@ -80,7 +83,7 @@ pub use report::{Jobs, JobsStep, Loss, Moved, NotTried, Outcome, Report, Totals,
 
 pub use select::{BadName, BadPattern, FileList, Rule};
 pub use storage::Storage;
-pub use units::is_own_name;
+pub use tree::is_own_name;
 
 /// The README's example, compiled with the tests.
 #[cfg(doctest)]

@@ -14,8 +14,8 @@ const FLOORS: &[&[&str]] = &[
     &["error", "manifest", "select"],
     &["options", "capabilities", "backend"],
     &["frames", "job", "plan"],
-    &["between", "transfer"],
-    &["report"],
+    &["between", "transfer", "fidelity", "tree"],
+    &["report", "resume"],
     &["event"],
     // A circle that is still to be opened.
     &["scheduler", "units"],

@@ -7,7 +7,7 @@ use crate::{
     entry::{Kind, Meta},
     error::{During, Fault, Op, Sided},
     platform::{Dir, ListCursor, Names},
-    units::is_internal,
+    tree::is_internal,
 };
 
 impl Reader {

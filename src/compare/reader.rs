@@ -27,7 +27,7 @@ use crate::{
     error::{Failure, Fault, Op, Side},
     platform::{self, Dir, Mounts},
     scheduler::{Patience, Permit, Permits, Queue, Taken, wait_in_shortage},
-    units::Descriptors,
+    tree::Descriptors,
 };
 
 /// What all workers of a comparison share.

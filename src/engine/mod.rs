@@ -20,7 +20,7 @@ use crate::{
     job::CopyJob,
     platform::Mounts,
     scheduler::{Context, JobsLimit, Permits, Shares},
-    units::Descriptors,
+    tree::Descriptors,
 };
 
 /// Runs copies, as many as are started, within one limit of workers.

@@ -19,9 +19,10 @@ use crate::{
     job::CopyJob,
     plan::Pair,
     platform::{self, Dir, Memory, Mounts, Privileges},
+    tree::{Descriptors, SharedFiles},
     units::{
-        Conflicts, Descriptors, Expected, Extraneous, FreshFiles, Journals, Leftovers, LinkGroups,
-        MadeWithin, Marks, Namesakes, Replacements, RulesUsed, SharedFiles, TemporaryNames,
+        Conflicts, Expected, Extraneous, FreshFiles, Journals, Leftovers, LinkGroups, MadeWithin, Marks,
+        Namesakes, Replacements, RulesUsed, TemporaryNames,
     },
 };
 

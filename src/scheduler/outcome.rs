@@ -14,7 +14,7 @@ use crate::{
     event::{Cost, Differs, Done, Retrying},
     method::{Declined, Method},
     report::{Moved, Totals, Warning},
-    units::Place,
+    tree::Place,
 };
 
 /// What a worker did since it last told.

@@ -6,7 +6,7 @@ use super::{Permit, Worker};
 use crate::{
     cancel::Cancel,
     platform::{self, WaitsInShortage},
-    units::Descriptors,
+    tree::Descriptors,
 };
 
 /// For as long as what is returned lives, let calls of this thread wait where no descriptor is left.

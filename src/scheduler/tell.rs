@@ -19,7 +19,8 @@ use crate::{
     platform,
     report::{Loss, Warning},
     transfer::Watch,
-    units::{Node, Place},
+    tree::Place,
+    units::Node,
 };
 
 impl Worker {

@@ -2,11 +2,12 @@
 
 use std::{ffi::CStr, sync::Arc};
 
-use super::{Node, internal::is_internal};
+use super::Node;
 use crate::{
     entry::{Kind, Meta},
     error::{During, Fault, Op},
     scheduler::Worker,
+    tree::is_internal,
 };
 
 impl Worker {

@@ -6,7 +6,7 @@ use std::{
     sync::{Arc, atomic::Ordering},
 };
 
-use super::{Place, mirror::ExtraneousIn, reach::OWNERS};
+use super::{mirror::ExtraneousIn, reach::OWNERS};
 use crate::{
     entry::{FileId, Kind, Meta},
     error::{During, Fault, Op, Sided},
@@ -17,6 +17,7 @@ use crate::{
     scheduler::{Worker, caught},
     select::Ignores,
     transfer::{Watch, cancelled},
+    tree::Place,
 };
 
 /// What a walk does with what it comes across.

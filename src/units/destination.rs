@@ -6,16 +6,14 @@ use std::{
     path::{Component, Path},
 };
 
-use super::{
-    named::{Named, ends_in_separator},
-    selected::with_ignore_file,
-};
+use super::selected::with_ignore_file;
 use crate::{
     entry::{FileId, Kind, Meta},
     error::{During, Failure, Fault, Op, Sided},
     job::Target,
     platform::{self, Dir, Mounts},
     scheduler::Worker,
+    tree::{SplitPath, ends_in_separator},
 };
 
 impl Worker {
@@ -25,7 +23,7 @@ impl Worker {
         &self,
         source: &Meta,
         target: &Dir,
-        to: &Named,
+        to: &SplitPath,
     ) -> Result<Option<Meta>, Failure> {
         let path = || to.directory.join(platform::to_os(&to.name));
         let failed = |error| Failure::new(Op::Replace, path(), error);
@@ -65,7 +63,7 @@ impl Worker {
     pub(super) fn refuse_into_itself(
         &self,
         (source, meta): (&Dir, &Meta),
-        (target, to): (&Dir, &Named),
+        (target, to): (&Dir, &SplitPath),
     ) -> Result<(), Fault> {
         let Some(depth) = depth_below(target, meta.id).during(Op::Copy)? else { return Ok(()) };
         let is_met = match names_to(&to.directory, depth) {

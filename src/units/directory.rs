@@ -7,9 +7,8 @@ use std::{
 };
 
 use super::{
-    Node, Place, acl,
+    Node,
     entry::{Handled, Item},
-    internal::{is_internal, is_temporary},
     kept,
     node::{Dirs, NodeParts, Owner},
     reach::{OWNERS, Reached, reach_as_is},
@@ -20,12 +19,14 @@ use crate::{
     entry::{FileId, Granularity, Kind, Meta},
     error::{During, Fault, Op, Sided},
     event::Done,
+    fidelity::acl,
     options::{Attributes, Delete, Fsync},
     plan::Pair,
     platform::{self, DEFAULT_ACL, Dir, Handle, Names, Order},
     report::Loss,
     scheduler::{Batch, Unit, Worker, caught},
     transfer::Watch,
+    tree::{Place, is_internal, is_temporary},
 };
 
 /// Which directory is looked through before anything is put into it.

@@ -2,13 +2,14 @@
 
 use std::{ffi::CStr, io, sync::Arc};
 
-use super::{Node, internal::is_internal, node::Dirs};
+use super::{Node, node::Dirs};
 use crate::{
     entry::{FileId, Kind, Meta},
     error::{During, Fault, Op},
     event::Done,
     platform::Handle,
     scheduler::Worker,
+    tree::is_internal,
 };
 
 /// One entry of a directory in flight.

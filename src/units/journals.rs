@@ -12,15 +12,13 @@ use std::{
     },
 };
 
-use super::{
-    internal::is_journal,
-    journal::{self, InPlace, Unfinished},
-    stage,
-};
+use super::stage;
 use crate::{
     cancel::Cancel,
     entry::{FileId, Kind, Meta},
     platform::{self, Dir, Handle},
+    resume::{InPlace, Unfinished, journal},
+    tree::is_journal,
 };
 
 /// The journals of a run.

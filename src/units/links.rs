@@ -7,11 +7,12 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use super::{Node, Place, entry::Item, node::Dirs};
+use super::{Node, entry::Item, node::Dirs};
 use crate::{
     entry::{FileId, Granularity, Kind, Meta},
     platform::Dir,
     scheduler::Worker,
+    tree::Place,
 };
 
 /// The groups of names that share an inode, from the first name seen until the last.

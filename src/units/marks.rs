@@ -17,11 +17,7 @@ use std::{
     time::UNIX_EPOCH,
 };
 
-use super::{
-    Node, Place, kept,
-    node::Dirs,
-    said::{Of, Said},
-};
+use super::{Node, kept, node::Dirs};
 use crate::{
     entry::{FileId, Kind, Stamp},
     error::{Fault, Op},
@@ -31,6 +27,7 @@ use crate::{
     report::Loss,
     scheduler::Worker,
     storage::Storage,
+    tree::{MarkerName, Of, Place},
 };
 
 /// Marks of runs that this one has made or found.
@@ -141,7 +138,7 @@ impl Marks {
     /// Those of opening it, but for its being gone: who cannot open it cannot tell whether its run is alive,
     /// and believes what it says.
     pub(super) fn meet(&self, dir: &Dir, id: FileId, name: &CStr, pair: &Pair) -> io::Result<()> {
-        let Some(said) = Said::in_name(name) else { return Ok(()) };
+        let Some(said) = MarkerName::in_name(name) else { return Ok(()) };
         let lock = match self.hear_if_dead(dir, name, said, pair) {
             Ok(None) => return Ok(()),
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
@@ -160,12 +157,18 @@ impl Marks {
 
     /// Note what the mark `name` says, if it is one, and leave it alone.
     pub(super) fn read(&self, dir: &Dir, name: &CStr, pair: &Pair) {
-        if let Some(said) = Said::in_name(name) {
+        if let Some(said) = MarkerName::in_name(name) {
             let _ = self.hear_if_dead(dir, name, said, pair);
         }
     }
 
-    fn hear_if_dead(&self, dir: &Dir, name: &CStr, said: Said, pair: &Pair) -> io::Result<Option<File>> {
+    fn hear_if_dead(
+        &self,
+        dir: &Dir,
+        name: &CStr,
+        said: MarkerName,
+        pair: &Pair,
+    ) -> io::Result<Option<File>> {
         let there = dir.stat(name)?;
         if there.kind != Kind::File {
             return Ok(None);
@@ -233,7 +236,7 @@ impl Worker {
     fn make_mark(&self, node: &Node, dirs: &Dirs) -> io::Result<Option<Mark>> {
         let sitting = sitting(&dirs.target);
         let of = Some(self.what_is_copied(node));
-        let name = Said { sitting: sitting.unwrap_or(0), began: self.context.marks.began, of }.name();
+        let name = MarkerName { sitting: sitting.unwrap_or(0), began: self.context.marks.began, of }.name();
         let is_remote = node.pair.storages[1] == Storage::Remote;
         let made = match is_remote {
             // What is removed while it is open, or was just now, changes its directory later.

@@ -9,7 +9,7 @@ use std::{
     },
 };
 
-use super::{Node, Place, delete::Does, internal::is_internal, made::Made, node::Dirs};
+use super::{Node, delete::Does, made::Made, node::Dirs};
 use crate::{
     entry::{FileId, Kind, Meta},
     error::{During, Failure, Fault, Op, Sided},
@@ -20,6 +20,7 @@ use crate::{
     scheduler::{Unit, Worker},
     select::Ignores,
     transfer::Watch,
+    tree::{Place, is_internal},
 };
 
 /// What a run is to delete in the end.

@@ -10,12 +10,13 @@ use std::{
     },
 };
 
-use super::{Descriptors, Place, conflicts::InTheWay, made::Made, selected::Chosen};
+use super::{conflicts::InTheWay, made::Made, selected::Chosen};
 use crate::{
     entry::{FileId, Kind, Meta},
     error::{During, Failure, Fault, Op, Side, Sided},
     plan::Pair,
     platform::{self, Dir, ListCursor},
+    tree::{Descriptors, Place},
 };
 
 /// A directory in flight: open on both sides while that is affordable, with the number of things

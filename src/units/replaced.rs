@@ -1,7 +1,6 @@
 //! What a file had that is replaced, where the source's is not kept: its new content is for the same people.
 
 use super::{
-    acl,
     attributes::{GROUP_RIGHTS, SETGID, SETUID},
     entry::Item,
     node::Owner,
@@ -11,6 +10,7 @@ use super::{
 use crate::{
     entry::{Kind, Meta},
     error::{During, Fault, Op, Sided},
+    fidelity::acl,
     options::Attributes,
     platform::{self, ACCESS_ACL, Handle},
     report::Loss,

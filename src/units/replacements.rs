@@ -17,7 +17,6 @@ use std::{
 use super::{
     Node,
     content::{Filled, Filling},
-    descriptors::PlaceToWait,
     entry::{First, Item},
     kept::Old,
     stage::Appearance,
@@ -32,6 +31,7 @@ use crate::{
     platform,
     scheduler::{Unit, Worker, caught},
     transfer::Watch,
+    tree::PlaceToWait,
 };
 
 /// Finished files that wait to replace others.

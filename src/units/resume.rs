@@ -14,7 +14,6 @@ use std::{
 use super::{
     Node, Wide,
     entry::Item,
-    journal::{self, InPlace, SourceState, Unfinished},
     journals::{Entered, Journal, open_ours},
     stage::{self, Staged},
 };
@@ -24,6 +23,7 @@ use crate::{
     plan::LARGE_MIN,
     platform::{self, Dir},
     report::Loss,
+    resume::{InPlace, SourceState, Unfinished, journal},
     scheduler::Worker,
 };
 

@@ -6,13 +6,14 @@ use std::{
     sync::Arc,
 };
 
-use super::{Node, Place};
+use super::Node;
 use crate::{
     entry::{Kind, Meta},
     error::{During, Fault, Op},
     platform::{self, Dir, Names},
     scheduler::Worker,
     select::{Ignores, Wanted},
+    tree::Place,
 };
 
 /// What is wanted of what a directory holds.

@@ -10,12 +10,10 @@ use std::{
 };
 
 use super::{
-    Node, Place,
+    Node,
     destination::refuse_directory_name,
     directory::{Of, has_default_acl},
-    named::Named,
     node::{Dirs, NodeParts},
-    place::Root,
     selected::Chosen,
 };
 use crate::{
@@ -27,6 +25,7 @@ use crate::{
     plan::{self, Pair, default_jobs, default_jobs_reason},
     platform::{Dir, Names},
     scheduler::{Batch, Context, Unit, Worker},
+    tree::{Place, Root, SplitPath},
 };
 
 /// Sources of one base name, which are copied one after the other: the first one's entries stay.
@@ -37,7 +36,7 @@ impl Namesakes {
     /// Those among `sources` that all go into one directory.
     pub(crate) fn among(sources: &[PathBuf]) -> Namesakes {
         let mut last = HashMap::new();
-        let bases = sources.iter().map(|path| Named::of(path).ok().map(|named| named.base));
+        let bases = sources.iter().map(|path| SplitPath::of(path).ok().map(|named| named.base));
         let chain = bases.enumerate().filter_map(|(index, base)| Some((last.insert(base?, index)?, index)));
         Namesakes(chain.collect())
     }
@@ -94,7 +93,7 @@ impl Worker {
     }
 
     fn begin(&mut self, index: usize, path: &Path) -> Result<(), Failure> {
-        let from = Named::of(path)?;
+        let from = SplitPath::of(path)?;
         let mut to = self.named_copy(&from)?;
         if self.context.job.mirror.delete != Delete::Never && !self.context.namesakes.are_none() {
             let why = "sources of one name cannot be mirrored: what one has the other would delete";
@@ -168,7 +167,7 @@ impl Worker {
         &mut self,
         meta: &Meta,
         (target, target_meta): (&Dir, &Meta),
-        to: &Named,
+        to: &SplitPath,
         pair: &Pair,
     ) -> Result<(), Failure> {
         let found = self.look_at_destination(meta, target, to)?;
@@ -184,7 +183,7 @@ impl Worker {
     }
 
     /// Open the directory that holds a source, or what a source that is a link leads to.
-    fn open_source(&self, from: Named, path: &Path) -> Result<(Named, Dir), Failure> {
+    fn open_source(&self, from: SplitPath, path: &Path) -> Result<(SplitPath, Dir), Failure> {
         let follow = self.context.job.selection.follow;
         let from = if follow == FollowLinks::Sources { from.followed(path)? } else { from };
         let mut source = from.open()?;
@@ -195,12 +194,12 @@ impl Worker {
     }
 
     /// The name that the copy of a source gets.
-    fn named_copy(&self, from: &Named) -> Result<Named, Failure> {
+    fn named_copy(&self, from: &SplitPath) -> Result<SplitPath, Failure> {
         match &self.context.job.target {
-            Target::Exact(path) => Named::of_target(path).map_err(Failure::in_copy),
+            Target::Exact(path) => SplitPath::of_target(path).map_err(Failure::in_copy),
             Target::Within(directory) => {
                 let base = from.base.clone();
-                Ok(Named { directory: directory.clone(), name: base.clone(), base })
+                Ok(SplitPath { directory: directory.clone(), name: base.clone(), base })
             }
         }
     }
@@ -232,8 +231,8 @@ impl Worker {
         let holder = self.context.target.get()?;
         let job = &self.context.job;
         let name = match (&job.target, &job.sources[..]) {
-            (Target::Exact(path), _) => Named::of_target(path).ok().map(|to| to.name),
-            (Target::Within(_), [source]) => Named::of(source).ok().map(|from| from.base),
+            (Target::Exact(path), _) => SplitPath::of_target(path).ok().map(|to| to.name),
+            (Target::Within(_), [source]) => SplitPath::of(source).ok().map(|from| from.base),
             (Target::Within(_), _) => None,
         };
         let copy = name.and_then(|name| holder.open_dir(&name).ok());

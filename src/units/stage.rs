@@ -11,14 +11,12 @@ use std::{
     },
 };
 
-use super::{
-    internal::{is_journal, is_temporary},
-    kept::Kept,
-};
+use super::kept::Kept;
 use crate::{
     cancel::Cancel,
     entry::{FileId, Kind, Stamp},
     platform::{self, Dir, Handle, ListCursor, Names},
+    tree::{is_journal, is_temporary},
 };
 
 /// How a file of the copy comes into being.

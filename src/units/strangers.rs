@@ -7,7 +7,6 @@ use std::{
 };
 
 use super::{
-    acl,
     attributes::{GROUP_RIGHTS, LEAST, SETGID, SETUID, without_lent},
     entry::Item,
     node::Owner,
@@ -17,6 +16,7 @@ use super::{
 };
 use crate::{
     entry::{Granularity, Kind, Meta},
+    fidelity::acl,
     options::Attributes,
     platform::{self, ACCESS_ACL, Handle},
     scheduler::{OTHERS_WRITE, Worker},

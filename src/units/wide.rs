@@ -15,7 +15,6 @@ use super::{
     content::{Filled, Filling},
     crew::Crew,
     entry::Item,
-    journal::pieces,
     journals::Entered,
     node::Dirs,
     range::{Bounds, Ways},
@@ -27,6 +26,7 @@ use crate::{
     method::Method,
     plan::{Contest, Ladder, Writing, routes},
     platform,
+    resume::pieces,
     scheduler::{RangeOf, Unit, Worker},
     transfer::{Watch, cancelled},
 };

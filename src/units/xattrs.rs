@@ -6,10 +6,11 @@ use std::{
     sync::atomic::Ordering,
 };
 
-use super::{Node, acl, subject::Subject};
+use super::{Node, subject::Subject};
 use crate::{
     entry::Kind,
     error::{Fault, Op},
+    fidelity::acl,
     options::Attributes,
     platform::{self, ACCESS_ACL, ACL_ALIASES, DEFAULT_ACL, Handle},
     report::Loss,

@@ -5,19 +5,19 @@ use std::{
     ops::RangeInclusive,
 };
 
-use super::said::is_mark;
+use super::marker_name::is_mark;
 
 const PREFIX: &[u8] = b".orbit-";
 /// We give out names of as many as a number takes, and know those of whoever writes it in tens.
 const DIGITS: RangeInclusive<usize> = 16..=20;
 
 /// Whether `name` is one that only an unfinished copy has.
-pub(super) fn is_temporary(name: &CStr) -> bool {
+pub(crate) fn is_temporary(name: &CStr) -> bool {
     is_numbered(name, b".tmp")
 }
 
 /// Whether `name` is one that only a journal has.
-pub(super) fn is_journal(name: &CStr) -> bool {
+pub(crate) fn is_journal(name: &CStr) -> bool {
     is_numbered(name, b".journal")
 }
 

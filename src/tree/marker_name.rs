@@ -16,26 +16,26 @@ const PART: usize = 8;
 
 /// What the name of a mark says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Said {
+pub(crate) struct MarkerName {
     /// Which boot and mount its run was in, hashed; 0 where that is not known.
-    pub(super) sitting: u64,
+    pub(crate) sitting: u64,
     /// When its run began, in seconds since 1970.
-    pub(super) began: i64,
+    pub(crate) began: i64,
     /// What its run copied, if it says so.
-    pub(super) of: Option<Of>,
+    pub(crate) of: Option<Of>,
 }
 
 /// What a run copies, hashed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Of {
+pub(crate) struct Of {
     /// The path of the source.
-    pub(super) source: u32,
+    pub(crate) source: u32,
     /// Which of its entries.
-    pub(super) choice: u32,
+    pub(crate) choice: u32,
 }
 
-impl Said {
-    pub(super) fn in_name(name: &CStr) -> Option<Said> {
+impl MarkerName {
+    pub(crate) fn in_name(name: &CStr) -> Option<MarkerName> {
         let said = name.to_bytes().strip_prefix(PREFIX)?.strip_suffix(SUFFIX)?;
         let is_hex = |byte: &u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(byte);
         let number = |digits: &[u8], length: usize| {
@@ -52,11 +52,11 @@ impl Said {
                 Some(Of { source: part(source)?, choice: part(choice)? })
             }
         };
-        parts.next().is_none().then_some(Said { sitting, began: i64::try_from(began).ok()?, of })
+        parts.next().is_none().then_some(MarkerName { sitting, began: i64::try_from(began).ok()?, of })
     }
 
-    pub(super) fn name(self) -> CString {
-        let Said { sitting, began, of } = self;
+    pub(crate) fn name(self) -> CString {
+        let MarkerName { sitting, began, of } = self;
         let mut name = format!(".orbit-{sitting:016x}-{:010x}", began.clamp(0, (1 << 40) - 1));
         if let Some(Of { source, choice }) = of {
             let _ = write!(name, "-{source:08x}{choice:08x}");
@@ -67,13 +67,13 @@ impl Said {
 
 impl Of {
     /// All of the directory `source`.
-    pub(super) fn source(source: &Path) -> Of {
+    pub(crate) fn source(source: &Path) -> Of {
         let source = source.canonicalize().unwrap_or_else(|_| source.to_owned());
         Of { source: short(&blake3::hash(source.as_os_str().as_encoded_bytes())), choice: 0 }
     }
 
     /// What a job copies of its sources.
-    pub(super) fn choice(job: &CopyJob) -> u32 {
+    pub(crate) fn choice(job: &CopyJob) -> u32 {
         let mut choice = Hashing(blake3::Hasher::new());
         let _ = job.selection.say(&mut choice).and_then(|()| write!(choice, "{:?}", job.compression));
         short(&choice.0.finalize())
@@ -95,8 +95,8 @@ impl fmt::Write for Hashing {
 }
 
 /// Whether `name` is one that only a mark has.
-pub(super) fn is_mark(name: &CStr) -> bool {
-    Said::in_name(name).is_some()
+pub(crate) fn is_mark(name: &CStr) -> bool {
+    MarkerName::in_name(name).is_some()
 }
 
 #[cfg(test)]
@@ -108,8 +108,8 @@ mod tests {
     fn a_mark_says_in_its_name_when_its_run_began_and_where_and_of_what() {
         for (sitting, began) in [(0, 0), (u64::MAX, (1 << 40) - 1), (0x1234_5678_9abc_def0, 1_800_000_000)] {
             for of in [None, Some(Of { source: 7, choice: u32::MAX })] {
-                let said = Said { sitting, began, of };
-                assert_eq!(Said::in_name(&said.name()), Some(said));
+                let said = MarkerName { sitting, began, of };
+                assert_eq!(MarkerName::in_name(&said.name()), Some(said));
             }
         }
         for other in [

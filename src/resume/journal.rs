@@ -17,19 +17,19 @@ use std::{
     io::{self, BufRead, Read},
 };
 
-use super::internal::is_temporary;
 use crate::entry::{Meta, Stamp};
+use crate::tree::is_temporary;
 
 /// What a journal says of an unfinished file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Unfinished {
-    pub(super) number: u64,
-    pub(super) source: SourceState,
+    pub(crate) number: u64,
+    pub(crate) source: SourceState,
     /// The inode of what is there of the copy.
-    pub(super) copy: u64,
+    pub(crate) copy: u64,
     /// What that is called, in the directory that the copy is to be in.
-    pub(super) temporary: CString,
-    pub(super) ranges: Vec<InPlace>,
+    pub(crate) temporary: CString,
+    pub(crate) ranges: Vec<InPlace>,
 }
 
 /// What tells that a source is as it was.
@@ -52,11 +52,11 @@ pub(crate) struct InPlace {
 
 impl SourceState {
     /// Whether a source has the size and the modification time that it had.
-    pub(super) fn looks_like(&self, meta: &Meta) -> bool {
+    pub(crate) fn looks_like(&self, meta: &Meta) -> bool {
         self.size == meta.size && self.modified == meta.modified
     }
 
-    pub(super) fn of(meta: &Meta) -> SourceState {
+    pub(crate) fn of(meta: &Meta) -> SourceState {
         let Meta { size, modified, changed, id, .. } = *meta;
         SourceState { size, modified, changed, inode: id.ino }
     }
@@ -69,12 +69,12 @@ const LINE_MAX: u64 = 64 * 1024;
 const JOURNAL_MAX: u64 = 512 << 20;
 
 /// The line that a journal begins with.
-pub(super) fn head() -> String {
+pub(crate) fn head() -> String {
     format!("{HEAD}\n")
 }
 
 /// The line of a file that was begun; `path` leads from the journal's directory to the copy.
-pub(super) fn file_line(file: &Unfinished, path: &[&CStr]) -> String {
+pub(crate) fn file_line(file: &Unfinished, path: &[&CStr]) -> String {
     let Unfinished { number, source, copy, temporary, .. } = file;
     let SourceState { size, modified, changed, inode } = source;
     let [modified, changed] = [modified, changed].map(|stamp| format!("{}.{:09}", stamp.secs, stamp.nanos));
@@ -87,7 +87,7 @@ pub(super) fn file_line(file: &Unfinished, path: &[&CStr]) -> String {
 }
 
 /// The line of a range that is in place.
-pub(super) fn range_line(number: u64, range: &InPlace) -> String {
+pub(crate) fn range_line(number: u64, range: &InPlace) -> String {
     let InPlace { from, to, digest } = range;
     checked(format!("range {number} {from} {to} {}", hex(digest)))
 }
@@ -215,17 +215,17 @@ fn path_key(text: &str) -> Option<Vec<u8>> {
 }
 
 /// The names of a path as a key.
-pub(super) fn key(path: &[&CStr]) -> Vec<u8> {
+pub(crate) fn key(path: &[&CStr]) -> Vec<u8> {
     path.iter().flat_map(|name| name.to_bytes_with_nul()).copied().collect()
 }
 
 /// The names that a key is made of.
-pub(super) fn names(key: &[u8]) -> Vec<&CStr> {
+pub(crate) fn names(key: &[u8]) -> Vec<&CStr> {
     key.split_inclusive(|byte| *byte == 0).filter_map(|name| CStr::from_bytes_with_nul(name).ok()).collect()
 }
 
 /// What of a file is in place by the journal, without overlaps, in order; and the gaps between.
-pub(super) fn pieces(mut ranges: Vec<InPlace>, size: u64) -> Vec<(u64, u64, Option<[u8; 32]>)> {
+pub(crate) fn pieces(mut ranges: Vec<InPlace>, size: u64) -> Vec<(u64, u64, Option<[u8; 32]>)> {
     ranges.sort_by_key(|range| (range.from, range.to));
     let mut pieces = Vec::new();
     let mut at = 0;

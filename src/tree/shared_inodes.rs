@@ -31,18 +31,18 @@ impl SharedFiles {
     }
 
     /// Whether the copy's inode stands for this source inode, and for no other.
-    pub(super) fn stands_for(&self, copy: FileId, source: FileId) -> bool {
+    pub(crate) fn stands_for(&self, copy: FileId, source: FileId) -> bool {
         *self.known().sources.entry(copy).or_insert(source) == source
     }
 
     /// Note that a name of the copy's inode is given to something else.
-    pub(super) fn lost_a_name(&self, copy: FileId) {
+    pub(crate) fn lost_a_name(&self, copy: FileId) {
         self.known().renamed.insert(copy);
         self.has_lost_names.store(true, Ordering::Release);
     }
 
     /// Whether the change time of the copy's inode says nothing, because of what this run did.
-    pub(super) fn has_lost_a_name(&self, copy: FileId) -> bool {
+    pub(crate) fn has_lost_a_name(&self, copy: FileId) -> bool {
         self.has_lost_names.load(Ordering::Acquire) && self.known().renamed.contains(&copy)
     }
 }

@@ -18,7 +18,7 @@ fn tag(entry: &[u8]) -> u16 {
 ///
 /// The group bits of the mode are the ACL's mask, the most that any named user or group may have
 /// (acl(5)); without the ACL they would be the owning group's own. `None` for what is no such ACL.
-pub(super) fn group_rights(acl: &[u8]) -> Option<u32> {
+pub(crate) fn group_rights(acl: &[u8]) -> Option<u32> {
     let entries = acl.strip_prefix(&VERSION)?;
     let rights_of = |wanted: u16| {
         entries.chunks_exact(8).find_map(|entry| {
@@ -31,7 +31,7 @@ pub(super) fn group_rights(acl: &[u8]) -> Option<u32> {
 
 /// Whether the attribute `name` is an ACL that says no more than the mode does, as some filesystems have
 /// of every file, or nothing at all.
-pub(super) fn is_idle(name: &CStr, acl: &[u8]) -> bool {
+pub(crate) fn is_idle(name: &CStr, acl: &[u8]) -> bool {
     let Some(entries) = acl.strip_prefix(&VERSION).filter(|_| name == ACCESS_ACL || acl.len() == 4) else {
         return false;
     };

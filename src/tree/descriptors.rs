@@ -71,7 +71,7 @@ impl Budget {
 
 /// A place for a finished file that waits, open, to replace another.
 #[derive(Debug)]
-pub(super) struct PlaceToWait(Arc<Descriptors>);
+pub(crate) struct PlaceToWait(Arc<Descriptors>);
 
 impl Drop for PlaceToWait {
     fn drop(&mut self) {
@@ -139,7 +139,7 @@ impl Descriptors {
     }
 
     /// Whether there may be a ring.
-    pub(super) fn has_room_for_ring(&self) -> bool {
+    pub(crate) fn has_room_for_ring(&self) -> bool {
         self.has_room_for_ring
     }
 
@@ -149,7 +149,7 @@ impl Descriptors {
     }
 
     /// A place for a finished file that waits, open, to replace another; none where too many do.
-    pub(super) fn place_to_wait(self: &Arc<Self>) -> Option<PlaceToWait> {
+    pub(crate) fn place_to_wait(self: &Arc<Self>) -> Option<PlaceToWait> {
         let place = PlaceToWait(self.clone());
         (self.waiting.used.fetch_add(1, Ordering::Relaxed) < self.waiting.now()).then_some(place)
     }
@@ -164,11 +164,11 @@ impl Descriptors {
         self.pairs.used() > self.pairs.now()
     }
 
-    pub(super) fn opened(&self) {
+    pub(crate) fn opened(&self) {
         self.pairs.used.fetch_add(1, Ordering::Relaxed);
     }
 
-    pub(super) fn closed(&self) {
+    pub(crate) fn closed(&self) {
         self.pairs.used.fetch_sub(1, Ordering::Relaxed);
     }
 

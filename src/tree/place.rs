@@ -117,7 +117,7 @@ impl Place {
     }
 
     /// The names that lead from the root to here, that of the source first.
-    pub(super) fn names_down(&self) -> Vec<&CStr> {
+    pub(crate) fn names_down(&self) -> Vec<&CStr> {
         self.path_down().1
     }
 
@@ -144,7 +144,7 @@ impl Place {
     }
 
     /// The path of the copy of the whole source.
-    pub(super) fn whole_copy(&self) -> PathBuf {
+    pub(crate) fn whole_copy(&self) -> PathBuf {
         let (root, names) = self.path_down();
         let first = names.first().copied().unwrap_or_default();
         joined(&root.target_path, &[root.renamed.as_deref().unwrap_or(first)])
@@ -157,7 +157,7 @@ impl Place {
     }
 
     /// Open this place's directory in the source again, by its path.
-    pub(super) fn open_source(&self) -> io::Result<Dir> {
+    pub(crate) fn open_source(&self) -> io::Result<Dir> {
         let path = self.source_path(c"");
         match Dir::open(or_here(&path)) {
             // Longer than a path may be.
