@@ -4,7 +4,7 @@ use std::{fs::File, io};
 
 use crate::{
     platform::{self, Dir},
-    units::TemporaryNames,
+    tree::TemporaryNames,
 };
 
 /// Makes files without a name in one directory.

@@ -19,10 +19,11 @@ use crate::{
     job::CopyJob,
     plan::Pair,
     platform::{self, Dir, Memory, Mounts, Privileges},
-    tree::{Descriptors, SharedFiles},
+    resume::Journals,
+    tree::{Descriptors, SharedFiles, TemporaryNames},
     units::{
-        Conflicts, Expected, Extraneous, FreshFiles, Journals, Leftovers, LinkGroups, MadeWithin, Marks,
-        Namesakes, Replacements, RulesUsed, TemporaryNames,
+        Conflicts, Expected, Extraneous, FreshFiles, Leftovers, LinkGroups, MadeWithin, Marks, Namesakes,
+        Replacements, RulesUsed,
     },
 };
 

@@ -43,7 +43,7 @@ fn is_numbered(name: &CStr, suffix: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::units::TemporaryNames;
+    use crate::tree::TemporaryNames;
 
     #[test]
     fn what_is_ours_is_told_by_the_whole_name() {

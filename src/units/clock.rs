@@ -2,11 +2,12 @@
 
 use std::io;
 
-use super::{Node, node::Dirs, stage::Staged};
+use super::{Node, node::Dirs};
 use crate::{
     entry::{Granularity, Kind, Meta, Stamp},
     platform::{self, Dir, Handle},
     scheduler::Worker,
+    tree::Staged,
 };
 
 /// The times that every filesystem but FAT can hold, in seconds: those of 32 bits.

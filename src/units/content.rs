@@ -7,12 +7,7 @@ use std::{
     time::Instant,
 };
 
-use super::{
-    entry::Item,
-    replaced::Replaced,
-    resume::TakenUp,
-    stage::{Appearance, Staged},
-};
+use super::{entry::Item, replaced::Replaced, resume::TakenUp};
 use crate::{
     entry::{FileId, Meta},
     error::{During, Fault, Op},
@@ -27,6 +22,7 @@ use crate::{
         Files, Scratch, Transfer, Watch, ZeroCopyResult, Zeros, cancelled, copy_direct, copy_unsized,
         try_reflink,
     },
+    tree::{Appearance, Staged},
 };
 
 /// From this size on, a file that looks dense is asked for holes.

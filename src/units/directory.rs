@@ -12,7 +12,6 @@ use super::{
     kept,
     node::{Dirs, NodeParts, Owner},
     reach::{OWNERS, Reached, reach_as_is},
-    stage,
     subject::Subject,
 };
 use crate::{
@@ -26,7 +25,7 @@ use crate::{
     report::Loss,
     scheduler::{Batch, Unit, Worker, caught},
     transfer::Watch,
-    tree::{Place, is_internal, is_temporary},
+    tree::{Place, is_internal, is_temporary, staged},
 };
 
 /// Which directory is looked through before anything is put into it.
@@ -205,23 +204,23 @@ impl Worker {
         }
         let mut left = Vec::new();
         let is_lost = || kept::order(pair, id.dev) == Order::Lost;
-        let swept = stage::each_name(target, &mut self.listing, &context.cancel, |name| {
+        let swept = staged::each_name(target, &mut self.listing, &context.cancel, |name| {
             if counts && !is_internal(name) {
                 context.extraneous.count_there();
             }
             if is_dry {
-                if stage::is_left(name) && !is_lost() {
+                if staged::is_left(name) && !is_lost() {
                     context.expected.expect_gone(target, id.dev, name);
                 }
                 context.marks.read(target, name, pair);
                 return Ok(());
             }
-            let swept = match stage::is_left(name) && !context.journals.speak_of(name) {
+            let swept = match staged::is_left(name) && !context.journals.speak_of(name) {
                 true if is_temporary(name) && is_lost() => {
                     context.leftovers.add(id, name);
                     Ok(())
                 }
-                true => stage::sweep(target, name),
+                true => staged::sweep(target, name),
                 false => Ok(()),
             };
             // What another user has left may be his to remove; one's own goes all the same.

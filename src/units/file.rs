@@ -8,7 +8,6 @@ use super::{
     content::{ASK_MIN, Filled, Filling},
     entry::{First, Handled, Item},
     resume::TakenUp,
-    stage::{Appearance, Staged},
 };
 use crate::{
     entry::{FileId, Kind, Meta},
@@ -18,6 +17,7 @@ use crate::{
     plan::{self, Action, Ladder, decide, looks_same},
     platform,
     scheduler::{Worker, caught},
+    tree::{Appearance, Staged},
 };
 
 impl Worker {

@@ -6,10 +6,8 @@ use super::{
     attributes::UNFINISHED_BEFORE,
     content::{Filled, Filling, RESERVE_MIN},
     entry::{First, Item},
-    kept::Kept,
     node::Dirs,
     quota::is_room_refused,
-    stage::Appearance,
     subject::Subject,
     verify::{Digests, no_digest},
 };
@@ -21,6 +19,7 @@ use crate::{
     platform::{self, Handle},
     scheduler::{Worker, caught},
     storage::Storage,
+    tree::{Appearance, Kept},
 };
 
 /// What is said of a file whose source did not stand still.

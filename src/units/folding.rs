@@ -11,13 +11,13 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-use super::{TemporaryNames, entry::Item, made::Made, stage::each_name};
+use super::{entry::Item, made::Made};
 use crate::{
     entry::Kind,
     error::{During, Fault, Op, Sided},
     platform::{self, Dir},
     scheduler::Worker,
-    tree::is_internal,
+    tree::{TemporaryNames, each_name, is_internal},
 };
 
 /// How names are spelled in a directory whose filesystem folds case, by what equal ones have in common.

@@ -5,7 +5,6 @@ use std::{ffi::CStr, io, sync::Arc};
 use super::{
     Node,
     entry::{First, Item},
-    kept::Kept,
     links::{Claim, LinkTarget, Parked, looks_like_copy},
     node::Dirs,
 };
@@ -18,6 +17,7 @@ use crate::{
     platform,
     report::Loss,
     scheduler::{LateNames, Unit, Worker, caught},
+    tree::Kept,
 };
 
 /// What a link is called while it is made, and in the end.

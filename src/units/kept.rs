@@ -15,7 +15,7 @@ use std::{
     },
 };
 
-use super::{Node, entry::Item, node::Dirs, stage};
+use super::{Node, entry::Item, node::Dirs};
 use crate::{
     entry::{FileId, Kind},
     error::{During, Op, Sided},
@@ -24,19 +24,8 @@ use crate::{
     platform::{self, Dir, Order},
     report::Loss,
     scheduler::Worker,
+    tree::{Kept, staged},
 };
-
-/// What became of that which a name stood for.
-#[derive(Debug)]
-#[must_use]
-pub(super) enum Kept {
-    /// It need not be kept.
-    Nothing,
-    /// It has this name.
-    Under(CString),
-    /// It could not be kept, for this reason.
-    Not(io::Error),
-}
 
 /// Something that was replaced, and the directory that has it.
 #[derive(Debug)]
@@ -169,7 +158,7 @@ impl Worker {
             }
         };
         match dirs.target.sync() {
-            Ok(()) => names.iter().for_each(|name| tell(name, stage::sweep(&dirs.target, name))),
+            Ok(()) => names.iter().for_each(|name| tell(name, staged::sweep(&dirs.target, name))),
             Err(error) => tell(&names[0], Err(error)),
         }
     }

@@ -2,12 +2,13 @@
 
 use std::{ffi::CStr, io};
 
-use super::{entry::Item, made::Made, node::Node, reach::Reached, stage::Staged};
+use super::{entry::Item, made::Made, node::Node, reach::Reached};
 use crate::{
     entry::{FileId, Kind, Meta},
     error::{During, Fault, Op, Sided},
     options::Compression,
     scheduler::Worker,
+    tree::Staged,
 };
 
 impl Node {

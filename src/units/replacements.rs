@@ -19,7 +19,6 @@ use super::{
     content::{Filled, Filling},
     entry::{First, Item},
     kept::Old,
-    stage::Appearance,
 };
 use crate::{
     digest::Digest,
@@ -31,7 +30,7 @@ use crate::{
     platform,
     scheduler::{Unit, Worker, caught},
     transfer::Watch,
-    tree::PlaceToWait,
+    tree::{Appearance, PlaceToWait},
 };
 
 /// Finished files that wait to replace others.

@@ -11,20 +11,16 @@ use std::{
     sync::{Arc, atomic::Ordering},
 };
 
-use super::{
-    Node, Wide,
-    entry::Item,
-    journals::{Entered, Journal, open_ours},
-    stage::{self, Staged},
-};
+use super::{Node, Wide, entry::Item};
 use crate::{
     entry::{FileId, Kind, Meta},
     error::{During, Fault, Op, Sided},
     plan::LARGE_MIN,
     platform::{self, Dir},
     report::Loss,
-    resume::{InPlace, SourceState, Unfinished, journal},
+    resume::{Entered, InPlace, Journal, SourceState, Unfinished, journal, open_ours},
     scheduler::Worker,
+    tree::{Staged, staged},
 };
 
 /// What is there of a file that an earlier run has begun.
@@ -92,7 +88,7 @@ impl Worker {
             // It may be what another has replaced, whose name is not durable yet.
             dirs.target.sync().during(Op::Sync).in_copy()?;
         }
-        stage::sweep(&dirs.target, &file.temporary).during(Op::Remove)?;
+        staged::sweep(&dirs.target, &file.temporary).during(Op::Remove)?;
         Ok(None)
     }
 

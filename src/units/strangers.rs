@@ -10,7 +10,6 @@ use super::{
     attributes::{GROUP_RIGHTS, LEAST, SETGID, SETUID, without_lent},
     entry::Item,
     node::Owner,
-    stage::Staged,
     subject::Subject,
     xattrs::{CAPABILITY, capability_of},
 };
@@ -20,6 +19,7 @@ use crate::{
     options::Attributes,
     platform::{self, ACCESS_ACL, Handle},
     scheduler::{OTHERS_WRITE, Worker},
+    tree::Staged,
 };
 
 /// What destinations make of files that are new, asked once of each filesystem and wish.

@@ -5,8 +5,6 @@ use std::{cell::Cell, ffi::CStr, io};
 use super::{
     attributes::LEAST,
     entry::{First, Handled, Item},
-    kept::Kept,
-    stage::Appearance,
     subject::Subject,
 };
 use crate::{
@@ -17,6 +15,7 @@ use crate::{
     plan::{Action, decide},
     platform::{self, Handle},
     scheduler::Worker,
+    tree::{Appearance, Kept},
 };
 
 impl Worker {

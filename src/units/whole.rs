@@ -2,20 +2,17 @@
 
 use std::fs::File;
 
-use super::{
-    entry::Item,
-    stage::{Appearance, Staged},
-};
+use super::entry::Item;
 use crate::{
     entry::{Kind, Meta},
     error::{Fault, Op},
     method::Method,
     options::Attributes,
     plan::{LARGE_MIN, Ladder},
-    platform,
-    platform::Verdict,
+    platform::{self, Verdict},
     scheduler::Worker,
     transfer::{Watch, cancelled},
+    tree::{Appearance, Staged},
 };
 
 impl Worker {

@@ -15,7 +15,6 @@ use super::{
     content::{Filled, Filling},
     crew::Crew,
     entry::Item,
-    journals::Entered,
     node::Dirs,
     range::{Bounds, Ways},
     verify::is_hollow,
@@ -26,7 +25,7 @@ use crate::{
     method::Method,
     plan::{Contest, Ladder, Writing, routes},
     platform,
-    resume::pieces,
+    resume::{Entered, pieces},
     scheduler::{RangeOf, Unit, Worker},
     transfer::{Watch, cancelled},
 };

@@ -12,13 +12,12 @@ use std::{
     },
 };
 
-use super::stage;
 use crate::{
     cancel::Cancel,
     entry::{FileId, Kind, Meta},
     platform::{self, Dir, Handle},
     resume::{InPlace, Unfinished, journal},
-    tree::is_journal,
+    tree::{is_journal, staged},
 };
 
 /// The journals of a run.
@@ -37,11 +36,11 @@ struct Known {
 }
 
 /// The directory that a journal is in.
-pub(super) type Home = (u64, u64);
+pub(crate) type Home = (u64, u64);
 
 /// A journal that this run holds.
 #[derive(Debug)]
-pub(super) struct Journal {
+pub(crate) struct Journal {
     name: CString,
     dir: Dir,
     /// Locked for as long as it is open.
@@ -55,10 +54,10 @@ pub(super) struct Journal {
 
 /// Where a file in the making is written down.
 #[derive(Clone, Debug)]
-pub(super) struct Entered {
-    pub(super) home: Home,
-    pub(super) path: Vec<u8>,
-    pub(super) number: u64,
+pub(crate) struct Entered {
+    pub(crate) home: Home,
+    pub(crate) path: Vec<u8>,
+    pub(crate) number: u64,
 }
 
 impl Journals {
@@ -67,12 +66,12 @@ impl Journals {
     }
 
     /// Whether a temporary may be gone on with.
-    pub(super) fn speak_of(&self, temporary: &CStr) -> bool {
+    pub(crate) fn speak_of(&self, temporary: &CStr) -> bool {
         self.is_any.load(Ordering::Relaxed) && self.lock().temporaries.contains(temporary)
     }
 
     /// Read the journal that an earlier run has left in `dir`, if one has.
-    pub(super) fn load(
+    pub(crate) fn load(
         &self,
         dir: &Dir,
         id: FileId,
@@ -86,7 +85,7 @@ impl Journals {
         }
         let mut found = None;
         // By a descriptor of its own, since that is listed to its end.
-        stage::each_name(&dir.open_dir(c".")?, buffer, cancel, |name| {
+        staged::each_name(&dir.open_dir(c".")?, buffer, cancel, |name| {
             if found.is_none() && is_journal(name) {
                 found = Journal::open(dir, name, user)?;
             }
@@ -102,13 +101,13 @@ impl Journals {
     }
 
     /// What is said of the file at `path`.
-    pub(super) fn unfinished(&self, home: Home, path: &[u8]) -> Option<Unfinished> {
+    pub(crate) fn unfinished(&self, home: Home, path: &[u8]) -> Option<Unfinished> {
         let known = self.lock();
         known.journals.get(&home).and_then(|journal| journal.files.get(path)).cloned()
     }
 
     /// Write down that a file is begun, in the journal of `home`, which is made in `dir` where there is none.
-    pub(super) fn begin(
+    pub(crate) fn begin(
         &self,
         home: Home,
         path: Vec<u8>,
@@ -133,17 +132,17 @@ impl Journals {
     }
 
     /// The journal of a directory that is done.
-    pub(super) fn take(&self, home: Home) -> Option<Journal> {
+    pub(crate) fn take(&self, home: Home) -> Option<Journal> {
         if self.is_any.load(Ordering::Relaxed) { self.lock().journals.remove(&home) } else { None }
     }
 
     /// All that are left.
-    pub(super) fn take_all(&self) -> impl Iterator<Item = Journal> {
+    pub(crate) fn take_all(&self) -> impl Iterator<Item = Journal> {
         mem::take(&mut *self.lock()).journals.into_values()
     }
 
     /// A range of a file is in place.
-    pub(super) fn enter(&self, entered: &Entered, range: InPlace) {
+    pub(crate) fn enter(&self, entered: &Entered, range: InPlace) {
         let mut known = self.lock();
         let Some(journal) = known.journals.get_mut(&entered.home) else { return };
         let Some(file) = journal.files.get_mut(&entered.path) else { return };
@@ -155,14 +154,14 @@ impl Journals {
     }
 
     /// A file is finished, or nothing of it is left.
-    pub(super) fn strike(&self, entered: &Entered) {
+    pub(crate) fn strike(&self, entered: &Entered) {
         if let Some(journal) = self.lock().journals.get_mut(&entered.home) {
             journal.files.remove(&entered.path);
         }
     }
 
     /// A file is left as it is, for a later run or another try.
-    pub(super) fn leave(&self, entered: &Entered) {
+    pub(crate) fn leave(&self, entered: &Entered) {
         if let Some(journal) = self.lock().journals.get_mut(&entered.home) {
             journal.left.insert(entered.path.clone());
         }
@@ -171,7 +170,7 @@ impl Journals {
 
 impl Journal {
     /// Whether it speaks of nothing.
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.files.is_empty()
     }
 
@@ -205,7 +204,7 @@ impl Journal {
     }
 
     /// The run is done here: remove what nobody goes on with, and the journal where nothing is left.
-    pub(super) fn close(mut self) -> io::Result<()> {
+    pub(crate) fn close(mut self) -> io::Result<()> {
         let mut files = mem::take(&mut self.files);
         files.retain(|path, file| {
             let is_left = self.left.contains(path);
@@ -235,13 +234,13 @@ impl Journal {
         let dir = self.dir.open_beneath(above)?.open_dir(c".")?;
         let meta = dir.meta()?;
         dir.sync()?; // it may be what another has replaced, whose name is not durable yet
-        stage::sweep(&dir, temporary)?;
+        staged::sweep(&dir, temporary)?;
         Handle::Open(&dir).set_times(meta.accessed, meta.modified)
     }
 }
 
 /// Open a file that only this user can have written, and that no other run works on.
-pub(super) fn open_ours(dir: &Dir, name: &CStr, user: u32) -> io::Result<Option<File>> {
+pub(crate) fn open_ours(dir: &Dir, name: &CStr, user: u32) -> io::Result<Option<File>> {
     const OTHERS_WRITE: u32 = 0o022;
     let is_ours = |meta: &Meta| {
         meta.kind == Kind::File && meta.uid == user && meta.nlink == 1 && meta.mode & OTHERS_WRITE == 0

@@ -11,7 +11,6 @@ use std::{
     },
 };
 
-use super::kept::Kept;
 use crate::{
     cancel::Cancel,
     entry::{FileId, Kind, Stamp},
@@ -28,6 +27,18 @@ pub(crate) enum Appearance {
     WhenFinished,
     /// In place of another, when it is finished.
     Instead,
+}
+
+/// What became of that which a name stood for.
+#[derive(Debug)]
+#[must_use]
+pub(crate) enum Kept {
+    /// It need not be kept.
+    Nothing,
+    /// It has this name.
+    Under(CString),
+    /// It could not be kept, for this reason.
+    Not(io::Error),
 }
 
 /// A file of the copy that is not finished yet.
@@ -61,7 +72,7 @@ impl TemporaryNames {
     }
 
     /// A name that ends in `suffix`.
-    pub(super) fn next_with(&self, suffix: &str) -> CString {
+    pub(crate) fn next_with(&self, suffix: &str) -> CString {
         let number = self.0.fetch_add(1, Ordering::Relaxed);
         CString::new(format!(".orbit-{number:016x}{suffix}")).expect("digits hold no NUL")
     }
@@ -83,7 +94,7 @@ impl Staged {
     }
 
     /// Whether a file of `dir` that has no name can be given one, which may be forbidden where making it is not.
-    pub(super) fn can_be_named_late(dir: &Dir, names: &TemporaryNames) -> io::Result<bool> {
+    pub(crate) fn can_be_named_late(dir: &Dir, names: &TemporaryNames) -> io::Result<bool> {
         let empty = match dir.create_unnamed(0o600) {
             Ok(file) => Staged { file, name: Stage::Unnamed(OnceLock::new()) },
             Err(_) => return Ok(false), // why, the file that is then made under a name says better
@@ -135,12 +146,12 @@ impl Staged {
     }
 
     /// What an earlier run has left, locked.
-    pub(super) fn taken_up(file: File, temporary: CString) -> Staged {
+    pub(crate) fn taken_up(file: File, temporary: CString) -> Staged {
         Staged { file, name: Stage::Temporary(temporary) }
     }
 
     /// Its name as long as it is not finished, if it has one.
-    pub(super) fn temporary_name(&self) -> Option<&CStr> {
+    pub(crate) fn temporary_name(&self) -> Option<&CStr> {
         match &self.name {
             Stage::Temporary(name) => Some(name),
             Stage::Final => None,
@@ -149,7 +160,7 @@ impl Staged {
     }
 
     /// Begin a file under a name of its own.
-    pub(super) fn temporary(dir: &Dir, mode: u32, names: &TemporaryNames) -> io::Result<Staged> {
+    pub(crate) fn temporary(dir: &Dir, mode: u32, names: &TemporaryNames) -> io::Result<Staged> {
         loop {
             let name = names.next();
             let file = match dir.create_new(&name, mode) {
@@ -167,7 +178,7 @@ impl Staged {
     }
 
     /// Give a finished file that has no name one of its own, by which it can take the place of another.
-    pub(super) fn name_for_a_moment(&self, dir: &Dir, names: &TemporaryNames) -> io::Result<()> {
+    pub(crate) fn name_for_a_moment(&self, dir: &Dir, names: &TemporaryNames) -> io::Result<()> {
         let Stage::Unnamed(late) = &self.name else { return Ok(()) };
         if late.get().is_some() {
             return Ok(());
@@ -187,7 +198,7 @@ impl Staged {
     }
 
     /// Give the finished file its name, in place of another by what `over` does with its present name.
-    pub(super) fn commit(
+    pub(crate) fn commit(
         &self,
         dir: &Dir,
         name: &CStr,
@@ -234,7 +245,7 @@ impl Staged {
 }
 
 /// Do something about every name in `dir`, as far as that goes without an error.
-pub(super) fn each_name(
+pub(crate) fn each_name(
     dir: &Dir,
     buffer: &mut [MaybeUninit<u8>],
     cancel: &Cancel,
@@ -251,17 +262,17 @@ pub(super) fn each_name(
 }
 
 /// Whether a name is one of what a run that died may have left, other than its mark.
-pub(super) fn is_left(name: &CStr) -> bool {
+pub(crate) fn is_left(name: &CStr) -> bool {
     is_temporary(name) || is_journal(name)
 }
 
 /// Remove a temporary that a run which died has left, or its journal.
-pub(super) fn sweep(dir: &Dir, name: &CStr) -> io::Result<()> {
+pub(crate) fn sweep(dir: &Dir, name: &CStr) -> io::Result<()> {
     if is_left(name) { remove_abandoned(dir, name) } else { Ok(()) }
 }
 
 /// How many bytes a temporary takes that a run which died has left, if that can be told.
-pub(super) fn abandoned_bytes(dir: &Dir, name: &CStr) -> Option<u64> {
+pub(crate) fn abandoned_bytes(dir: &Dir, name: &CStr) -> Option<u64> {
     let is_ours = is_temporary(name) && is_abandoned(dir, name).is_ok_and(|abandoned| abandoned);
     is_ours.then(|| dir.stat(name).ok())?.map(|there| there.allocated)
 }
