@@ -20,10 +20,9 @@ use crate::{
     plan::Pair,
     platform::{self, Dir, Memory, Mounts, Privileges},
     resume::Journals,
-    tree::{Descriptors, SharedFiles, TemporaryNames},
+    tree::{Descriptors, LinkGroups, MadeWithin, SharedFiles, TemporaryNames},
     units::{
-        Conflicts, Expected, Extraneous, FreshFiles, Leftovers, LinkGroups, MadeWithin, Marks, Namesakes,
-        Replacements, RulesUsed,
+        Conflicts, Expected, Extraneous, FreshFiles, Leftovers, Marks, Namesakes, Replacements, RulesUsed,
     },
 };
 

@@ -10,7 +10,7 @@ use std::{
 use super::Worker;
 use crate::{
     error::{Fault, Op},
-    units::Node,
+    tree::Node,
 };
 
 impl Worker {

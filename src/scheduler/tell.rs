@@ -19,8 +19,7 @@ use crate::{
     platform,
     report::{Loss, Warning},
     transfer::Watch,
-    tree::Place,
-    units::Node,
+    tree::{Node, Place},
 };
 
 impl Worker {

@@ -6,7 +6,8 @@ use super::waits::Again;
 use crate::{
     entry::FileId,
     platform::Names,
-    units::{ExtraneousIn, HashOf, Node, Parked, Wide},
+    tree::{ExtraneousIn, Node, Parked},
+    units::{HashOf, Wide},
 };
 
 /// A piece of work.

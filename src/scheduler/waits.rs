@@ -12,7 +12,8 @@ use crate::{
     error::{Failure, Fault, Op},
     event::Retrying,
     transfer::Watch,
-    units::{Holds, Node},
+    tree::Node,
+    units::Holds,
 };
 
 /// The unit: try an entry again that failed.

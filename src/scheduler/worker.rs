@@ -24,7 +24,8 @@ use crate::{
     method::Method,
     platform,
     transfer::{Scratch, Watch},
-    units::{Hashed, LinkCache, Parked, Passing},
+    tree::{LinkCache, Parked},
+    units::{Hashed, Passing},
 };
 
 /// A worker: does units, keeps what it discovers on its own stack, and gives half of that away

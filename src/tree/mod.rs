@@ -1,18 +1,32 @@
 //! Directories, names and paths on both sides of a copy, and what of them is open.
 
+mod chosen;
+mod created;
 mod descriptors;
+mod extraneous;
+mod item;
+mod link_groups;
 mod marker_name;
+mod node;
 mod place;
 mod reserved;
 mod shared_inodes;
+mod spellings;
 mod split_path;
 pub(crate) mod staged;
 
+pub(crate) use chosen::Chosen;
+pub(crate) use created::{Made, MadeWithin};
 pub(crate) use descriptors::{Descriptors, PlaceToWait};
+pub(crate) use extraneous::{ExtraneousIn, InTheWay};
+pub(crate) use item::Item;
+pub(crate) use link_groups::{Claim, LinkCache, LinkGroups, LinkTarget, Parked, looks_like_copy};
 pub(crate) use marker_name::{MarkerName, Of};
+pub(crate) use node::{Dirs, Node, NodeParts, Owner};
 pub(crate) use place::{Place, Root};
 pub use reserved::is_own_name;
 pub(crate) use reserved::{is_internal, is_journal, is_temporary};
 pub(crate) use shared_inodes::SharedFiles;
+pub(crate) use spellings::{KnownSpellings, Spellings, folded};
 pub(crate) use split_path::{SplitPath, ends_in_separator};
 pub(crate) use staged::{Appearance, Kept, Staged, TemporaryNames, abandoned_bytes, each_name};

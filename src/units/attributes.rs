@@ -2,14 +2,7 @@
 
 use std::{fs::File, sync::atomic::Ordering};
 
-use super::{
-    Node,
-    entry::{First, Item},
-    held::Held,
-    node::Owner,
-    subject::Subject,
-    xattrs::AccessAcl,
-};
+use super::{entry::First, held::Held, subject::Subject, xattrs::AccessAcl};
 use crate::{
     entry::{Granularity, Kind, Meta, Stamp},
     error::{During, Fault, Op, Sided},
@@ -18,6 +11,7 @@ use crate::{
     platform::{self, Handle},
     report::Loss,
     scheduler::Worker,
+    tree::{Item, Node, Owner},
 };
 
 pub(super) const SETUID: u32 = 0o4000;

@@ -2,12 +2,11 @@
 
 use std::io;
 
-use super::{Node, node::Dirs};
 use crate::{
     entry::{Granularity, Kind, Meta, Stamp},
     platform::{self, Dir, Handle},
     scheduler::Worker,
-    tree::Staged,
+    tree::{Dirs, Node, Staged},
 };
 
 /// The times that every filesystem but FAT can hold, in seconds: those of 32 bits.

@@ -2,11 +2,7 @@
 
 use std::{ffi::CStr, fs::File, io::ErrorKind, sync::atomic::Ordering};
 
-use super::{
-    Node,
-    content::{Filled, Filling, RESERVE_MIN},
-    entry::Item,
-};
+use super::content::{Filled, Filling, RESERVE_MIN};
 use crate::{
     digest::{Digest, DigestKind, Hasher},
     entry::Meta,
@@ -16,6 +12,7 @@ use crate::{
     platform,
     scheduler::Worker,
     transfer::{Files, Watch, Zeros, cancelled, read_full, write_chunk},
+    tree::{Item, Node},
 };
 
 impl Worker {

@@ -11,10 +11,7 @@ use std::{
     },
 };
 
-use super::{
-    Node, attributes::LEAST, delete::Does, entry::Item, mirror::ExtraneousIn, node::Dirs,
-    quota::is_room_refused, reach::OWNERS,
-};
+use super::{attributes::LEAST, delete::Does, quota::is_room_refused, reach::OWNERS};
 use crate::{
     entry::{Kind, Meta},
     error::{During, Fault, Op, Sided},
@@ -23,6 +20,7 @@ use crate::{
     platform::{self, Dir, Names},
     scheduler::{Again, Unit, Worker, caught},
     transfer::Watch,
+    tree::{Dirs, ExtraneousIn, InTheWay, Item, Node},
 };
 
 /// Entries that wait for what is in their place to be deleted.
@@ -40,22 +38,6 @@ struct Conflict {
     name: Box<CStr>,
     listed: Option<Kind>,
     fault: Fault,
-}
-
-/// What is deleted when its successor is whole but for its name.
-#[derive(Debug)]
-pub(super) struct InTheWay {
-    within: ExtraneousIn,
-    op: Op,
-    /// What it is, in words.
-    described: String,
-}
-
-impl InTheWay {
-    /// It stays, and so its successor fails.
-    fn stays(&self) -> Fault {
-        Fault::in_the_way(self.op, format!("{}, and stays", self.described))
-    }
 }
 
 impl Worker {

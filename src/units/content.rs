@@ -7,7 +7,7 @@ use std::{
     time::Instant,
 };
 
-use super::{entry::Item, replaced::Replaced, resume::TakenUp};
+use super::{replaced::Replaced, resume::TakenUp};
 use crate::{
     entry::{FileId, Meta},
     error::{During, Fault, Op},
@@ -22,7 +22,7 @@ use crate::{
         Files, Scratch, Transfer, Watch, ZeroCopyResult, Zeros, cancelled, copy_direct, copy_unsized,
         try_reflink,
     },
-    tree::{Appearance, Staged},
+    tree::{Appearance, Item, Staged},
 };
 
 /// From this size on, a file that looks dense is asked for holes.

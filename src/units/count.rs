@@ -2,12 +2,11 @@
 
 use std::{ffi::CStr, sync::Arc};
 
-use super::Node;
 use crate::{
     entry::{Kind, Meta},
     error::{During, Fault, Op},
     scheduler::Worker,
-    tree::is_internal,
+    tree::{Node, is_internal},
 };
 
 impl Worker {

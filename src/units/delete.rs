@@ -6,7 +6,7 @@ use std::{
     sync::{Arc, atomic::Ordering},
 };
 
-use super::{mirror::ExtraneousIn, reach::OWNERS};
+use super::reach::OWNERS;
 use crate::{
     entry::{FileId, Kind, Meta},
     error::{During, Fault, Op, Sided},
@@ -17,7 +17,7 @@ use crate::{
     scheduler::{Worker, caught},
     select::Ignores,
     transfer::{Watch, cancelled},
-    tree::Place,
+    tree::{ExtraneousIn, Place},
 };
 
 /// What a walk does with what it comes across.
@@ -183,7 +183,7 @@ impl Worker {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Found::Nothing),
             found => found.during(Op::Remove)?,
         };
-        let answers_for = |made: &Arc<super::made::Made>| made.answers_for(&meta, name);
+        let answers_for = |made: &Arc<crate::tree::Made>| made.answers_for(&meta, name);
         if is_top && within.made.as_ref().is_some_and(answers_for) {
             return Ok(Found::Stays);
         }

@@ -7,10 +7,8 @@ use std::{
 };
 
 use super::{
-    Node,
-    entry::{Handled, Item},
+    entry::Handled,
     kept,
-    node::{Dirs, NodeParts, Owner},
     reach::{OWNERS, Reached, reach_as_is},
     subject::Subject,
 };
@@ -25,7 +23,7 @@ use crate::{
     report::Loss,
     scheduler::{Batch, Unit, Worker, caught},
     transfer::Watch,
-    tree::{Place, is_internal, is_temporary, staged},
+    tree::{Dirs, Item, Node, NodeParts, Owner, Place, is_internal, is_temporary, staged},
 };
 
 /// Which directory is looked through before anything is put into it.

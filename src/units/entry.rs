@@ -2,30 +2,13 @@
 
 use std::{ffi::CStr, io, sync::Arc};
 
-use super::{Node, node::Dirs};
 use crate::{
     entry::{FileId, Kind, Meta},
     error::{During, Fault, Op},
     event::Done,
-    platform::Handle,
     scheduler::Worker,
-    tree::is_internal,
+    tree::{Dirs, Item, Node, is_internal},
 };
-
-/// One entry of a directory in flight.
-#[derive(Clone, Copy)]
-pub(super) struct Item<'a> {
-    pub(super) node: &'a Arc<Node>,
-    pub(super) dirs: &'a Dirs,
-    pub(super) name: &'a CStr,
-}
-
-impl<'a> Item<'a> {
-    /// The source's entry and the copy's, which is called `target_name`.
-    pub(super) fn handles(self, target_name: &'a CStr) -> (Handle<'a>, Handle<'a>) {
-        (Handle::Entry(&self.dirs.source, self.name), Handle::Entry(&self.dirs.target, target_name))
-    }
-}
 
 /// How an entry was dealt with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

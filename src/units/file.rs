@@ -3,10 +3,9 @@
 use std::{ffi::CStr, fs::File, sync::atomic::AtomicBool, time::UNIX_EPOCH};
 
 use super::{
-    Node,
     attributes::LEAST,
     content::{ASK_MIN, Filled, Filling},
-    entry::{First, Handled, Item},
+    entry::{First, Handled},
     resume::TakenUp,
 };
 use crate::{
@@ -17,7 +16,7 @@ use crate::{
     plan::{self, Action, Ladder, decide, looks_same},
     platform,
     scheduler::{Worker, caught},
-    tree::{Appearance, Staged},
+    tree::{Appearance, Item, Node, Staged},
 };
 
 impl Worker {

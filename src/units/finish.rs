@@ -5,8 +5,7 @@ use std::{ffi::CStr, io, sync::atomic::Ordering};
 use super::{
     attributes::UNFINISHED_BEFORE,
     content::{Filled, Filling, RESERVE_MIN},
-    entry::{First, Item},
-    node::Dirs,
+    entry::First,
     quota::is_room_refused,
     subject::Subject,
     verify::{Digests, no_digest},
@@ -19,7 +18,7 @@ use crate::{
     platform::{self, Handle},
     scheduler::{Worker, caught},
     storage::Storage,
-    tree::{Appearance, Kept},
+    tree::{Appearance, Dirs, Item, Kept},
 };
 
 /// What is said of a file whose source did not stand still.

@@ -5,58 +5,17 @@
 //! for equal, the one that the copy already is spelled as is copied, or else the first to come; the others fail.
 
 use std::{
-    collections::HashMap,
     ffi::{CStr, CString},
     io,
-    sync::{Mutex, MutexGuard, PoisonError},
 };
 
-use super::{entry::Item, made::Made};
 use crate::{
     entry::Kind,
     error::{During, Fault, Op, Sided},
     platform::{self, Dir},
     scheduler::Worker,
-    tree::{TemporaryNames, each_name, is_internal},
+    tree::{Item, KnownSpellings, Made, Spellings, TemporaryNames, each_name, folded, is_internal},
 };
-
-/// How names are spelled in a directory whose filesystem folds case, by what equal ones have in common.
-#[derive(Debug, Default)]
-pub(super) struct Spellings(Mutex<Known>);
-
-#[derive(Debug, Default)]
-struct Known {
-    /// What the copy's directory had before this run put anything into it.
-    there: HashMap<Box<[u8]>, Vec<Box<CStr>>>,
-    /// What this run answers for.
-    claimed: HashMap<Box<[u8]>, Box<CStr>>,
-}
-
-impl Spellings {
-    fn lock(&self) -> MutexGuard<'_, Known> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Whether an entry of this run has a name that may be equal to `name`.
-    pub(super) fn answer_for(&self, name: &CStr) -> bool {
-        self.lock().claimed.contains_key(&folded(name))
-    }
-}
-
-/// What all names have in common that some filesystem may hold for equal: rather too many than too few, since the
-/// filesystem itself is asked before anything follows from it.
-fn folded(name: &CStr) -> Box<[u8]> {
-    let bytes = name.to_bytes();
-    let is_cut = |byte: &u8| matches!(byte, b'.' | b' '); // FAT leaves them out at the end
-    let kept = bytes.len() - bytes.iter().rev().take_while(|byte| is_cut(byte)).count();
-    match std::str::from_utf8(&bytes[..kept]) {
-        Ok(text) => {
-            let upper = text.chars().flat_map(char::to_uppercase);
-            upper.flat_map(char::to_lowercase).collect::<String>().into_bytes().into()
-        }
-        Err(_) => bytes[..kept].to_ascii_lowercase().into(),
-    }
-}
 
 /// The name with its ASCII letters in the other case, if it has any.
 fn swapped(name: &CStr) -> Option<CString> {
@@ -149,7 +108,7 @@ impl Worker {
     }
 
     fn spellings_of(&mut self, dir: &Dir) -> Spellings {
-        let mut known = Known::default();
+        let mut known = KnownSpellings::default();
         let cancel = self.context.cancel.clone();
         let listed = dir.open_dir(c".").and_then(|dir| {
             each_name(&dir, &mut self.listing, &cancel, |name| {
@@ -162,7 +121,7 @@ impl Worker {
         if let Err(error) = listed {
             tracing::debug!(%error, "a directory whose filesystem folds case cannot be listed");
         }
-        Spellings(Mutex::new(known))
+        Spellings::new(known)
     }
 
     /// Whether a directory's filesystem folds case, if that can be told.

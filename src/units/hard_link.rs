@@ -2,12 +2,7 @@
 
 use std::{ffi::CStr, io, sync::Arc};
 
-use super::{
-    Node,
-    entry::{First, Item},
-    links::{Claim, LinkTarget, Parked, looks_like_copy},
-    node::Dirs,
-};
+use super::entry::First;
 use crate::{
     entry::{FileId, Granularity, Kind, Meta},
     error::{During, Fault, Op, Sided},
@@ -17,7 +12,7 @@ use crate::{
     platform,
     report::Loss,
     scheduler::{LateNames, Unit, Worker, caught},
-    tree::Kept,
+    tree::{Claim, Dirs, Item, Kept, LinkTarget, Node, Parked, looks_like_copy},
 };
 
 /// What a link is called while it is made, and in the end.
@@ -334,5 +329,22 @@ impl Worker {
         }
         self.let_go_of_old(at, meta.kind, named?);
         Ok(())
+    }
+}
+
+impl Worker {
+    /// Whether `found` is one file with the copy `target`, where the filesystem gives each name a number of its own:
+    /// a link of either changes what both have.
+    fn are_one_by_looks(&mut self, at: Item<'_>, kind: Kind, target: &LinkTarget, found: &Meta) -> bool {
+        let Item { node, dirs, .. } = at;
+        if node.pair.is_numbered || found.nlink < 2 || found.kind != kind {
+            return false;
+        }
+        let first_name = target.place.target_name(&target.name, kind);
+        let first = self.link_cache.directory(node, dirs, target).and_then(|dir| dir.stat(&first_name));
+        let looks = |meta: &Meta| {
+            (meta.kind, meta.nlink, meta.size, meta.mode, meta.uid, meta.gid, meta.modified, meta.changed)
+        };
+        first.is_ok_and(|first| looks(&first) == looks(found))
     }
 }

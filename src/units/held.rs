@@ -2,13 +2,13 @@
 
 use std::{ffi::CStr, fs::File, io};
 
-use super::{Node, attributes::LEAST, node::Dirs};
+use super::attributes::LEAST;
 use crate::{
     entry::{Kind, Meta},
     error::{During, Fault, Op, Sided},
     platform::{self, Dir, Handle, Pinned},
     scheduler::Worker,
-    tree::{Staged, each_name},
+    tree::{Dirs, Node, Staged, each_name},
 };
 
 /// Said of what somebody else has put where an entry of the copy was made.

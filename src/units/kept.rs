@@ -15,7 +15,6 @@ use std::{
     },
 };
 
-use super::{Node, entry::Item, node::Dirs};
 use crate::{
     entry::{FileId, Kind},
     error::{During, Op, Sided},
@@ -24,7 +23,7 @@ use crate::{
     platform::{self, Dir, Order},
     report::Loss,
     scheduler::Worker,
-    tree::{Kept, staged},
+    tree::{Dirs, Item, Kept, Node, staged},
 };
 
 /// Something that was replaced, and the directory that has it.

@@ -2,7 +2,7 @@
 
 use std::fs::File;
 
-use super::{entry::Item, same::if_whole};
+use super::same::if_whole;
 use crate::{
     entry::{Granularity, Kind, Meta},
     error::{During, Fault, Op, Sided},
@@ -12,6 +12,7 @@ use crate::{
     platform,
     scheduler::Worker,
     transfer::{CommonHoles, Watch, cancelled, read_full},
+    tree::Item,
 };
 
 /// What a copy holds of its source's content.

@@ -6,7 +6,7 @@
 
 use std::fs::File;
 
-use super::{content::RESERVE_MIN, entry::Item};
+use super::content::RESERVE_MIN;
 use crate::{
     entry::{Kind, Meta},
     error::{During, Fault, Op, Sided},
@@ -15,6 +15,7 @@ use crate::{
     scheduler::Worker,
     storage::Storage,
     transfer::{Watch, cancelled},
+    tree::Item,
 };
 
 impl Worker {

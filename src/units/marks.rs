@@ -17,7 +17,7 @@ use std::{
     time::UNIX_EPOCH,
 };
 
-use super::{Node, kept, node::Dirs};
+use super::kept;
 use crate::{
     entry::{FileId, Kind, Stamp},
     error::{Fault, Op},
@@ -27,7 +27,7 @@ use crate::{
     report::Loss,
     scheduler::Worker,
     storage::Storage,
-    tree::{MarkerName, Of, Place},
+    tree::{Dirs, MarkerName, Node, Of, Place},
 };
 
 /// Marks of runs that this one has made or found.

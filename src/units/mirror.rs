@@ -9,18 +9,17 @@ use std::{
     },
 };
 
-use super::{Node, delete::Does, made::Made, node::Dirs};
+use super::delete::Does;
 use crate::{
-    entry::{FileId, Kind, Meta},
+    entry::{Kind, Meta},
     error::{During, Failure, Fault, Op, Sided},
     options::{Compression, Delete, Mirror},
     plan::{Deletion, deletion, is_most, why_it_stays},
     platform::{self, Dir, ListCursor, Names},
     report::Loss,
     scheduler::{Unit, Worker},
-    select::Ignores,
     transfer::Watch,
-    tree::{Place, is_internal},
+    tree::{Dirs, ExtraneousIn, Node, is_internal},
 };
 
 /// What a run is to delete in the end.
@@ -107,21 +106,6 @@ impl Extraneous {
     fn take(&self, source: usize) -> Vec<ExtraneousIn> {
         std::mem::take(&mut *self.of[source].found.lock().unwrap_or_else(PoisonError::into_inner))
     }
-}
-
-/// The entries of one directory of the copy that its source lacks.
-#[derive(Debug)]
-pub(crate) struct ExtraneousIn {
-    pub(super) place: Arc<Place>,
-    /// Which directory that is.
-    pub(super) id: FileId,
-    pub(super) names: Arc<Names>,
-    /// What the directory is to have when they are gone.
-    pub(super) source: Meta,
-    /// The ignore files that hold here, and in all that the source lacks.
-    pub(super) ignores: Option<Arc<Ignores>>,
-    /// What this run has made here, or found to be as it should.
-    pub(super) made: Option<Arc<Made>>,
 }
 
 impl ExtraneousIn {

@@ -2,13 +2,13 @@
 
 use std::{ffi::CStr, io};
 
-use super::{entry::Item, made::Made, node::Node, reach::Reached};
+use super::reach::Reached;
 use crate::{
     entry::{FileId, Kind, Meta},
     error::{During, Fault, Op, Sided},
     options::Compression,
     scheduler::Worker,
-    tree::Staged,
+    tree::{Item, Made, Node, Staged},
 };
 
 impl Node {

@@ -6,8 +6,7 @@ use std::{
     sync::{Arc, atomic::Ordering},
 };
 
-use super::Node;
-use crate::{platform, report::Loss, scheduler::Worker};
+use crate::{platform, report::Loss, scheduler::Worker, tree::Node};
 
 /// How far something finds no room that a filesystem with room for it refuses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

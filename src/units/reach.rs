@@ -6,13 +6,14 @@ use std::{
     io,
 };
 
-use super::{Node, naming::in_the_way, node::Dirs};
+use super::naming::in_the_way;
 use crate::{
     entry::{FileId, Kind, Meta},
     error::{During, Fault, Op, Sided},
     options::Attributes,
     platform::{Dir, Handle},
     scheduler::Worker,
+    tree::{Dirs, Node},
 };
 
 /// What the owner of a directory needs to work in it.

@@ -2,8 +2,6 @@
 
 use super::{
     attributes::{GROUP_RIGHTS, SETGID, SETUID},
-    entry::Item,
-    node::Owner,
     subject::Subject,
     xattrs::AccessAcl,
 };
@@ -15,6 +13,7 @@ use crate::{
     platform::{self, ACCESS_ACL, Handle},
     report::Loss,
     scheduler::Worker,
+    tree::{Item, Owner},
 };
 
 /// Who may do what with a file that is replaced.

@@ -15,9 +15,8 @@ use std::{
 };
 
 use super::{
-    Node,
     content::{Filled, Filling},
-    entry::{First, Item},
+    entry::First,
     kept::Old,
 };
 use crate::{
@@ -30,7 +29,7 @@ use crate::{
     platform,
     scheduler::{Unit, Worker, caught},
     transfer::Watch,
-    tree::{Appearance, PlaceToWait},
+    tree::{Appearance, Item, Node, PlaceToWait},
 };
 
 /// Finished files that wait to replace others.

@@ -11,7 +11,7 @@ use std::{
     sync::{Arc, atomic::Ordering},
 };
 
-use super::{Node, Wide, entry::Item};
+use super::Wide;
 use crate::{
     entry::{FileId, Kind, Meta},
     error::{During, Fault, Op, Sided},
@@ -20,7 +20,7 @@ use crate::{
     report::Loss,
     resume::{Entered, InPlace, Journal, SourceState, Unfinished, journal, open_ours},
     scheduler::Worker,
-    tree::{Staged, staged},
+    tree::{Item, Node, Staged, staged},
 };
 
 /// What is there of a file that an earlier run has begun.

@@ -8,7 +8,6 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-use super::{Node, entry::Item, node::Dirs};
 use crate::{
     entry::{Kind, Meta},
     frames::Coding,
@@ -18,7 +17,7 @@ use crate::{
     platform::{self, Dir, Room},
     report::Loss,
     scheduler::Worker,
-    tree::abandoned_bytes,
+    tree::{Dirs, Item, Node, abandoned_bytes},
 };
 
 /// The least that the copies which a dry run tells of would take, by device: without the blocks of

@@ -2,7 +2,6 @@
 
 use std::fs::File;
 
-use super::entry::Item;
 use crate::{
     entry::{Granularity, Kind, Meta},
     error::{During, Fault, Op, Sided},
@@ -12,6 +11,7 @@ use crate::{
     platform,
     scheduler::Worker,
     transfer::{CommonHoles, Watch, cancelled},
+    tree::Item,
 };
 
 impl Differs {

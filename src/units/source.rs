@@ -10,11 +10,8 @@ use std::{
 };
 
 use super::{
-    Node,
     destination::refuse_directory_name,
     directory::{Of, has_default_acl},
-    node::{Dirs, NodeParts},
-    selected::Chosen,
 };
 use crate::{
     entry::{Kind, Meta},
@@ -25,7 +22,7 @@ use crate::{
     plan::{self, Pair, default_jobs, default_jobs_reason},
     platform::{Dir, Names},
     scheduler::{Batch, Context, Unit, Worker},
-    tree::{Place, Root, SplitPath},
+    tree::{Chosen, Dirs, Node, NodeParts, Place, Root, SplitPath},
 };
 
 /// Sources of one base name, which are copied one after the other: the first one's entries stay.

@@ -1,6 +1,6 @@
 //! FIFOs, sockets and device nodes, copied as nodes and never opened.
 
-use super::entry::{First, Handled, Item};
+use super::entry::{First, Handled};
 use crate::{
     entry::{FileId, Meta},
     error::{During, Fault, Op},
@@ -8,6 +8,7 @@ use crate::{
     options::Attributes,
     platform,
     scheduler::Worker,
+    tree::Item,
 };
 
 impl Worker {

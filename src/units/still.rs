@@ -1,14 +1,12 @@
 //! Whether a source stood still while it was copied.
 
-use super::{
-    content::{Filled, Filling},
-    entry::Item,
-};
+use super::content::{Filled, Filling};
 use crate::{
     entry::Meta,
     error::{During, Fault, Op, Sided},
     platform,
     scheduler::Worker,
+    tree::Item,
 };
 
 impl Worker {

@@ -8,8 +8,6 @@ use std::{
 
 use super::{
     attributes::{GROUP_RIGHTS, LEAST, SETGID, SETUID, without_lent},
-    entry::Item,
-    node::Owner,
     subject::Subject,
     xattrs::{CAPABILITY, capability_of},
 };
@@ -19,7 +17,7 @@ use crate::{
     options::Attributes,
     platform::{self, ACCESS_ACL, Handle},
     scheduler::{OTHERS_WRITE, Worker},
-    tree::Staged,
+    tree::{Item, Owner, Staged},
 };
 
 /// What destinations make of files that are new, asked once of each filesystem and wish.

@@ -2,8 +2,12 @@
 
 use std::ffi::CStr;
 
-use super::{Node, entry::Item, replaced::Replaced};
-use crate::{entry::Meta, platform::Handle};
+use super::replaced::Replaced;
+use crate::{
+    entry::Meta,
+    platform::Handle,
+    tree::{Item, Node},
+};
 
 /// An entry whose copy is to get the source's attributes.
 #[derive(Clone, Copy)]

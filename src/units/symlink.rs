@@ -4,7 +4,7 @@ use std::{cell::Cell, ffi::CStr, io};
 
 use super::{
     attributes::LEAST,
-    entry::{First, Handled, Item},
+    entry::{First, Handled},
     subject::Subject,
 };
 use crate::{
@@ -15,7 +15,7 @@ use crate::{
     plan::{Action, decide},
     platform::{self, Handle},
     scheduler::Worker,
-    tree::{Appearance, Kept},
+    tree::{Appearance, Item, Kept},
 };
 
 impl Worker {

@@ -4,7 +4,6 @@ use std::{fs::File, io, path::PathBuf};
 
 use super::{
     content::{Filled, Filling},
-    entry::Item,
     room::data_within,
 };
 use crate::{
@@ -17,6 +16,7 @@ use crate::{
     report::Loss,
     scheduler::Worker,
     transfer::{Watch, cancelled, next_data_of},
+    tree::Item,
 };
 
 /// The digests of a file and of its copy.

@@ -2,7 +2,6 @@
 
 use std::fs::File;
 
-use super::entry::Item;
 use crate::{
     entry::{Kind, Meta},
     error::{Fault, Op},
@@ -12,7 +11,7 @@ use crate::{
     platform::{self, Verdict},
     scheduler::Worker,
     transfer::{Watch, cancelled},
-    tree::{Appearance, Staged},
+    tree::{Appearance, Item, Staged},
 };
 
 impl Worker {

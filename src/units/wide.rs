@@ -10,12 +10,9 @@ use std::{
 };
 
 use super::{
-    Node,
     behind::Behind,
     content::{Filled, Filling},
     crew::Crew,
-    entry::Item,
-    node::Dirs,
     range::{Bounds, Ways},
     verify::is_hollow,
 };
@@ -28,6 +25,7 @@ use crate::{
     resume::{Entered, pieces},
     scheduler::{RangeOf, Unit, Worker},
     transfer::{Watch, cancelled},
+    tree::{Dirs, Item, Node},
 };
 
 /// A large file in flight: open on both sides, with the number of ranges still to be copied.

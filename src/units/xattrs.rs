@@ -6,7 +6,7 @@ use std::{
     sync::atomic::Ordering,
 };
 
-use super::{Node, subject::Subject};
+use super::subject::Subject;
 use crate::{
     entry::Kind,
     error::{Fault, Op},
@@ -15,6 +15,7 @@ use crate::{
     platform::{self, ACCESS_ACL, ACL_ALIASES, DEFAULT_ACL, Handle},
     report::Loss,
     scheduler::Worker,
+    tree::Node,
 };
 
 /// What became of the source's access ACL.

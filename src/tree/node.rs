@@ -10,7 +10,7 @@ use std::{
     },
 };
 
-use super::{conflicts::InTheWay, made::Made, selected::Chosen};
+use super::{chosen::Chosen, created::Made, extraneous::InTheWay};
 use crate::{
     entry::{FileId, Kind, Meta},
     error::{During, Failure, Fault, Op, Side, Sided},
@@ -46,7 +46,7 @@ pub(crate) struct Node {
     pub(crate) is_ours: bool,
     /// Whether there is no copy's directory, because the run only tells what it would do.
     pub(crate) is_absent: bool,
-    pub(super) chosen: Chosen,
+    pub(crate) chosen: Chosen,
     /// Entered while it is worked on; no span at all where nobody looks.
     pub(crate) span: tracing::Span,
     pub(crate) cursor: Mutex<ListCursor>,
@@ -54,12 +54,12 @@ pub(crate) struct Node {
     /// Whether the directory itself failed, apart from what it holds.
     pub(crate) has_failed: AtomicBool,
     /// Whether it is known what its copy has that the source lacks.
-    pub(super) is_noted: AtomicBool,
+    pub(crate) is_noted: AtomicBool,
     /// Names of the copy that count as free: what has them is deleted, or would be, or is when its successor is
     /// whole.
     cleared: Mutex<HashMap<Box<CStr>, Option<InTheWay>>>,
     /// Whether nothing more is tried here, or below, since a quota is used up.
-    pub(super) stopped: AtomicBool,
+    pub(crate) stopped: AtomicBool,
     /// How many times its listing was tried again.
     pub(crate) tried: AtomicU32,
     dirs: Mutex<Option<Arc<Dirs>>>,
@@ -132,7 +132,7 @@ pub(crate) struct NodeParts {
     pub(crate) made: Option<Arc<Made>>,
     pub(crate) is_ours: bool,
     pub(crate) is_absent: bool,
-    pub(super) chosen: Chosen,
+    pub(crate) chosen: Chosen,
     pub(crate) dirs: Arc<Dirs>,
 }
 
@@ -186,20 +186,20 @@ impl Node {
     }
 
     /// Note that what the copy has as `name` is deleted, or would be; or is to be, when its successor is whole.
-    pub(super) fn clear(&self, name: &CStr, in_the_way: Option<InTheWay>) {
+    pub(crate) fn clear(&self, name: &CStr, in_the_way: Option<InTheWay>) {
         self.cleared().insert(name.into(), in_the_way);
     }
 
-    pub(super) fn is_cleared(&self, name: &CStr) -> bool {
+    pub(crate) fn is_cleared(&self, name: &CStr) -> bool {
         self.cleared().contains_key(name)
     }
 
     /// Whether what the copy has as `name` is to be deleted when its successor is whole.
-    pub(super) fn is_in_the_way(&self, name: &CStr) -> bool {
+    pub(crate) fn is_in_the_way(&self, name: &CStr) -> bool {
         self.cleared().get(name).is_some_and(Option::is_some)
     }
 
-    pub(super) fn take_in_the_way(&self, name: &CStr) -> Option<InTheWay> {
+    pub(crate) fn take_in_the_way(&self, name: &CStr) -> Option<InTheWay> {
         self.cleared().get_mut(name).and_then(Option::take)
     }
 
@@ -255,7 +255,7 @@ impl Node {
     }
 
     /// Whether the directories are open.
-    pub(super) fn is_open(&self) -> bool {
+    pub(crate) fn is_open(&self) -> bool {
         self.opened().is_some()
     }
 

@@ -6,7 +6,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
 };
 
-use super::folding::Spellings;
+use super::spellings::Spellings;
 use crate::entry::{FileId, Kind, Meta};
 
 /// Inodes that this run has put into one directory of the copy which was there before.
@@ -21,31 +21,31 @@ use crate::entry::{FileId, Kind, Meta};
 pub(crate) struct Made {
     known: Mutex<Known>,
     /// How names are spelled there, once it mattered and if its filesystem folds case.
-    pub(super) spellings: OnceLock<Option<Spellings>>,
+    pub(crate) spellings: OnceLock<Option<Spellings>>,
 }
 
 #[derive(Debug, Default)]
-pub(super) struct Known {
+pub(crate) struct Known {
     inodes: HashMap<u64, HashSet<u64>>,
     /// Of files left as they are that have further names, which tell nothing of this one; and of all
     /// that a run tells of which makes nothing.
-    pub(super) names: HashMap<Box<CStr>, Kind>,
+    pub(crate) names: HashMap<Box<CStr>, Kind>,
 }
 
 impl Made {
-    pub(super) fn lock(&self) -> MutexGuard<'_, Known> {
+    pub(crate) fn lock(&self) -> MutexGuard<'_, Known> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether this run made what is called `name`, or left it as it is, however it spells that.
-    pub(super) fn answers_for(&self, there: &Meta, name: &CStr) -> bool {
+    pub(crate) fn answers_for(&self, there: &Meta, name: &CStr) -> bool {
         let spellings = self.spellings.get().and_then(Option::as_ref);
         self.lock().answers_for(there, name) || spellings.is_some_and(|spellings| spellings.answer_for(name))
     }
 }
 
 impl Known {
-    pub(super) fn contains(&self, id: FileId, name: &CStr) -> bool {
+    pub(crate) fn contains(&self, id: FileId, name: &CStr) -> bool {
         self.has(id) || !self.names.is_empty() && self.names.contains_key(name)
     }
 
@@ -61,7 +61,7 @@ impl Known {
     }
 
     /// Remember the name of a `kind`; the kind of what is known by it already, if anything.
-    pub(super) fn claim(&mut self, name: &CStr, kind: Kind) -> Option<Kind> {
+    pub(crate) fn claim(&mut self, name: &CStr, kind: Kind) -> Option<Kind> {
         let known = self.names.get(name).copied();
         if known.is_none() {
             self.names.insert(name.into(), kind);
@@ -70,7 +70,7 @@ impl Known {
     }
 
     /// Remember `id`; whether it was not there yet.
-    pub(super) fn insert(&mut self, id: FileId) -> bool {
+    pub(crate) fn insert(&mut self, id: FileId) -> bool {
         self.inodes.entry(id.dev).or_default().insert(id.ino)
     }
 }
@@ -80,7 +80,7 @@ impl Known {
 pub(crate) struct MadeWithin(Mutex<HashMap<FileId, Arc<Made>>>);
 
 impl MadeWithin {
-    pub(super) fn directory(&self, id: FileId) -> Arc<Made> {
+    pub(crate) fn directory(&self, id: FileId) -> Arc<Made> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).entry(id).or_default().clone()
     }
 }

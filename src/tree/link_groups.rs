@@ -7,11 +7,10 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use super::{Node, entry::Item, node::Dirs};
+use super::node::{Dirs, Node};
 use crate::{
-    entry::{FileId, Granularity, Kind, Meta},
+    entry::{FileId, Granularity, Meta},
     platform::Dir,
-    scheduler::Worker,
     tree::Place,
 };
 
@@ -193,32 +192,9 @@ impl LinkGroups {
 }
 
 /// Whether what is found under the name of a copy can still be that copy, where numbers do not tell.
-pub(super) fn looks_like_copy(source: &Meta, there: &Meta) -> bool {
+pub(crate) fn looks_like_copy(source: &Meta, there: &Meta) -> bool {
     let [one, other] = [source, there].map(|meta| meta.modified.truncated_to(Granularity::Seconds(1)));
     source.kind == there.kind && source.size == there.size && one == other
-}
-
-impl Worker {
-    /// Whether `found` is one file with the copy `target`, where the filesystem gives each name a number of its own:
-    /// a link of either changes what both have.
-    pub(super) fn are_one_by_looks(
-        &mut self,
-        at: Item<'_>,
-        kind: Kind,
-        target: &LinkTarget,
-        found: &Meta,
-    ) -> bool {
-        let Item { node, dirs, .. } = at;
-        if node.pair.is_numbered || found.nlink < 2 || found.kind != kind {
-            return false;
-        }
-        let first_name = target.place.target_name(&target.name, kind);
-        let first = self.link_cache.directory(node, dirs, target).and_then(|dir| dir.stat(&first_name));
-        let looks = |meta: &Meta| {
-            (meta.kind, meta.nlink, meta.size, meta.mode, meta.uid, meta.gid, meta.modified, meta.changed)
-        };
-        first.is_ok_and(|first| looks(&first) == looks(found))
-    }
 }
 
 #[cfg(test)]
