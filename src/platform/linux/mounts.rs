@@ -11,7 +11,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::{
     Dir, mount_number, retried,
-    said::{open_said, said},
+    said::{open_said, room_for_said, said},
 };
 use crate::platform::Mount;
 
@@ -67,7 +67,7 @@ impl Table {
     }
 
     fn read_again(mut self) -> io::Result<Table> {
-        let mut text = String::new();
+        let mut text = room_for_said();
         self.file.rewind()?;
         self.file.read_to_string(&mut text)?;
         self.mounts = text.lines().filter_map(parse).collect();
