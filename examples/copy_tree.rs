@@ -23,7 +23,7 @@ async fn main() -> Result<ExitCode, Box<dyn Error>> {
     for warning in &report.warnings {
         eprintln!(
             "{} ({} times, first for {})",
-            warning.loss.described(),
+            warning.kind.described(),
             warning.count,
             warning.path.display()
         );

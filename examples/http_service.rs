@@ -181,7 +181,7 @@ fn described(event: &Event) -> News {
             ("failed", json!({ "failure": failure.to_string(), "cause": failure.cause().to_string() }))
         }
         Event::Warned(warning) => {
-            ("warned", json!({ "path": warning.path.to_string_lossy(), "loss": warning.loss.described() }))
+            ("warned", json!({ "path": warning.path.to_string_lossy(), "loss": warning.kind.described() }))
         }
         Event::Missed { entries } => ("missed", json!({ "events": entries })),
         _ => ("other", Value::Null),

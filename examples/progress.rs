@@ -44,7 +44,7 @@ fn tell(event: &Event) {
     match event {
         Event::Entry { path, done, bytes, .. } => println!("{done:?} {} ({bytes} bytes)", path.display()),
         Event::Failed(failure) => println!("{failure}: {}", failure.cause()),
-        Event::Warned(warning) => println!("{}: {}", warning.path.display(), warning.loss.described()),
+        Event::Warned(warning) => println!("{}: {}", warning.path.display(), warning.kind.described()),
         Event::Missed { entries } => println!("… and {entries} entries before anyone listened"),
         _ => {}
     }

@@ -28,7 +28,7 @@
 
 mod backend;
 mod bell;
-mod between;
+
 mod cancel;
 mod capabilities;
 mod compare;
@@ -43,6 +43,7 @@ mod job;
 mod manifest;
 mod method;
 mod options;
+mod pair_report;
 mod plan;
 mod platform;
 mod probe;
@@ -60,7 +61,6 @@ mod units;
 #[doc(hidden)]
 pub use {frames::fuzz as fuzz_frames, resume::journal::fuzz as fuzz_journal, select::fuzz_ignores};
 
-pub use between::{Between, Refusal, RouteRate, RouteStep, ThresholdStep};
 pub use capabilities::{
     Ability, Capabilities, Conveniences, Filesystem, Keeps, KernelCopies, LadderOfSize, ZeroCopyCapabilities,
 };
@@ -77,9 +77,10 @@ pub use options::{
     Attributes, Backend, Compare, Compression, DataOptions, Delete, Existing, FollowLinks, Fsync, Limits,
     MaxDelete, Mirror, Preserve, Reflink, Retry, Selection, Sparse, Verify, ZeroCopy,
 };
+pub use pair_report::{PairReport, Refusal, RouteRate, RouteStep, ThresholdStep};
 pub use plan::{Route, ZeroCopyRequest, should_use_zero_copy};
 pub use platform::DirectIo;
-pub use report::{Jobs, JobsStep, Loss, Moved, NotTried, Outcome, Report, Totals, Warning};
+pub use report::{Jobs, JobsStep, Moved, NotTried, Outcome, Report, Totals, Warning, WarningKind};
 
 pub use select::{BadName, BadPattern, FileList, Rule};
 pub use storage::Storage;

@@ -14,7 +14,7 @@ const FLOORS: &[&[&str]] = &[
     &["error", "manifest", "select"],
     &["options", "capabilities", "backend"],
     &["frames", "job", "plan"],
-    &["between", "transfer", "fidelity", "tree"],
+    &["pair_report", "transfer", "fidelity", "tree"],
     &["report", "resume"],
     &["event"],
     // A circle that is still to be opened.

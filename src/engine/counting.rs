@@ -10,7 +10,7 @@ use crate::{
     event::{Counted, Progress},
     job::CopyJob,
     options::{Compare, Limits, Mirror, Retry},
-    report::Loss,
+    report::WarningKind,
     scheduler::{Context, Permits},
 };
 
@@ -38,8 +38,8 @@ pub(super) async fn preflight(context: &Context, shared: &Arc<Shared>) -> Option
     };
     // What failed will fail again, and be told then.
     let report = report.ok()?;
-    if let Some(warning) = report.warnings.iter().find(|warning| warning.loss == Loss::Room) {
-        let why = format!("{}: {}", warning.loss.described(), warning.cause);
+    if let Some(warning) = report.warnings.iter().find(|warning| warning.kind == WarningKind::Room) {
+        let why = format!("{}: {}", warning.kind.described(), warning.cause);
         let _ = context.stopped.set(why); // nobody else has a reason yet
         let _ = context.counted.set(report.totals.entries_found);
         context.cancel.cancel();

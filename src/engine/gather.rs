@@ -13,9 +13,9 @@ use tokio::sync::{mpsc, watch};
 
 use super::adapt::Adapt;
 use crate::{
-    between::Between,
     error::{Op, shown},
     event::{Counted, Done, Event, Progress},
+    pair_report::PairReport,
     plan::Pair,
     report::{Jobs, NotTried, Report},
     scheduler::{Context, Outcomes, Record},
@@ -147,7 +147,7 @@ impl Gather {
         }
         for warning in warnings {
             if self.report.record_warning(&warning) {
-                tracing::warn!(path = %shown(&warning.path), cause = %warning.cause, "{}", warning.loss.described());
+                tracing::warn!(path = %shown(&warning.path), cause = %warning.cause, "{}", warning.kind.described());
                 self.keep(Event::Warned(warning));
             }
         }
@@ -252,8 +252,8 @@ impl Gather {
             steps: self.adapt.steps(),
         };
         let Context { job, capabilities, .. } = &*self.context;
-        let learned = |pair: &Arc<Pair>| Between::learned(pair, &job.data, capabilities, self.started);
-        self.report.between = self.context.pairs().iter().map(learned).collect();
+        let learned = |pair: &Arc<Pair>| PairReport::learned(pair, &job.data, capabilities, self.started);
+        self.report.pairs = self.context.pairs().iter().map(learned).collect();
         self.report.ring_refused = self.context.ring_refused.get().cloned();
         self.report.stopped = self.context.stopped.get().cloned();
         self.report.cancelled = self.context.cancel.is_cancelled() && self.report.stopped.is_none();

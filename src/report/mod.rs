@@ -1,18 +1,18 @@
 //! What a finished run did, in totals.
 
-mod loss;
 mod totals;
+mod warning;
 
 use std::{collections::BTreeMap, time::Duration};
 
 use crate::{
-    between::Between,
     error::{Failure, Op},
     method::{Declined, Method},
+    pair_report::PairReport,
 };
 
-pub use loss::{Loss, Warning};
 pub use totals::{Moved, Totals};
+pub use warning::{Warning, WarningKind};
 
 /// How many workers a run had, and why.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -88,7 +88,7 @@ pub struct Report {
     /// How many workers there were, and why.
     pub jobs: Jobs,
     /// What was learned of the filesystems, for each two that were copied between.
-    pub between: Vec<Between>,
+    pub pairs: Vec<PairReport>,
     /// Why no ring of `io_uring(7)` could be had when one was wanted; once is enough, and other files
     /// may have gone through one.
     pub ring_refused: Option<String>,
@@ -146,7 +146,7 @@ impl Report {
 
     /// Count a warning; whether it is the first of its kind.
     pub(crate) fn record_warning(&mut self, warning: &Warning) -> bool {
-        if let Some(known) = self.warnings.iter_mut().find(|known| known.loss == warning.loss) {
+        if let Some(known) = self.warnings.iter_mut().find(|known| known.kind == warning.kind) {
             known.count += warning.count;
             return false;
         }
@@ -201,7 +201,7 @@ mod tests {
     #[test]
     fn a_loss_is_one_warning_with_a_count() {
         let mut report = Report::default();
-        let warning = Warning { loss: Loss::Owner, path: "a".into(), cause: "no".into(), count: 2 };
+        let warning = Warning { kind: WarningKind::Owner, path: "a".into(), cause: "no".into(), count: 2 };
         assert!(report.record_warning(&warning));
         assert!(!report.record_warning(&warning));
         assert_eq!(report.warnings[0].count, 4);

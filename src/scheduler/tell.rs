@@ -17,7 +17,7 @@ use crate::{
     method::{Declined, Method},
     options::Delete,
     platform,
-    report::{Loss, Warning},
+    report::{Warning, WarningKind},
     transfer::Watch,
     tree::{Node, Place},
 };
@@ -189,17 +189,17 @@ impl Worker {
     }
 
     /// Note that something could not be kept.
-    pub(crate) fn warn(&mut self, loss: Loss, node: &Node, name: &CStr, kind: Kind, cause: &str) {
+    pub(crate) fn warn(&mut self, loss: WarningKind, node: &Node, name: &CStr, kind: Kind, cause: &str) {
         self.warn_of(loss, || node.place.target_path(name, kind), cause);
     }
 
     /// The same of a path that belongs to no entry.
-    pub(crate) fn warn_of(&mut self, loss: Loss, path: impl FnOnce() -> PathBuf, cause: &str) {
-        if let Some(known) = self.outcomes.warnings.iter_mut().find(|warning| warning.loss == loss) {
+    pub(crate) fn warn_of(&mut self, loss: WarningKind, path: impl FnOnce() -> PathBuf, cause: &str) {
+        if let Some(known) = self.outcomes.warnings.iter_mut().find(|warning| warning.kind == loss) {
             known.count += 1;
             return;
         }
-        self.outcomes.warnings.push(Warning { loss, path: path(), cause: cause.to_owned(), count: 1 });
+        self.outcomes.warnings.push(Warning { kind: loss, path: path(), cause: cause.to_owned(), count: 1 });
     }
 }
 

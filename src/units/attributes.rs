@@ -9,7 +9,7 @@ use crate::{
     event::Done,
     options::{Attributes, Compare},
     platform::{self, Handle},
-    report::Loss,
+    report::WarningKind,
     scheduler::Worker,
     tree::{Item, Node, Owner},
 };
@@ -95,7 +95,7 @@ impl Worker {
             if Some(mode) != there || is_moved {
                 let set = to.set_mode(mode);
                 has_changed |= set.is_ok();
-                self.kept_or_warned(subject, set, Op::SetMode, Attributes::MODE, Loss::Mode)?;
+                self.kept_or_warned(subject, set, Op::SetMode, Attributes::MODE, WarningKind::Mode)?;
             }
         }
         if let Some(replaced) = subject.replaces {
@@ -110,7 +110,7 @@ impl Worker {
         if subject.times && is_due && !is_to_go && self.keeps(Attributes::TIMESTAMPS) {
             let set = to.set_times(meta.accessed, meta.modified);
             if subject.is_new() || is_unmarked || self.times_differ(subject, Granularity::Nanos(1)) {
-                self.kept_or_warned(subject, set, Op::SetTimes, Attributes::TIMESTAMPS, Loss::Times)?;
+                self.kept_or_warned(subject, set, Op::SetTimes, Attributes::TIMESTAMPS, WarningKind::Times)?;
             }
             if node.may_clamp(meta.modified) {
                 let kept = to.meta().during(Op::Stat).in_copy()?.modified;
@@ -127,7 +127,7 @@ impl Worker {
         }
         let why = "the filesystem has no time that early or late, and keeps the nearest";
         let why = std::io::Error::new(std::io::ErrorKind::Unsupported, why);
-        self.not_kept(subject, why, Op::SetTimes, Attributes::TIMESTAMPS, Loss::Times)
+        self.not_kept(subject, why, Op::SetTimes, Attributes::TIMESTAMPS, WarningKind::Times)
     }
 
     /// Take away the mark of a finished copy, its time, until it has lost what its source lacks: a
@@ -310,11 +310,11 @@ impl Worker {
         owner: Owner,
         refusal: std::io::Error,
     ) -> Result<(), Fault> {
-        self.not_kept(subject, refusal, Op::SetOwner, Attributes::OWNERSHIP, Loss::Owner)?;
+        self.not_kept(subject, refusal, Op::SetOwner, Attributes::OWNERSHIP, WarningKind::Owner)?;
         let lends = subject.meta.kind != Kind::Directory && self.keeps(Attributes::MODE);
         if lends && self.mode_for(subject, owner) != subject.meta.mode {
             self.warn(
-                Loss::SetId,
+                WarningKind::SetId,
                 subject.node,
                 subject.name,
                 subject.meta.kind,
@@ -330,7 +330,7 @@ impl Worker {
         done: std::io::Result<()>,
         op: Op,
         attribute: Attributes,
-        loss: Loss,
+        loss: WarningKind,
     ) -> Result<(), Fault> {
         match done {
             Err(error) => self.not_kept(subject, error, op, attribute, loss),
@@ -348,7 +348,7 @@ impl Worker {
         error: std::io::Error,
         op: Op,
         attribute: Attributes,
-        loss: Loss,
+        loss: WarningKind,
     ) -> Result<(), Fault> {
         let is_over = error.kind() == std::io::ErrorKind::ReadOnlyFilesystem && self.is_read_only();
         let fault = Fault::new(op, error);

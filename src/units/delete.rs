@@ -13,7 +13,7 @@ use crate::{
     event::Done,
     options::{Attributes, Delete},
     platform::{self, Dir, Handle, ListCursor, Names},
-    report::Loss,
+    report::WarningKind,
     scheduler::{Worker, caught},
     select::Ignores,
     transfer::{Watch, cancelled},
@@ -92,7 +92,7 @@ impl Worker {
             let Meta { accessed, modified, .. } = within.source;
             if let Err(error) = Handle::Open(&dir).set_times(accessed, modified) {
                 let path = || within.place.path_in_copy(c"");
-                self.warn_of(Loss::Times, path, &error.to_string());
+                self.warn_of(WarningKind::Times, path, &error.to_string());
             }
         }
         walked.map(|walked| walked.is_all)

@@ -20,7 +20,7 @@ use crate::{
     options::{Attributes, Delete, Fsync},
     plan::Pair,
     platform::{self, DEFAULT_ACL, Dir, Handle, Names, Order},
-    report::Loss,
+    report::WarningKind,
     scheduler::{Batch, Unit, Worker, caught},
     transfer::Watch,
     tree::{Dirs, Item, Node, NodeParts, Owner, Place, is_internal, is_temporary, staged},
@@ -228,10 +228,10 @@ impl Worker {
             Ok(())
         });
         for (name, error) in left {
-            self.warn_of(Loss::Leftover, || path.join(platform::to_os(&name)), &error.to_string());
+            self.warn_of(WarningKind::Leftover, || path.join(platform::to_os(&name)), &error.to_string());
         }
         if let Err(error) = swept {
-            self.warn_of(Loss::Leftover, || path.to_owned(), &error.to_string());
+            self.warn_of(WarningKind::Leftover, || path.to_owned(), &error.to_string());
         }
     }
 

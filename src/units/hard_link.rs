@@ -10,7 +10,7 @@ use crate::{
     options::{Attributes, Fsync},
     plan::{Action, decide},
     platform,
-    report::Loss,
+    report::WarningKind,
     scheduler::{LateNames, Unit, Worker, caught},
     tree::{Claim, Dirs, Item, Kept, LinkTarget, Node, Parked, looks_like_copy},
 };
@@ -141,7 +141,7 @@ impl Worker {
                 {
                     claim = self.context.links.renew(meta.id, target.id, node, name);
                     if let Claim::Copy = claim {
-                        self.warn(Loss::HardLink, node, name, meta.kind, &fault.cause.to_string());
+                        self.warn(WarningKind::HardLink, node, name, meta.kind, &fault.cause.to_string());
                     }
                 }
                 linked => {

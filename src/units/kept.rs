@@ -21,7 +21,7 @@ use crate::{
     options::Fsync,
     plan::Pair,
     platform::{self, Dir, Order},
-    report::Loss,
+    report::WarningKind,
     scheduler::Worker,
     tree::{Dirs, Item, Kept, Node, staged},
 };
@@ -119,7 +119,7 @@ impl Worker {
                     "{filesystem} has no journal, and the old one could not be kept beside the new one ({error}); \
                      take away the power, or the device, only after a run with --fsync=end has ended"
                 );
-                self.warn(Loss::Order, node, name, kind, &why);
+                self.warn(WarningKind::Order, node, name, kind, &why);
                 None
             }
         }
@@ -138,7 +138,11 @@ impl Worker {
             });
             if let Err(fault) = removed {
                 let path = || node.place.path_in_copy(&name);
-                self.warn_of(Loss::Leftover, path, &format!("what was replaced stays: {}", fault.cause));
+                self.warn_of(
+                    WarningKind::Leftover,
+                    path,
+                    &format!("what was replaced stays: {}", fault.cause),
+                );
             }
             self.release(node);
         }
@@ -153,7 +157,7 @@ impl Worker {
         }
         let mut tell = |name: &CStr, swept: io::Result<()>| {
             if let Err(error) = swept {
-                self.warn_of(Loss::Leftover, || node.place.path_in_copy(name), &error.to_string());
+                self.warn_of(WarningKind::Leftover, || node.place.path_in_copy(name), &error.to_string());
             }
         };
         match dirs.target.sync() {

@@ -24,7 +24,7 @@ use crate::{
     options::Fsync,
     plan::Pair,
     platform::{self, Dir, ListCursor, Names, Order},
-    report::Loss,
+    report::WarningKind,
     scheduler::Worker,
     storage::Storage,
     tree::{Dirs, MarkerName, Node, Of, Place},
@@ -309,7 +309,7 @@ impl Worker {
         drop(lock);
         match durable.and_then(|()| dir.remove(&name)) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                self.warn_of(Loss::Leftover, || place.path_in_copy(&name), &error.to_string());
+                self.warn_of(WarningKind::Leftover, || place.path_in_copy(&name), &error.to_string());
             }
             _ => {}
         }

@@ -16,7 +16,7 @@ use crate::{
     options::{Compression, Delete, Mirror},
     plan::{Deletion, deletion, is_most, why_it_stays},
     platform::{self, Dir, ListCursor, Names},
-    report::Loss,
+    report::WarningKind,
     scheduler::{Unit, Worker},
     transfer::Watch,
     tree::{Dirs, ExtraneousIn, Node, is_internal},
@@ -383,7 +383,7 @@ impl Worker {
         let there = (there + deleted).saturating_sub(listed.min(deleted));
         if is_most(deleted, there) && !self.is_cancelled() {
             let cause = format!("{deleted} of {there} entries; --max-delete sets a limit to that");
-            self.warn_of(Loss::Extraneous, || context.job.target.path().to_owned(), &cause);
+            self.warn_of(WarningKind::Extraneous, || context.job.target.path().to_owned(), &cause);
         }
     }
 

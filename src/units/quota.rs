@@ -6,7 +6,7 @@ use std::{
     sync::{Arc, atomic::Ordering},
 };
 
-use crate::{platform, report::Loss, scheduler::Worker, tree::Node};
+use crate::{platform, report::WarningKind, scheduler::Worker, tree::Node};
 
 /// How far something finds no room that a filesystem with room for it refuses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,7 +65,7 @@ impl Worker {
         }
         if !over.stopped.swap(true, Ordering::Relaxed) {
             self.context.is_any_stopped.store(true, Ordering::Relaxed);
-            self.warn_of(Loss::Untried, || over.place.path_in_copy(c""), &refusal.to_string());
+            self.warn_of(WarningKind::Untried, || over.place.path_in_copy(c""), &refusal.to_string());
         }
         Holds::Directory
     }

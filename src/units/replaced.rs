@@ -11,7 +11,7 @@ use crate::{
     fidelity::acl,
     options::Attributes,
     platform::{self, ACCESS_ACL, Handle},
-    report::Loss,
+    report::WarningKind,
     scheduler::Worker,
     tree::{Item, Owner},
 };
@@ -99,7 +99,7 @@ impl Worker {
             mode &= !SETGID;
         }
         let set = to.set_mode(mode);
-        self.kept_or_warned(subject, set, Op::SetMode, Attributes::MODE, Loss::Mode)
+        self.kept_or_warned(subject, set, Op::SetMode, Attributes::MODE, WarningKind::Mode)
     }
 }
 

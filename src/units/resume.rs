@@ -17,7 +17,7 @@ use crate::{
     error::{During, Fault, Op, Sided},
     plan::LARGE_MIN,
     platform::{self, Dir},
-    report::Loss,
+    report::WarningKind,
     resume::{Entered, InPlace, Journal, SourceState, Unfinished, journal, open_ours},
     scheduler::Worker,
     tree::{Item, Node, Staged, staged},
@@ -145,7 +145,7 @@ impl Worker {
         if (is_certain || journal.is_empty())
             && let Err(error) = journal.close()
         {
-            self.warn_of(Loss::Leftover, || path, &error.to_string());
+            self.warn_of(WarningKind::Leftover, || path, &error.to_string());
         }
     }
 }

@@ -15,7 +15,7 @@ use crate::{
     options::{Compression, DataOptions, Sparse},
     plan::{self, Pair},
     platform::{self, Dir, Room},
-    report::Loss,
+    report::WarningKind,
     scheduler::Worker,
     tree::{Dirs, Item, Node, abandoned_bytes},
 };
@@ -194,7 +194,7 @@ impl Worker {
 
     fn warn_of_room(&mut self, cause: &str) {
         let path = self.context.job.target.path().to_owned();
-        self.warn_of(Loss::Room, || path, cause);
+        self.warn_of(WarningKind::Room, || path, cause);
     }
 }
 

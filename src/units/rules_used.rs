@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::{
     options::Delete,
-    report::Loss,
+    report::WarningKind,
     scheduler::Worker,
     select::{Rule, Rules},
 };
@@ -44,10 +44,10 @@ impl Worker {
                 Rule::Include(_) if last_exclude.is_none_or(|last| last < index) => {
                     let why = "what no rule excludes is copied in any case, and no rule behind this one excludes \
                                anything: for nothing else to be copied, add --exclude '*' behind it";
-                    Some((Loss::Include, why))
+                    Some((WarningKind::Include, why))
                 }
                 _ if context.rules_used.has(index) => None,
-                _ => Some((Loss::Rule, "it decided about nothing that was looked at")),
+                _ => Some((WarningKind::Rule, "it decided about nothing that was looked at")),
             };
             if let Some((loss, why)) = warned {
                 self.warn_of(loss, || rule.pattern().into(), why);

@@ -13,7 +13,7 @@ use crate::{
     frames::{Codec, Coding},
     options::Verify,
     platform,
-    report::Loss,
+    report::WarningKind,
     scheduler::Worker,
     transfer::{Watch, cancelled, next_data_of},
     tree::Item,
@@ -194,7 +194,7 @@ impl Worker {
         copy.sync_data().during(Op::Sync)?;
         let left = platform::drop_cached(copy).and_then(|()| platform::set_direct(copy, true));
         if let Err(error) = &left {
-            self.warn_of(Loss::Media, path, &error.to_string());
+            self.warn_of(WarningKind::Media, path, &error.to_string());
         }
         Ok(left.is_ok())
     }

@@ -13,7 +13,7 @@ use crate::{
     fidelity::acl,
     options::Attributes,
     platform::{self, ACCESS_ACL, ACL_ALIASES, DEFAULT_ACL, Handle},
-    report::Loss,
+    report::WarningKind,
     scheduler::Worker,
     tree::Node,
 };
@@ -279,7 +279,7 @@ impl Worker {
                     if is_kept {
                         self.xattr_not_kept(subject, error, Op::ReadXattrs, is_acl)?;
                     } else {
-                        self.not_kept(subject, error, Op::ReadXattrs, Attributes::MODE, Loss::Mode)?;
+                        self.not_kept(subject, error, Op::ReadXattrs, Attributes::MODE, WarningKind::Mode)?;
                     }
                     continue;
                 }
@@ -321,8 +321,11 @@ impl Worker {
         op: Op,
         is_acl: bool,
     ) -> Result<(), Fault> {
-        let (attribute, loss) =
-            if is_acl { (Attributes::ACL, Loss::Acl) } else { (Attributes::XATTR, Loss::Xattr) };
+        let (attribute, loss) = if is_acl {
+            (Attributes::ACL, WarningKind::Acl)
+        } else {
+            (Attributes::XATTR, WarningKind::Xattr)
+        };
         self.not_kept(subject, error, op, attribute, loss)
     }
 }

@@ -6,7 +6,7 @@ use std::{
     path::Path,
 };
 
-use orbit::{Attributes, CopyJob, Existing, Loss, Preserve, Report};
+use orbit::{Attributes, CopyJob, Existing, Preserve, Report, WarningKind};
 use rustix::fs::FileType;
 
 use crate::support::{
@@ -355,11 +355,11 @@ fn a_time_that_the_destination_cannot_hold_is_one_warning_and_no_reason_to_copy_
     set_times(&sandbox.path("src/dir"), -70 * YEAR, 5);
     let job = || CopyJob::new(sandbox.path("src"), other.path("dst"));
     let losses = |report: &Report| -> Vec<_> {
-        report.warnings.iter().map(|warning| (warning.loss, warning.count)).collect()
+        report.warnings.iter().map(|warning| (warning.kind, warning.count)).collect()
     };
     let first = run(job());
     assert_complete(&first);
-    assert_eq!(losses(&first), [(Loss::Times, 4)]);
+    assert_eq!(losses(&first), [(WarningKind::Times, 4)]);
     assert_same_but(&sandbox.path("src"), &other.path("dst"), &[Aspect::Mtime, Aspect::Atime]);
     let again = run(job());
     assert_complete(&again);

@@ -6,7 +6,7 @@ use std::{
     process::{Command, Output},
 };
 
-use orbit::{CopyJob, Delete, Loss, MaxDelete, Mirror, Rule, Selection};
+use orbit::{CopyJob, Delete, MaxDelete, Mirror, Rule, Selection, WarningKind};
 
 use crate::{
     mirror::{mirror, with_extras},
@@ -361,8 +361,8 @@ fn deleting_more_than_half_suggests_a_limit() {
     }
     let sandbox = with_extras();
     let report = sandbox.run(mirror(&sandbox));
-    let told: Vec<_> = report.warnings.iter().map(|warning| (warning.loss, warning.count)).collect();
-    assert_eq!(told, [(Loss::Extraneous, 1)]);
+    let told: Vec<_> = report.warnings.iter().map(|warning| (warning.kind, warning.count)).collect();
+    assert_eq!(told, [(WarningKind::Extraneous, 1)]);
 }
 
 #[test]

@@ -3,8 +3,8 @@
 use std::fs;
 
 use orbit::{
-    Attributes, Compression, CopyJob, DataOptions, Engine, Existing, Limits, Loss, Preserve, Reflink, Report,
-    Rule, Selection, Sparse,
+    Attributes, Compression, CopyJob, DataOptions, Engine, Existing, Limits, Preserve, Reflink, Report, Rule,
+    Selection, Sparse, WarningKind,
 };
 
 use crate::support::{Filesystem, Mount, Sandbox, awkward::noise, is_root, must, orbit, run, skip, stderr};
@@ -34,7 +34,7 @@ fn a_full_mount_that_is_the_copy_itself_stops_the_run() {
 }
 
 fn warning(report: &Report) -> Option<&str> {
-    report.warnings.iter().find(|warning| warning.loss == Loss::Room).map(|warning| &*warning.cause)
+    report.warnings.iter().find(|warning| warning.kind == WarningKind::Room).map(|warning| &*warning.cause)
 }
 
 /// What a run reports that copies the tree into the mount.

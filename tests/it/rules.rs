@@ -12,7 +12,7 @@ use std::{
     process::Command,
 };
 
-use orbit::{CopyJob, Loss, Report, Rule, Selection};
+use orbit::{CopyJob, Report, Rule, Selection, WarningKind};
 use proptest::{
     collection::vec,
     prelude::*,
@@ -356,7 +356,7 @@ fn rules_without_any_effect_are_one_warning_a_kind() {
         let report = run(CopyJob::new(sandbox.path("src"), sandbox.path("dst")).select(selection));
         assert_complete(&report);
         let told =
-            |warning: &orbit::Warning| (warning.loss, warning.path.display().to_string(), warning.count);
+            |warning: &orbit::Warning| (warning.kind, warning.path.display().to_string(), warning.count);
         report.warnings.iter().map(told).collect::<Vec<_>>()
     };
     let include = |pattern: &str| Rule::Include(pattern.to_owned());
@@ -364,10 +364,13 @@ fn rules_without_any_effect_are_one_warning_a_kind() {
     assert_eq!(warnings(&[include("keep.o"), exclude("*.o")]), []);
     assert_eq!(
         warnings(&[exclude("*.oo"), exclude("x"), exclude("*.o")]),
-        [(Loss::Rule, "*.oo".to_owned(), 2)]
+        [(WarningKind::Rule, "*.oo".to_owned(), 2)]
     );
-    assert_eq!(warnings(&[include("*.c")]), [(Loss::Include, "*.c".to_owned(), 1)]);
-    assert_eq!(warnings(&[exclude("*.o"), include("keep.o")]), [(Loss::Include, "keep.o".to_owned(), 1)]);
+    assert_eq!(warnings(&[include("*.c")]), [(WarningKind::Include, "*.c".to_owned(), 1)]);
+    assert_eq!(
+        warnings(&[exclude("*.o"), include("keep.o")]),
+        [(WarningKind::Include, "keep.o".to_owned(), 1)]
+    );
     let (said, code, _) = ruled(&["--include=*.c", "--gitignore"], "");
     assert_eq!(code, Some(0));
     assert!(

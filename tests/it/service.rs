@@ -4,8 +4,8 @@ use std::{fs, num::NonZeroU64, time::Duration};
 
 use futures::{FutureExt, StreamExt};
 use orbit::{
-    Attributes, Comparison, CopyJob, DataOptions, Engine, Event, Limits, Loss, Preserve, Reflink, Retry, Run,
-    Sparse,
+    Attributes, Comparison, CopyJob, DataOptions, Engine, Event, Limits, Preserve, Reflink, Retry, Run,
+    Sparse, WarningKind,
 };
 use tokio::runtime::Builder;
 
@@ -330,7 +330,8 @@ fn a_mount_made_between_two_runs_is_seen_by_the_second() {
         fs::write(source.path().join("large"), vec![7; 20 << 20]).unwrap();
         let report = soon(engine.start(copy().jobs(1)).finish()).await.unwrap();
         must("umount", &[at]);
-        let room: Vec<_> = report.warnings.iter().filter(|warning| warning.loss == Loss::Room).collect();
+        let room: Vec<_> =
+            report.warnings.iter().filter(|warning| warning.kind == WarningKind::Room).collect();
         assert_eq!(room.len(), 1, "{:?}", report.warnings);
     });
 }

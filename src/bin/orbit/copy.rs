@@ -3,7 +3,7 @@
 use std::{collections::HashSet, sync::Arc};
 
 use futures::StreamExt;
-use orbit::{CopyJob, Event, Failure, Loss, Report, Run, Warning};
+use orbit::{CopyJob, Event, Failure, Report, Run, Warning, WarningKind};
 use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout_at};
 
 use super::{
@@ -61,7 +61,7 @@ pub(crate) async fn run(args: &CopyArgs, job: CopyJob, lines: Lines) -> anyhow::
                 report.failures.retain(|failure| !told.knows(failure));
                 report.failures.extend(before.failures);
                 let is_new =
-                    |warning: &Warning| report.warnings.iter().all(|known| known.loss != warning.loss);
+                    |warning: &Warning| report.warnings.iter().all(|known| known.kind != warning.kind);
                 let warnings: Vec<_> = before.warnings.into_iter().filter(is_new).collect();
                 report.warnings.extend(warnings);
             }
@@ -148,7 +148,7 @@ async fn listen(
                 match &event {
                     Event::Failed(failure) => lines.print(&failure_line(failure)),
                     // In time for who would rather stop it.
-                    Event::Warned(warning) if warning.loss == Loss::Room && !args.quiet => {
+                    Event::Warned(warning) if warning.kind == WarningKind::Room && !args.quiet => {
                         lines.print(&warning_line(warning));
                     }
                     _ => {}
@@ -187,7 +187,7 @@ async fn listen(
 /// Say on standard error how it went.
 fn tell(args: &CopyArgs, report: &Report, lines: &Lines) {
     if !args.quiet {
-        let untold = report.warnings.iter().filter(|warning| warning.loss != Loss::Room);
+        let untold = report.warnings.iter().filter(|warning| warning.kind != WarningKind::Room);
         untold.for_each(|warning| lines.print(&warning_line(warning)));
     }
     if let (Backend::Uring, Some(why), false) = (args.backend, &report.ring_refused, args.quiet) {

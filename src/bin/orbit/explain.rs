@@ -3,7 +3,9 @@
 use std::{collections::BTreeSet, fmt::Write};
 
 use indicatif::{BinaryBytes, HumanCount};
-use orbit::{Between, Jobs, JobsStep, Method, Moved, Refusal, Report, RouteRate, RouteStep, ThresholdStep};
+use orbit::{
+    Jobs, JobsStep, Method, Moved, PairReport, Refusal, Report, RouteRate, RouteStep, ThresholdStep,
+};
 use os_display::Quotable;
 
 use super::output::{cause_text, counted, whole};
@@ -40,7 +42,7 @@ fn methods(report: &Report) -> Vec<String> {
     if rows.is_empty() {
         rows.push("no content was moved".to_owned());
     }
-    for between in &report.between {
+    for between in &report.pairs {
         rows.extend(between.refused.iter().map(|refusal| row(refusal.method, refused(between, refusal))));
     }
     if let Some(why) = &report.ring_refused {
@@ -72,10 +74,10 @@ fn reasons(report: &Report, buffered: Moved) -> String {
 /// Which ways large files went, and what was seen of each: of those that were written to their device meanwhile, or
 /// of the others.
 fn large(report: &Report, is_written: bool) -> Vec<String> {
-    without_repeats(report.between.iter().flat_map(|between| large_between(between, is_written)).collect())
+    without_repeats(report.pairs.iter().flat_map(|between| large_between(between, is_written)).collect())
 }
 
-fn large_between(between: &Between, is_written: bool) -> Vec<String> {
+fn large_between(between: &PairReport, is_written: bool) -> Vec<String> {
     let steps = || between.route_steps.iter().filter(|step| step.is_written == is_written);
     let mut rows: Vec<_> = steps().take(1).map(|first| first.from.describe().to_owned()).collect();
     for RouteStep { at, gave, to, reason, .. } in steps() {
@@ -92,7 +94,7 @@ fn rate(known: &RouteRate) -> String {
     format!("{}/s by {:.1} cores", BinaryBytes(known.bytes_per_second as u64), known.cores)
 }
 
-fn refused(between: &Between, Refusal { cause, .. }: &Refusal) -> String {
+fn refused(between: &PairReport, Refusal { cause, .. }: &Refusal) -> String {
     let by = match (&between.source, &between.destination) {
         (Some(source), Some(destination)) if source == destination => {
             format!(" by {}", source.maybe_quote())
@@ -120,10 +122,10 @@ fn workers(jobs: &Jobs) -> Vec<String> {
 }
 
 fn threshold(report: &Report) -> Vec<String> {
-    without_repeats(report.between.iter().flat_map(threshold_between).collect())
+    without_repeats(report.pairs.iter().flat_map(threshold_between).collect())
 }
 
-fn threshold_between(between: &Between) -> Vec<String> {
+fn threshold_between(between: &PairReport) -> Vec<String> {
     let reason = &between.threshold_reason;
     let mut rows = match (between.threshold_steps.first(), between.threshold) {
         (Some(first), _) => vec![format!("{} at first: {reason}", whole(first.from))],

@@ -4,8 +4,8 @@ use std::{path::Path, time::Duration};
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use orbit::{
-    Ability, Between, Capabilities, Cost, Done, Failure, Filesystem, JobsStep, KernelCopies, Kind, Method,
-    NotTried, Report, RouteRate, Side, Warning,
+    Ability, Capabilities, Cost, Done, Failure, Filesystem, JobsStep, KernelCopies, Kind, Method, NotTried,
+    PairReport, Report, RouteRate, Side, Warning,
 };
 use serde_json::{Map, Value, json};
 
@@ -42,7 +42,7 @@ pub(crate) fn report(report: &Report, exit_status: u8) -> Value {
             "reason": report.jobs.reason,
             "steps": report.jobs.steps.iter().map(step).collect::<Vec<_>>(),
         },
-        "between": report.between.iter().map(between).collect::<Value>(),
+        "between": report.pairs.iter().map(between).collect::<Value>(),
         "ring_refused": report.ring_refused.as_deref().map(cause_text),
         "warnings": report.warnings.iter().map(warning).collect::<Value>(),
         "failures": report.failures.iter().map(failure).collect::<Value>(),
@@ -93,7 +93,7 @@ fn step(step: &JobsStep) -> Value {
     json!({ "at_seconds": step.at.as_secs_f64(), "from": step.from, "to": step.to, "reason": step.reason })
 }
 
-fn between(between: &Between) -> Value {
+fn between(between: &PairReport) -> Value {
     let refused = between.refused.iter().map(|refusal| {
         let cause = cause_text(&refusal.cause);
         json!({ "method": refusal.method.name(), "errno": refusal.errno, "cause": cause })
@@ -214,7 +214,7 @@ fn side(side: Side) -> &'static str {
 /// One kind of loss, as one object.
 pub(crate) fn warning(warning: &Warning) -> Value {
     let mut object = with_path(&warning.path);
-    object.insert("loss".into(), warning.loss.name().into());
+    object.insert("loss".into(), warning.kind.name().into());
     object.insert("cause".into(), cause_text(&warning.cause).into());
     object.insert("count".into(), warning.count.into());
     object.into()

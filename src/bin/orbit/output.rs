@@ -23,14 +23,14 @@ pub(crate) fn failure_line(failure: &Failure) -> String {
     format!("orbit: cannot {} {}: {}{advice}", failure.op(), quoted(failure.path()), cause_text(&cause))
 }
 
-/// The line about one kind of loss.
+/// The line about one kind of warning.
 pub(crate) fn warning_line(warning: &Warning) -> String {
-    let Warning { loss, path, cause, count, .. } = warning;
+    let Warning { kind, path, cause, count, .. } = warning;
     let others = match count {
         0 | 1 => String::new(),
         _ => format!(" and {} more", HumanCount(count - 1)),
     };
-    format!("orbit: warning: {}: {}{others}: {}", loss.described(), quoted(path), cause_text(cause))
+    format!("orbit: warning: {}: {}{others}: {}", kind.described(), quoted(path), cause_text(cause))
 }
 
 /// The line about a ring that was asked for and cannot be had.
@@ -161,7 +161,7 @@ fn add_details(text: &mut String, report: &Report) {
         let JobsStep { at, from, to, reason, .. } = step;
         line(format_args!("jobs after {:.1} s: {to} instead of {from}, as {reason}", at.as_secs_f64()));
     }
-    for step in report.between.iter().flat_map(|between| &between.threshold_steps) {
+    for step in report.pairs.iter().flat_map(|between| &between.threshold_steps) {
         let ThresholdStep { at, from, to, reason, .. } = step;
         let [from, to] = [*from, *to].map(whole);
         line(format_args!("threshold after {:.1} s: {to} instead of {from}, as {reason}", at.as_secs_f64()));

@@ -2,7 +2,7 @@
 
 use std::{fs, os::unix::fs::chown};
 
-use orbit::{Attributes, CopyJob, Loss, Preserve};
+use orbit::{Attributes, CopyJob, Preserve, WarningKind};
 
 use crate::support::{
     Filesystem, Mount, Sandbox, assert_complete,
@@ -67,8 +67,8 @@ fn times_that_the_filesystem_cannot_hold_are_told_by_every_run() {
     for run_of in 1..=3 {
         let report = run(job());
         assert_complete(&report);
-        let told: Vec<_> = report.warnings.iter().map(|warning| (warning.loss, warning.count)).collect();
-        assert_eq!(told, [(Loss::Times, 3)], "run {run_of}");
+        let told: Vec<_> = report.warnings.iter().map(|warning| (warning.kind, warning.count)).collect();
+        assert_eq!(told, [(WarningKind::Times, 3)], "run {run_of}");
         assert_eq!(report.totals.files_copied, u64::from(run_of == 1));
     }
     let named = job().preserve(Preserve::all_requiring(Attributes::TIMESTAMPS));

@@ -2,7 +2,7 @@
 
 use std::{fs, os::unix::fs::MetadataExt, path::Path, process::Command};
 
-use orbit::{Attributes, CopyJob, Loss, Preserve};
+use orbit::{Attributes, CopyJob, Preserve, WarningKind};
 
 use crate::support::{
     Filesystem, Mount, Sandbox, assert_complete,
@@ -134,8 +134,8 @@ fn large_extended_attributes_are_kept_where_they_fit_and_are_one_warning_where_n
     assert_same(&source.path("src"), &source.path("dst"));
     let report = run(CopyJob::new(source.path("src"), other.path("dst")));
     assert_complete(&report);
-    let losses: Vec<_> = report.warnings.iter().map(|warning| (warning.loss, warning.count)).collect();
-    assert_eq!(losses, [(Loss::Xattr, 3)]);
+    let losses: Vec<_> = report.warnings.iter().map(|warning| (warning.kind, warning.count)).collect();
+    assert_eq!(losses, [(WarningKind::Xattr, 3)]);
     assert_eq!(xattr(&other.path("dst/a"), "user.small").unwrap(), b"fits");
     assert_same_but(&source.path("src"), &other.path("dst"), &[Aspect::Xattrs]);
     let required = Preserve::all_requiring(Attributes::XATTR);

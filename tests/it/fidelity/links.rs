@@ -2,7 +2,7 @@
 
 use std::{fs, os::unix::fs::MetadataExt};
 
-use orbit::{Attributes, CopyJob, Existing, Loss, Preserve};
+use orbit::{Attributes, CopyJob, Existing, Preserve, WarningKind};
 
 use crate::support::{
     Filesystem, Mount, Sandbox, assert_complete, awkward, run,
@@ -173,7 +173,7 @@ fn where_there_are_no_links_each_name_is_copied_and_one_warning_says_so() {
     });
     let report = run(CopyJob::new(sandbox.path("src"), other.path("dst")).jobs(4));
     assert_complete(&report);
-    let lost = report.warnings.iter().find(|warning| warning.loss == Loss::HardLink).unwrap();
+    let lost = report.warnings.iter().find(|warning| warning.kind == WarningKind::HardLink).unwrap();
     assert_eq!((lost.count, report.totals.files_copied), (299, 300));
     for index in 0..300 {
         assert_eq!(other.read(format!("dst/{index}")), b"content");

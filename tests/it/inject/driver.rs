@@ -157,7 +157,7 @@ fn summary(report: &Report) -> String {
         format!("total mismatches {}", totals.mismatches),
         format!("total changed_while_copied {}", totals.changed_while_copied),
     ];
-    for between in &report.between {
+    for between in &report.pairs {
         lines.push(format!("total threshold_steps {}", between.threshold_steps.len()));
         lines.push(format!("total threshold {}", between.threshold.unwrap_or(0)));
     }
@@ -165,7 +165,7 @@ fn summary(report: &Report) -> String {
         lines.push(format!("moved {} {}", method.name(), moved.bytes));
     }
     for warning in &report.warnings {
-        lines.push(format!("warning {:?} {}", warning.loss, warning.count));
+        lines.push(format!("warning {:?} {}", warning.kind, warning.count));
     }
     for failure in &report.failures {
         let (op, errno) = (failure.op(), failure.errno().unwrap_or(0));

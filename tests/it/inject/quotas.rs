@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path};
 
-use orbit::{CopyJob, Loss};
+use orbit::{CopyJob, WarningKind};
 
 use super::{
     mounts::limited_directory,
@@ -33,7 +33,8 @@ fn a_quota_of_a_directory_stops_that_directory_and_nothing_else() {
     let (failed, untried) = (report.totals.failed, report.totals.untried);
     assert!((1..=8).contains(&failed), "{:?}", report.failures);
     assert!(untried >= 20, "{:?}", report.totals);
-    let said: Vec<_> = report.warnings.iter().filter(|warning| warning.loss == Loss::Untried).collect();
+    let said: Vec<_> =
+        report.warnings.iter().filter(|warning| warning.kind == WarningKind::Untried).collect();
     assert_eq!((said.len(), said[0].count, &said[0].path), (1, 1, &limited));
     for name in ["aa", "zz"] {
         assert_same_tree(&sandbox.path("src").join(name), &mount.path().join(name));

@@ -9,7 +9,7 @@ use std::{
 };
 
 use nix::errno::Errno;
-use orbit::{CopyJob, DataOptions, Loss, Method, Reflink, Report, ZeroCopy};
+use orbit::{CopyJob, DataOptions, Method, Reflink, Report, WarningKind, ZeroCopy};
 
 use super::{
     mounts::{Attached, limited_directory, make_read_only},
@@ -199,7 +199,11 @@ fn a_file_that_takes_no_more_names_is_copied_a_second_time() {
     let sources = ["src/1", "src/2"].map(|name| sandbox.path(name));
     let report = run(CopyJob::into_directory(sources, &copy).jobs(1));
     assert_complete(&report);
-    assert!(report.warnings.iter().any(|warning| warning.loss == Loss::HardLink), "{:?}", report.warnings);
+    assert!(
+        report.warnings.iter().any(|warning| warning.kind == WarningKind::HardLink),
+        "{:?}",
+        report.warnings
+    );
     for name in ["1", "2"] {
         assert_same_tree(&sandbox.path("src").join(name), &copy.join(name));
     }

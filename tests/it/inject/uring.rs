@@ -277,7 +277,7 @@ fn left_to_itself_an_engine_tries_all_ways_of_a_large_file() {
         let copy = sandbox.path(format!("dst-{jobs}"));
         let report = run(CopyJob::new(sandbox.path("src"), &copy).jobs(jobs));
         assert_complete(&report);
-        let learned = &report.between[0];
+        let learned = &report.pairs[0];
         let tried = |route| learned.route_steps.iter().any(|step| step.to == route);
         let other = if jobs == 1 { Route::Buffer } else { Route::BufferRanges };
         assert!(tried(Route::Ring) && tried(other), "{learned:#?}");

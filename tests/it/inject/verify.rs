@@ -246,7 +246,7 @@ fn a_filesystem_without_a_device_is_a_warning() {
     let report = run(CopyJob::new(sandbox.path("src"), sandbox.path("dst")).verify(Verify::Media));
     assert_complete(&report);
     assert_eq!(report.totals.files_verified, 1);
-    let warned = report.warnings.iter().any(|warning| warning.loss == orbit::Loss::Media);
+    let warned = report.warnings.iter().any(|warning| warning.kind == orbit::WarningKind::Media);
     // Since Linux 6.6 a tmpfs takes O_DIRECT, and ignores it.
     assert!(warned || report.warnings.is_empty());
 }

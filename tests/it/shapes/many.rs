@@ -2,7 +2,7 @@
 
 use std::{fs, os::unix::fs::MetadataExt, path::Path};
 
-use orbit::{CopyJob, Loss};
+use orbit::{CopyJob, WarningKind};
 
 use super::scaled;
 use crate::support::{
@@ -94,8 +94,8 @@ fn more_names_than_one_inode_may_have_become_several_inodes_and_one_warning() {
         let name = format!("dst-{jobs}");
         let report = run(CopyJob::new(source.path("src"), other.path(&name)).jobs(jobs));
         assert_complete(&report);
-        let losses: Vec<_> = report.warnings.iter().map(|warning| (warning.loss, warning.count)).collect();
-        assert_eq!(losses, [(Loss::HardLink, 1)]);
+        let losses: Vec<_> = report.warnings.iter().map(|warning| (warning.kind, warning.count)).collect();
+        assert_eq!(losses, [(WarningKind::HardLink, 1)]);
         assert_eq!((report.totals.files_copied, report.totals.hard_links_created), (2, names - 2));
         // Content, times and counts of all names; reading 70,000 files would say no more.
         let all = || (0..4).map(|dir| other.path(&name).join(dir.to_string()));

@@ -206,7 +206,7 @@ fn tell(report: &Report) {
         println!("driver: failure={:?}", format!("{failure}: {}", failure.cause()));
     }
     for warning in &report.warnings {
-        println!("driver: warning={:?} {}", warning.loss, warning.count);
+        println!("driver: warning={:?} {}", warning.kind, warning.count);
     }
 }
 

@@ -15,7 +15,7 @@ use crate::{
 /// What a run learned of two filesystems that it copied between.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
-pub struct Between {
+pub struct PairReport {
     /// What the source's filesystem calls itself, such as `ext4`, where that is known.
     pub source: Option<String>,
     /// What the destination's filesystem calls itself, where that is known.
@@ -118,14 +118,14 @@ pub struct ThresholdStep {
     pub reason: String,
 }
 
-impl Between {
+impl PairReport {
     /// What a run that began at `began` learned of `pair`.
     pub(crate) fn learned(
         pair: &Pair,
         data: &DataOptions,
         capabilities: &ZeroCopyCapabilities,
         began: Instant,
-    ) -> Between {
+    ) -> PairReport {
         let [source, destination] = pair.names.clone();
         let (threshold, threshold_reason) = threshold(pair, data, capabilities);
         let since = |at: Instant| at.saturating_duration_since(began);
@@ -145,7 +145,7 @@ impl Between {
         let refused = pair.refusals().map(|(method, errno)| Refusal::new(method, errno));
         let distrusted = Method::ALL.into_iter().filter(|method| pair.distrusts(*method));
         let distrusted = distrusted.map(|method| Refusal { method, errno: None, cause: SHORT.to_owned() });
-        Between {
+        PairReport {
             source,
             destination,
             refused: refused.chain(distrusted).collect(),
@@ -221,7 +221,7 @@ mod tests {
         let pair = Pair::new(false, Storage::Remote).named(Some("a".to_owned()), None);
         pair.refuse(Method::Reflink, None);
         pair.refuse(Method::Reflink, Some(1));
-        let learned = Between::learned(&pair, &DataOptions::default(), &able, Instant::now());
+        let learned = PairReport::learned(&pair, &DataOptions::default(), &able, Instant::now());
         assert_eq!((learned.source.as_deref(), learned.destination), (Some("a"), None));
         let cause = io::Error::from(io::ErrorKind::Unsupported).to_string();
         assert_eq!(learned.refused, [Refusal { method: Method::Reflink, errno: None, cause }]);
