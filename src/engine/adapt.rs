@@ -9,7 +9,7 @@ use crate::{
 };
 
 /// Adapts the number of one run's workers, where nobody has asked for a certain one.
-pub(super) struct Adapt {
+pub(super) struct JobsAdapter {
     climb: Option<Climb>,
     began: Instant,
     since: Instant,
@@ -24,7 +24,7 @@ pub(super) struct Adapt {
     steps: Vec<JobsStep>,
 }
 
-impl Adapt {
+impl JobsAdapter {
     /// An entry counts as much as this many bytes.
     const BYTES_PER_ENTRY: f64 = 65536.0;
     /// How long new workers take to come, and those that are too many to leave.
@@ -32,9 +32,9 @@ impl Adapt {
     /// The steps of which a report tells.
     const STEPS: usize = 100;
 
-    pub(super) fn new() -> Adapt {
+    pub(super) fn new() -> JobsAdapter {
         let now = Instant::now();
-        Adapt {
+        JobsAdapter {
             climb: None,
             began: now,
             since: now,

@@ -1,9 +1,9 @@
 //! Engines and the runs they drive: the asynchronous side, which does no I/O itself.
 
 mod adapt;
+mod collector;
 mod compare;
 mod counting;
-mod gather;
 mod run;
 mod supervisor;
 
@@ -19,7 +19,7 @@ use crate::{
     cancel::Cancel,
     job::CopyJob,
     platform::Mounts,
-    scheduler::{Context, JobsLimit, Permits, Shares},
+    scheduler::{Context, EngineHandles, JobsLimit, Permits},
     tree::Descriptors,
 };
 
@@ -145,7 +145,7 @@ impl Engine {
         let shared = &self.shared;
         let cancel = Cancel::default();
         let (outcomes, gathered) = mpsc::channel(Self::OUTCOMES);
-        let shares = Shares {
+        let shares = EngineHandles {
             descriptors: shared.descriptors.clone(),
             mounts: shared.mounts.clone(),
             permits: shared.permits.clone(),

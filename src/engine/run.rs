@@ -21,7 +21,7 @@ use tracing::{
 
 use super::{
     Shared,
-    gather::{Ended, Gather, Listening},
+    collector::{Collector, Ended, Listening},
     supervisor::supervise,
 };
 use crate::{
@@ -89,10 +89,10 @@ impl Canceller {
 
 /// Start the supervisor of a run.
 pub(super) fn start(context: Arc<Context>, gathered: mpsc::Receiver<Outcomes>, shared: Arc<Shared>) -> Run {
-    let (events_sender, events) = mpsc::channel(Gather::BACKLOG);
+    let (events_sender, events) = mpsc::channel(Collector::BACKLOG);
     let (progress_sender, progress) = watch::channel(Progress::default());
     let listening = Listening::default();
-    let gather = Gather::new(context.clone(), events_sender, progress_sender, listening.clone());
+    let gather = Collector::new(context.clone(), events_sender, progress_sender, listening.clone());
     let span = tracing::info_span!("run", sources = ?context.job.sources, target = ?context.job.target);
     let canceller = Canceller(Arc::downgrade(&context));
     let limits = LimitsHandle(context.limiter.clone());

@@ -13,8 +13,8 @@ use tokio::{
 
 use super::{
     Shared,
+    collector::{Collector, Counts, Ended},
     counting::{Ahead, preflight},
-    gather::{Counts, Ended, Gather},
 };
 use crate::{
     scheduler::{Context, Outcomes, Permit, Waiting, Worker},
@@ -53,7 +53,7 @@ impl Drop for Active {
 pub(super) fn supervise(
     context: Arc<Context>,
     mut gathered: mpsc::Receiver<Outcomes>,
-    mut gather: Gather,
+    mut gather: Collector,
     shared: Arc<Shared>,
 ) -> impl Future<Output = Ended> {
     // From here on, not from the first poll: a run counts as active once it is started.
@@ -96,7 +96,7 @@ async fn take_seat(context: &Context, shared: &Shared) -> Option<OwnedSemaphoreP
 async fn drive(
     context: &Arc<Context>,
     gathered: &mut mpsc::Receiver<Outcomes>,
-    gather: &mut Gather,
+    gather: &mut Collector,
     shared: &Shared,
     ahead: &mut Option<Ahead>,
 ) {

@@ -111,7 +111,7 @@ pub(crate) struct JobsLimit {
 
 /// What a run takes from its engine.
 #[derive(Debug)]
-pub(crate) struct Shares {
+pub(crate) struct EngineHandles {
     pub(crate) descriptors: Arc<Descriptors>,
     pub(crate) mounts: Arc<Mounts>,
     pub(crate) permits: Arc<Permits>,
@@ -124,7 +124,7 @@ impl Context {
         job: CopyJob,
         outcomes: mpsc::Sender<Outcomes>,
         cancel: Cancel,
-        shares: Shares,
+        shares: EngineHandles,
     ) -> Context {
         let count = job.sources.len();
         let several = count > 1;

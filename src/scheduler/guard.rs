@@ -10,12 +10,12 @@ use std::{
 use super::Worker;
 use crate::{
     error::{Fault, Op},
-    tree::Node,
+    tree::DirNode,
 };
 
 impl Worker {
     /// Do something about an entry so that a panic is a failure of that entry alone.
-    pub(crate) fn guarded(&mut self, node: &Arc<Node>, name: &CStr, work: impl FnOnce(&mut Worker)) {
+    pub(crate) fn guarded(&mut self, node: &Arc<DirNode>, name: &CStr, work: impl FnOnce(&mut Worker)) {
         let worked = caught(|| {
             work(self);
             Ok(())

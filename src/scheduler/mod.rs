@@ -14,7 +14,7 @@ mod unit;
 mod waits;
 mod worker;
 
-pub(crate) use context::{Context, JobsLimit, OTHERS_WRITE, Shares};
+pub(crate) use context::{Context, EngineHandles, JobsLimit, OTHERS_WRITE};
 pub(crate) use cost::CostSoFar;
 #[cfg(test)]
 pub(crate) use guard::break_down;

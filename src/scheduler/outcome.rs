@@ -14,7 +14,7 @@ use crate::{
     event::{Cost, Differs, Done, Retrying},
     method::{Declined, Method},
     report::{Moved, Totals, Warning},
-    tree::Place,
+    tree::DirPath,
 };
 
 /// What a worker did since it last told.
@@ -44,14 +44,14 @@ pub(crate) struct Effort {
 /// An entry that is being worked on.
 #[derive(Debug)]
 pub(crate) struct Current {
-    pub(crate) place: Arc<Place>,
+    pub(crate) place: Arc<DirPath>,
     pub(crate) name: CString,
 }
 
 /// What became of one entry; its path is built only for someone who reads it.
 #[derive(Debug)]
 pub(crate) struct Record {
-    pub(crate) place: Arc<Place>,
+    pub(crate) place: Arc<DirPath>,
     pub(crate) name: Box<CStr>,
     pub(crate) kind: Kind,
     pub(crate) done: Done,

@@ -19,7 +19,7 @@ use crate::{
     platform,
     report::{Warning, WarningKind},
     transfer::Watch,
-    tree::{Node, Place},
+    tree::{DirNode, DirPath},
 };
 
 impl Worker {
@@ -115,12 +115,12 @@ impl Worker {
     }
 
     /// Say which entry is being worked on: each large one, and now and then a small one.
-    pub(crate) fn announce(&mut self, place: &Arc<Place>, name: &CStr) {
+    pub(crate) fn announce(&mut self, place: &Arc<DirPath>, name: &CStr) {
         self.outcomes.current = Some(Current { place: place.clone(), name: name.to_owned() });
     }
 
     /// Note what became of an entry.
-    pub(crate) fn record(&mut self, place: &Arc<Place>, name: &CStr, kind: Kind, done: Done, bytes: u64) {
+    pub(crate) fn record(&mut self, place: &Arc<DirPath>, name: &CStr, kind: Kind, done: Done, bytes: u64) {
         // A run that only deletes leaves everything else alone.
         let only_deletes = self.context.job.mirror.delete == Delete::Only && done != Done::Deleted;
         let done = if only_deletes { Done::Skipped } else { done };
@@ -155,7 +155,7 @@ impl Worker {
     /// Note that an entry failed; a run that was cancelled does not fail what it leaves undone.
     ///
     /// What `kind` it is need not be known; it is taken for a file then.
-    pub(crate) fn fail(&mut self, node: &Node, name: &CStr, kind: Option<Kind>, fault: Fault) {
+    pub(crate) fn fail(&mut self, node: &DirNode, name: &CStr, kind: Option<Kind>, fault: Fault) {
         if !fault.leaves_content {
             self.context.extraneous.count_failed(node.place.source_index());
         }
@@ -163,7 +163,7 @@ impl Worker {
     }
 
     /// As [`fail`](Self::fail), where it is no further reason to delete nothing.
-    pub(crate) fn fail_uncounted(&mut self, node: &Node, name: &CStr, kind: Option<Kind>, fault: Fault) {
+    pub(crate) fn fail_uncounted(&mut self, node: &DirNode, name: &CStr, kind: Option<Kind>, fault: Fault) {
         node.span.in_scope(|| self.fail_in(Some(node), node.failure(name, kind, fault)));
     }
 
@@ -172,7 +172,7 @@ impl Worker {
     }
 
     /// As [`fail_at`](Self::fail_at), of an entry of `node`, if it is one.
-    fn fail_in(&mut self, node: Option<&Node>, failure: Failure) {
+    fn fail_in(&mut self, node: Option<&DirNode>, failure: Failure) {
         self.forget_entry();
         if self.is_cancelled() && is_left_undone(&failure) {
             return;
@@ -189,7 +189,7 @@ impl Worker {
     }
 
     /// Note that something could not be kept.
-    pub(crate) fn warn(&mut self, loss: WarningKind, node: &Node, name: &CStr, kind: Kind, cause: &str) {
+    pub(crate) fn warn(&mut self, loss: WarningKind, node: &DirNode, name: &CStr, kind: Kind, cause: &str) {
         self.warn_of(loss, || node.place.target_path(name, kind), cause);
     }
 

@@ -6,8 +6,8 @@ use super::waits::Again;
 use crate::{
     entry::FileId,
     platform::Names,
-    tree::{ExtraneousIn, Node, Parked},
-    units::{HashOf, Wide},
+    tree::{DirNode, ExtraneousIn, WaitingName},
+    units::{HashOf, LargeFile},
 };
 
 /// A piece of work.
@@ -16,11 +16,11 @@ pub(crate) enum Unit {
     /// Begin the source of this number.
     Source(usize),
     /// List this directory, from where its listing stopped.
-    List(Arc<Node>),
+    List(Arc<DirNode>),
     /// Copy these entries of a directory.
     Batch(Batch),
     /// Copy this name of a link group, whose first name could not be copied.
-    Heir(Parked, FileId),
+    Heir(WaitingName, FileId),
     /// Link these names, which waited for the first of their group.
     Late(LateNames),
     /// Copy this range of a large file.
@@ -42,7 +42,7 @@ pub(crate) enum Unit {
 /// Entries of one directory.
 #[derive(Debug)]
 pub(crate) struct Batch {
-    pub(crate) node: Arc<Node>,
+    pub(crate) node: Arc<DirNode>,
     pub(crate) names: Arc<Names>,
     pub(crate) next: usize,
     pub(crate) end: usize,
@@ -51,7 +51,7 @@ pub(crate) struct Batch {
 /// A range of one large file.
 #[derive(Debug)]
 pub(crate) struct RangeOf {
-    pub(crate) file: Arc<Wide>,
+    pub(crate) file: Arc<LargeFile>,
     pub(crate) at: u64,
     pub(crate) end: u64,
     /// How many times it was tried again.
@@ -63,7 +63,7 @@ pub(crate) struct RangeOf {
 /// Names of one link group that came while its first name was copied.
 #[derive(Debug)]
 pub(crate) struct LateNames {
-    pub(crate) names: Vec<Parked>,
+    pub(crate) names: Vec<WaitingName>,
     /// The source's inode.
     pub(crate) group: FileId,
 }

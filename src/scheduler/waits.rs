@@ -12,14 +12,14 @@ use crate::{
     error::{Failure, Fault, Op},
     event::Retrying,
     transfer::Watch,
-    tree::Node,
+    tree::DirNode,
     units::Holds,
 };
 
 /// The unit: try an entry again that failed.
 #[derive(Debug)]
 pub(crate) struct Again {
-    pub(crate) node: Arc<Node>,
+    pub(crate) node: Arc<DirNode>,
     pub(crate) name: Box<CStr>,
     pub(crate) listed: Option<Kind>,
     /// How many times it was tried again before.
@@ -77,7 +77,7 @@ impl Worker {
     /// Note that an entry failed, unless it is to be tried again, for which it then waits.
     pub(crate) fn fail_or_retry(
         &mut self,
-        node: &Arc<Node>,
+        node: &Arc<DirNode>,
         name: &CStr,
         listed: Option<Kind>,
         tried: u32,
@@ -120,7 +120,7 @@ impl Worker {
     /// Do something to a directory, again where that may help: nothing else is waiting to be done by it.
     pub(crate) fn persistently<T>(
         &mut self,
-        node: &Node,
+        node: &DirNode,
         mut work: impl FnMut(&mut Worker) -> Result<T, Fault>,
     ) -> Result<T, Fault> {
         let mut tried = 0;
@@ -153,7 +153,7 @@ impl Worker {
     }
 
     /// Stop the run where going on makes no sense: the destination is full or read-only, or too much failed.
-    pub(super) fn stop_if_hopeless(&mut self, node: Option<&Node>, failure: &Failure) {
+    pub(super) fn stop_if_hopeless(&mut self, node: Option<&DirNode>, failure: &Failure) {
         let context = self.context.clone();
         let failed = context.failed.fetch_add(1, Ordering::Relaxed) + 1;
         let too_many = context.job.limits.max_errors.filter(|most| failed >= most.get());
@@ -182,7 +182,7 @@ impl Worker {
     }
 
     /// Why nothing more can be written, if that is so.
-    fn is_hopeless(&mut self, node: Option<&Node>, failure: &Failure) -> Option<String> {
+    fn is_hopeless(&mut self, node: Option<&DirNode>, failure: &Failure) -> Option<String> {
         /// With less than this, a filesystem is as good as full, in bytes.
         const ROOM: u64 = 1 << 20;
         match failure.cause().kind() {
@@ -209,7 +209,7 @@ impl Worker {
     }
 
     /// Why nothing more can be written, if a quota leaves no room for anything that is copied.
-    fn is_quota_hopeless(&mut self, node: Option<&Node>, failure: &Failure) -> Option<String> {
+    fn is_quota_hopeless(&mut self, node: Option<&DirNode>, failure: &Failure) -> Option<String> {
         let refusal = failure.cause();
         let is_quota = refusal.kind() == std::io::ErrorKind::QuotaExceeded;
         let holds = match node {

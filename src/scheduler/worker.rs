@@ -24,7 +24,7 @@ use crate::{
     method::Method,
     platform,
     transfer::{Scratch, Watch},
-    tree::{LinkCache, Parked},
+    tree::{LinkCache, WaitingName},
     units::{Hashed, Passing},
 };
 
@@ -188,7 +188,7 @@ impl Worker {
             Unit::List(node) => self.list(node),
             Unit::Batch(batch) => batch.node.span.clone().in_scope(|| self.batch(batch)),
             Unit::Heir(heir, group) => {
-                let Parked { node, name } = heir;
+                let WaitingName { node, name } = heir;
                 self.guarded(&node, &name, |worker| worker.heir(&node, &name, group));
                 self.release(node);
             }

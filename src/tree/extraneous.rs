@@ -7,13 +7,13 @@ use crate::{
     error::{Fault, Op},
     platform::Names,
     select::Ignores,
-    tree::{Made, Place},
+    tree::{DirPath, Made},
 };
 
 /// The entries of one directory of the copy that its source lacks.
 #[derive(Debug)]
 pub(crate) struct ExtraneousIn {
-    pub(crate) place: Arc<Place>,
+    pub(crate) place: Arc<DirPath>,
     /// Which directory that is.
     pub(crate) id: FileId,
     pub(crate) names: Arc<Names>,

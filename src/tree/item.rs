@@ -2,13 +2,13 @@
 
 use std::{ffi::CStr, sync::Arc};
 
-use super::node::{Dirs, Node};
+use super::dir_node::{DirNode, Dirs};
 use crate::platform::Handle;
 
 /// One entry of a directory in flight.
 #[derive(Clone, Copy)]
 pub(crate) struct Item<'a> {
-    pub(crate) node: &'a Arc<Node>,
+    pub(crate) node: &'a Arc<DirNode>,
     pub(crate) dirs: &'a Dirs,
     pub(crate) name: &'a CStr,
 }

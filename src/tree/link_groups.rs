@@ -7,11 +7,11 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use super::node::{Dirs, Node};
+use super::dir_node::{DirNode, Dirs};
 use crate::{
     entry::{FileId, Granularity, Meta},
     platform::Dir,
-    tree::Place,
+    tree::DirPath,
 };
 
 /// The groups of names that share an inode, from the first name seen until the last.
@@ -34,22 +34,22 @@ struct Group {
 #[derive(Debug)]
 enum State {
     /// A worker copies the first name; names that came meanwhile wait here, blocking nobody.
-    Copying(Vec<Parked>),
+    Copying(Vec<WaitingName>),
     /// The copy is finished.
     Copied(LinkTarget),
 }
 
 /// A name that waits for the first of its group; its directory counts it as unfinished.
 #[derive(Debug)]
-pub(crate) struct Parked {
-    pub(crate) node: Arc<Node>,
+pub(crate) struct WaitingName {
+    pub(crate) node: Arc<DirNode>,
     pub(crate) name: Box<CStr>,
 }
 
 /// The copy that further names are linked to.
 #[derive(Clone, Debug)]
 pub(crate) struct LinkTarget {
-    pub(crate) place: Arc<Place>,
+    pub(crate) place: Arc<DirPath>,
     /// The source's name, which is the copy's but for a root.
     pub(crate) name: Box<CStr>,
     pub(crate) id: FileId,
@@ -57,13 +57,13 @@ pub(crate) struct LinkTarget {
 
 /// The directory of the copy that was last linked from, kept open for the next.
 #[derive(Debug, Default)]
-pub(crate) struct LinkCache(Option<(Arc<Place>, Dir)>);
+pub(crate) struct LinkCache(Option<(Arc<DirPath>, Dir)>);
 
 impl LinkCache {
     /// The open directory that holds `target`, seen from the directory `node` of the copy.
     pub(crate) fn directory<'a>(
         &'a mut self,
-        node: &Node,
+        node: &DirNode,
         dirs: &'a Dirs,
         target: &LinkTarget,
     ) -> io::Result<&'a Dir> {
@@ -83,7 +83,7 @@ pub(crate) enum Claim {
     /// Copy it, then settle or fail the group.
     Copy,
     /// It waits; whoever copies the first name will see to it.
-    Parked,
+    Waits,
     /// Link it to this.
     Link(LinkTarget),
 }
@@ -103,7 +103,7 @@ impl LinkGroups {
     /// Claim a name of the source inode `id`, which has `nlink` names.
     ///
     /// A name that is linked, or will not be, is to be [`finished`](Self::finished).
-    pub(crate) fn claim(&self, id: FileId, nlink: u64, node: &Arc<Node>, name: &CStr) -> Claim {
+    pub(crate) fn claim(&self, id: FileId, nlink: u64, node: &Arc<DirNode>, name: &CStr) -> Claim {
         let mut shard = self.shard(id);
         let Some(group) = shard.get_mut(&id) else {
             let left = if self.repeats { u64::MAX } else { nlink };
@@ -112,15 +112,15 @@ impl LinkGroups {
         };
         match &mut group.state {
             State::Copying(parked) => {
-                parked.push(Parked { node: node.hold(), name: name.into() });
-                Claim::Parked
+                parked.push(WaitingName { node: node.hold(), name: name.into() });
+                Claim::Waits
             }
             State::Copied(target) => Claim::Link(target.clone()),
         }
     }
 
     /// The first name is copied: the names to link to it now.
-    pub(crate) fn settle(&self, id: FileId, target: LinkTarget) -> Vec<Parked> {
+    pub(crate) fn settle(&self, id: FileId, target: LinkTarget) -> Vec<WaitingName> {
         let mut shard = self.shard(id);
         let Some(group) = shard.get_mut(&id) else { return Vec::new() };
         let parked = match std::mem::replace(&mut group.state, State::Copied(target)) {
@@ -148,7 +148,7 @@ impl LinkGroups {
 
     /// The first name could not be copied: the name that takes over, if one waits. Whether the first
     /// `comes_again` itself matters to who counts names.
-    pub(crate) fn fail(&self, id: FileId, comes_again: bool) -> Option<Parked> {
+    pub(crate) fn fail(&self, id: FileId, comes_again: bool) -> Option<WaitingName> {
         let mut shard = self.shard(id);
         let group = shard.get_mut(&id)?;
         group.left = group.left.saturating_sub(u64::from(!comes_again));
@@ -170,7 +170,7 @@ impl LinkGroups {
     }
 
     /// The copy `full` takes no more names: begin a second copy, unless another worker has.
-    pub(crate) fn renew(&self, id: FileId, full: FileId, node: &Arc<Node>, name: &CStr) -> Claim {
+    pub(crate) fn renew(&self, id: FileId, full: FileId, node: &Arc<DirNode>, name: &CStr) -> Claim {
         let mut shard = self.shard(id);
         let Some(group) = shard.get_mut(&id) else {
             // It had more names than its link count said: names came while they were copied.
@@ -184,8 +184,8 @@ impl LinkGroups {
             }
             State::Copied(target) => Claim::Link(target.clone()),
             State::Copying(parked) => {
-                parked.push(Parked { node: node.hold(), name: name.into() });
-                Claim::Parked
+                parked.push(WaitingName { node: node.hold(), name: name.into() });
+                Claim::Waits
             }
         }
     }
@@ -206,7 +206,7 @@ mod tests {
         let id = FileId { dev: 1, ino: 2 };
         let groups = LinkGroups::new(false);
         groups.shard(id).insert(id, Group { left: 3, state: State::Copying(Vec::new()) });
-        let place = Arc::new(Place::nowhere());
+        let place = Arc::new(DirPath::nowhere());
         assert!(groups.settle(id, LinkTarget { place, name: c"first".into(), id }).is_empty());
         groups.finished(id);
         assert!(groups.shard(id).contains_key(&id), "one name may still find its target full");

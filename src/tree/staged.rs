@@ -20,13 +20,13 @@ use crate::{
 
 /// How a file of the copy comes into being.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Appearance {
+pub(crate) enum Publish {
     /// Under its own name from the start; its time marks it as finished.
-    AtOnce,
+    Now,
     /// Under its own name only when it is finished; nothing may be there.
-    WhenFinished,
+    WhenComplete,
     /// In place of another, when it is finished.
-    Instead,
+    Replacing,
 }
 
 /// What became of that which a name stood for.
@@ -112,13 +112,13 @@ impl Staged {
     pub(crate) fn adopt(
         dir: &Dir,
         name: &CStr,
-        appearance: Appearance,
+        appearance: Publish,
         names: &TemporaryNames,
         make: impl FnOnce(&CStr) -> io::Result<()>,
     ) -> io::Result<Staged> {
         let stage = match appearance {
-            Appearance::AtOnce => Stage::Final,
-            Appearance::WhenFinished | Appearance::Instead => Stage::Temporary(names.next()),
+            Publish::Now => Stage::Final,
+            Publish::WhenComplete | Publish::Replacing => Stage::Temporary(names.next()),
         };
         let made = match &stage {
             Stage::Temporary(temporary) => temporary,
@@ -202,17 +202,17 @@ impl Staged {
         &self,
         dir: &Dir,
         name: &CStr,
-        appearance: Appearance,
+        appearance: Publish,
         over: impl FnOnce(&CStr) -> io::Result<Kept>,
     ) -> io::Result<Kept> {
         match &self.name {
             Stage::Final => Ok(()),
             Stage::Unnamed(late) => match late.get() {
-                Some(temporary) if appearance == Appearance::WhenFinished => dir.rename_new(temporary, name),
+                Some(temporary) if appearance == Publish::WhenComplete => dir.rename_new(temporary, name),
                 Some(temporary) => return over(temporary),
                 None => dir.link_unnamed(&self.file, name),
             },
-            Stage::Temporary(temporary) if appearance == Appearance::WhenFinished => {
+            Stage::Temporary(temporary) if appearance == Publish::WhenComplete => {
                 dir.rename_new(temporary, name)
             }
             Stage::Temporary(temporary) => return over(temporary),

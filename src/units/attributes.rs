@@ -2,7 +2,7 @@
 
 use std::{fs::File, sync::atomic::Ordering};
 
-use super::{entry::First, held::Held, subject::Subject, xattrs::AccessAcl};
+use super::{entry::Disposition, held::Held, metadata_target::MetadataTarget, xattrs::AccessAcl};
 use crate::{
     entry::{Granularity, Kind, Meta, Stamp},
     error::{During, Fault, Op, Sided},
@@ -11,7 +11,7 @@ use crate::{
     platform::{self, Handle},
     report::WarningKind,
     scheduler::Worker,
-    tree::{Item, Node, Owner},
+    tree::{DirNode, Item, Owner},
 };
 
 pub(super) const SETUID: u32 = 0o4000;
@@ -29,7 +29,7 @@ impl Worker {
     /// The mode to create an entry with: its own, where its directory is new and so closed to others
     /// until all in it is finished, and the least otherwise. An ACL that comes later may leave the
     /// owning group less than its mask, which is what the mode says (acl(5)).
-    pub(super) fn creation_mode(&self, node: &Node, meta: &Meta) -> u32 {
+    pub(super) fn creation_mode(&self, node: &DirNode, meta: &Meta) -> u32 {
         if !self.keeps(Attributes::MODE) {
             return meta.mode & 0o777;
         }
@@ -43,7 +43,7 @@ impl Worker {
     }
 
     /// The mode of an entry that this run has just created with `mode`.
-    fn mode_of_created(&self, node: &Node, created: Handle<'_>, mode: u32) -> std::io::Result<u32> {
+    fn mode_of_created(&self, node: &DirNode, created: Handle<'_>, mode: u32) -> std::io::Result<u32> {
         let modes = &node.pair.created_modes;
         if modes.keeps(mode) == Some(true) {
             return Ok(mode);
@@ -61,8 +61,8 @@ impl Worker {
     /// attributes, mode, and last the times; whether any extended attribute or ACL was changed.
     ///
     /// What cannot be given, whatever the reason, is told, and fails the entry only where it was named.
-    pub(super) fn attributes(&mut self, subject: &Subject<'_>) -> Result<bool, Fault> {
-        let Subject { node, meta, to, found, .. } = *subject;
+    pub(super) fn attributes(&mut self, subject: &MetadataTarget<'_>) -> Result<bool, Fault> {
+        let MetadataTarget { node, meta, to, found, .. } = *subject;
         let current = match found {
             Some(found) => Owner::of(found),
             None => node.born(to).during(Op::Stat).in_copy()?,
@@ -121,7 +121,7 @@ impl Worker {
     }
 
     /// See whether the filesystem has kept a far time, which it does not say.
-    fn see_clamped(&mut self, subject: &Subject<'_>, kept: Stamp) -> Result<(), Fault> {
+    fn see_clamped(&mut self, subject: &MetadataTarget<'_>, kept: Stamp) -> Result<(), Fault> {
         if kept.secs.abs_diff(subject.meta.modified.secs) <= 2 {
             return Ok(()); // but for its clock's step
         }
@@ -135,7 +135,7 @@ impl Worker {
     /// to be looked for.
     ///
     /// `false` where the copy may not be touched so.
-    fn unmark(&self, subject: &Subject<'_>) -> bool {
+    fn unmark(&self, subject: &MetadataTarget<'_>) -> bool {
         let meta = subject.meta;
         subject.times
             && self.keeps(Attributes::TIMESTAMPS)
@@ -144,7 +144,7 @@ impl Worker {
 
     /// Let the owner of a read-only copy set its attributes (xattr(7)); the mode that is there then,
     /// if it is known.
-    fn open_up(&self, subject: &Subject<'_>, there: Option<u32>) -> Option<u32> {
+    fn open_up(&self, subject: &MetadataTarget<'_>, there: Option<u32>) -> Option<u32> {
         let is_closed = subject.meta.kind == Kind::File
             && !self.context.privileges.overrides_modes
             && self.keeps(Attributes::MODE)
@@ -157,10 +157,15 @@ impl Worker {
 
     /// Leave an entry's content alone, and correct its metadata where that differs; `None` where that
     /// takes a new copy.
-    pub(super) fn keep(&mut self, at: Item<'_>, meta: &Meta, found: &Meta) -> Result<Option<First>, Fault> {
+    pub(super) fn keep(
+        &mut self,
+        at: Item<'_>,
+        meta: &Meta,
+        found: &Meta,
+    ) -> Result<Option<Disposition>, Fault> {
         let Item { node, dirs, name } = at;
         let target_name = node.place.target_name(name, meta.kind);
-        let subject = Subject::there(at, &target_name, meta, found);
+        let subject = MetadataTarget::there(at, &target_name, meta, found);
         let granularity = self.granularity(node, dirs, meta, found);
         let have_xattrs_changed = self.have_xattrs_changed(&subject);
         if self.is_dry() {
@@ -172,7 +177,7 @@ impl Worker {
             node.vouch(&target_name, found)?;
             self.leave_alone(meta);
             self.record(&node.place, name, meta.kind, done, 0);
-            return Ok(Some(First::Copied(found.id)));
+            return Ok(Some(Disposition::Copied(found.id)));
         }
         let mut is_corrected = false;
         if have_xattrs_changed || self.differs(&subject, granularity) {
@@ -214,7 +219,7 @@ impl Worker {
         self.digest_there(at, meta.kind)?;
         self.leave_alone(meta);
         self.record(&node.place, name, meta.kind, done, 0);
-        Ok(Some(First::Copied(found.id)))
+        Ok(Some(Disposition::Copied(found.id)))
     }
 
     /// Count what an entry holds that is left as it is in the copy.
@@ -226,7 +231,7 @@ impl Worker {
     }
 
     /// Say again of a copy that is left as it is what was said when its owner was refused.
-    pub(super) fn owner_not_kept(&mut self, subject: &Subject<'_>, found: &Meta) -> Result<(), Fault> {
+    pub(super) fn owner_not_kept(&mut self, subject: &MetadataTarget<'_>, found: &Meta) -> Result<(), Fault> {
         if self.keeps(Attributes::OWNERSHIP) && Owner::of(found) != Owner::of(subject.meta) {
             self.owner_refused(subject, Owner::of(found), platform::not_permitted())?;
         }
@@ -235,8 +240,8 @@ impl Worker {
 
     /// Whether a copy of the right content has other metadata than it should, as far as that can
     /// be changed.
-    pub(super) fn differs(&self, subject: &Subject<'_>, granularity: Granularity) -> bool {
-        let Subject { meta, found, .. } = *subject;
+    pub(super) fn differs(&self, subject: &MetadataTarget<'_>, granularity: Granularity) -> bool {
+        let MetadataTarget { meta, found, .. } = *subject;
         let Some(found) = found.filter(|_| !subject.is_new()) else { return true };
         let (wanted, there) = (Owner::of(meta), Owner::of(found));
         let to_be_had = || self.context.fresh.owner_to_be_had(found.id.dev, wanted, there);
@@ -255,8 +260,8 @@ impl Worker {
     }
 
     /// Whether a copy that is there has another time than it should.
-    fn times_differ(&self, subject: &Subject<'_>, granularity: Granularity) -> bool {
-        let Subject { meta, found, .. } = *subject;
+    fn times_differ(&self, subject: &MetadataTarget<'_>, granularity: Granularity) -> bool {
+        let MetadataTarget { meta, found, .. } = *subject;
         // A file's time is what told that its content is the same.
         self.keeps(Attributes::TIMESTAMPS)
             && (meta.kind != Kind::File || self.context.job.compare == Compare::Content)
@@ -266,7 +271,7 @@ impl Worker {
     }
 
     /// The source's mode, without the bits that would lend another owner's rights.
-    fn mode_for(&self, subject: &Subject<'_>, owner: Owner) -> u32 {
+    fn mode_for(&self, subject: &MetadataTarget<'_>, owner: Owner) -> u32 {
         let meta = subject.meta;
         match meta.kind {
             Kind::Directory => meta.mode, // there setgid lends nothing: it says who owns what is created
@@ -275,7 +280,7 @@ impl Worker {
     }
 
     /// Set the owner as far as we may; who owns the copy then.
-    fn owner(&mut self, subject: &Subject<'_>, current: Owner) -> Result<Owner, Fault> {
+    fn owner(&mut self, subject: &MetadataTarget<'_>, current: Owner) -> Result<Owner, Fault> {
         let want = Owner::of(subject.meta);
         if want == current {
             return Ok(current);
@@ -306,7 +311,7 @@ impl Worker {
     /// Say of a copy which stays with this owner what that loses.
     fn owner_refused(
         &mut self,
-        subject: &Subject<'_>,
+        subject: &MetadataTarget<'_>,
         owner: Owner,
         refusal: std::io::Error,
     ) -> Result<(), Fault> {
@@ -326,7 +331,7 @@ impl Worker {
 
     pub(super) fn kept_or_warned(
         &mut self,
-        subject: &Subject<'_>,
+        subject: &MetadataTarget<'_>,
         done: std::io::Result<()>,
         op: Op,
         attribute: Attributes,
@@ -344,7 +349,7 @@ impl Worker {
     /// become read-only: then the content is not safe either.
     pub(super) fn not_kept(
         &mut self,
-        subject: &Subject<'_>,
+        subject: &MetadataTarget<'_>,
         error: std::io::Error,
         op: Op,
         attribute: Attributes,

@@ -29,7 +29,7 @@ pub(super) struct Behind {
 #[derive(Debug)]
 pub(super) enum State {
     /// Nobody is at it; so far it has come.
-    Parked(Hasher, u64),
+    PutDown(Hasher, u64),
     /// A worker has it.
     Taken,
     Done(Option<Digest>),
@@ -37,7 +37,7 @@ pub(super) enum State {
 
 impl Behind {
     pub(super) fn new(verify: Verify, kind: DigestKind) -> Behind {
-        let side = || Mutex::new(State::Parked(Hasher::new(kind), 0));
+        let side = || Mutex::new(State::PutDown(Hasher::new(kind), 0));
         Behind {
             source: side(),
             copy: side(),

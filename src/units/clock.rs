@@ -6,7 +6,7 @@ use crate::{
     entry::{Granularity, Kind, Meta, Stamp},
     platform::{self, Dir, Handle},
     scheduler::Worker,
-    tree::{Dirs, Node, Staged},
+    tree::{DirNode, Dirs, Staged},
 };
 
 /// The times that every filesystem but FAT can hold, in seconds: those of 32 bits.
@@ -14,7 +14,7 @@ const COMMON_SECS: std::ops::RangeInclusive<i64> = i32::MIN as i64..=i32::MAX as
 /// When the times of FAT begin, in seconds: 1980, but for the hours of its time zone.
 const FAT_SECS: i64 = 315_619_200;
 
-impl Node {
+impl DirNode {
     /// Whether the copy's filesystem may be unable to hold this time, and keep the nearest that it can.
     pub(super) fn may_clamp(&self, time: Stamp) -> bool {
         let is_before_fat =
@@ -25,7 +25,7 @@ impl Node {
 
 impl Worker {
     /// The step of the destination's times, asked for only when it could explain a difference.
-    pub(super) fn granularity(&self, node: &Node, dirs: &Dirs, meta: &Meta, found: &Meta) -> Granularity {
+    pub(super) fn granularity(&self, node: &DirNode, dirs: &Dirs, meta: &Meta, found: &Meta) -> Granularity {
         let could_explain = (meta.size == found.size || meta.kind != Kind::File)
             && meta.modified != found.modified
             && (meta.modified.secs - found.modified.secs).abs() <= 2;
@@ -45,7 +45,7 @@ impl Worker {
 
     /// The source's metadata with the time that the destination would keep, where that may be another
     /// and explain a difference.
-    pub(super) fn as_kept(&self, node: &Node, dirs: &Dirs, meta: &Meta, found: &Meta) -> Meta {
+    pub(super) fn as_kept(&self, node: &DirNode, dirs: &Dirs, meta: &Meta, found: &Meta) -> Meta {
         let could_explain = node.may_clamp(meta.modified)
             && meta.size == found.size
             && meta.modified.secs != found.modified.secs;

@@ -2,7 +2,7 @@
 
 use std::{ffi::CStr, fs::File, io::ErrorKind, sync::atomic::Ordering};
 
-use super::content::{Filled, Filling, RESERVE_MIN};
+use super::content::{FileInProgress, FillResult, RESERVE_MIN};
 use crate::{
     digest::{Digest, DigestKind, Hasher},
     entry::Meta,
@@ -12,7 +12,7 @@ use crate::{
     platform,
     scheduler::Worker,
     transfer::{Files, Watch, Zeros, cancelled, read_full, write_chunk},
-    tree::{Item, Node},
+    tree::{DirNode, Item},
 };
 
 impl Worker {
@@ -24,10 +24,10 @@ impl Worker {
     /// Put the content in place in its other form.
     pub(super) fn fill_coded(
         &mut self,
-        node: &Node,
-        filling: &Filling,
+        node: &DirNode,
+        filling: &FileInProgress,
         coding: Coding,
-    ) -> Result<Filled, Fault> {
+    ) -> Result<FillResult, Fault> {
         let files = Files { source: &filling.source, destination: &filling.staged.file };
         self.take_moved();
         self.begin_passing();
@@ -49,7 +49,7 @@ impl Worker {
         codec: Codec,
         level: i32,
         encoders: &mut Encoders,
-    ) -> Result<Filled, Fault> {
+    ) -> Result<FillResult, Fault> {
         self.with_scratch(|worker, scratch| {
             let mut encoders = Some(encoders);
             let mut encoder = None;
@@ -94,11 +94,17 @@ impl Worker {
             }
             let stored = encoder.expect("even an empty file is read once").finish().during(Op::Write)?;
             worker.outcomes.totals.bytes_in_frames += stored;
-            Ok(Filled::Coded { content: at, stored })
+            Ok(FillResult::Coded { content: at, stored })
         })
     }
 
-    fn decode(&mut self, files: Files<'_>, node: &Node, meta: &Meta, codec: Codec) -> Result<Filled, Fault> {
+    fn decode(
+        &mut self,
+        files: Files<'_>,
+        node: &DirNode,
+        meta: &Meta,
+        codec: Codec,
+    ) -> Result<FillResult, Fault> {
         let content = content_size(files.source, codec).during(Op::Read)?;
         let zeros = self.zeros();
         if let Some(content) = content.filter(|content| *content >= RESERVE_MIN && zeros == Zeros::Write) {
@@ -134,7 +140,7 @@ impl Worker {
             platform::set_size(files.destination, at).during(Op::Write)?;
         }
         self.outcomes.totals.bytes_in_frames += meta.size;
-        Ok(Filled::Coded { content: at, stored: at })
+        Ok(FillResult::Coded { content: at, stored: at })
     }
 
     /// How many bytes a file of the source holds, as far as that can be told without reading it.

@@ -20,7 +20,7 @@ use crate::{
     platform::{self, Dir, Names},
     scheduler::{Again, Unit, Worker, caught},
     transfer::Watch,
-    tree::{Dirs, ExtraneousIn, InTheWay, Item, Node},
+    tree::{DirNode, Dirs, ExtraneousIn, InTheWay, Item},
 };
 
 /// Entries that wait for what is in their place to be deleted.
@@ -34,7 +34,7 @@ pub(crate) struct Conflicts {
 /// An entry that waits; its directory counts it as unfinished.
 #[derive(Debug)]
 struct Conflict {
-    node: Arc<Node>,
+    node: Arc<DirNode>,
     name: Box<CStr>,
     listed: Option<Kind>,
     fault: Fault,
@@ -42,7 +42,7 @@ struct Conflict {
 
 impl Worker {
     /// Whether what is in the way is to be deleted, and the entry that failed for it tried again then.
-    pub(super) fn may_set_aside(&self, node: &Node, fault: &Fault) -> bool {
+    pub(super) fn may_set_aside(&self, node: &DirNode, fault: &Fault) -> bool {
         self.context.job.mirror.delete != Delete::Never
             && fault.is_in_the_way()
             && node.existed
@@ -57,7 +57,7 @@ impl Worker {
     /// Put an entry aside whose place is to be cleared; otherwise its fault comes back.
     pub(crate) fn set_aside(
         &mut self,
-        node: &Arc<Node>,
+        node: &Arc<DirNode>,
         name: &CStr,
         listed: Option<Kind>,
         fault: Fault,
@@ -135,7 +135,7 @@ impl Worker {
 
     /// Whether what the copy has as `name` is to be deleted when its successor is whole: until then the name counts
     /// as free.
-    pub(super) fn is_in_the_way(&self, node: &Node, name: &CStr) -> bool {
+    pub(super) fn is_in_the_way(&self, node: &DirNode, name: &CStr) -> bool {
         self.context.conflicts.are_over.load(Ordering::Relaxed) && node.is_in_the_way(name)
     }
 
@@ -276,7 +276,7 @@ impl Worker {
     }
 
     /// Note what is extraneous in a directory that nothing but conflicts keep from being finished.
-    fn note_unfinished(&mut self, node: &Arc<Node>) {
+    fn note_unfinished(&mut self, node: &Arc<DirNode>) {
         let Some(source) = node.source else { return };
         node.is_noted.store(true, Ordering::Relaxed);
         let noted = caught(|| {
@@ -291,7 +291,7 @@ impl Worker {
 }
 
 /// The directories that these keep from being finished, each once.
-fn unfinished(conflicts: &[Conflict]) -> Vec<Arc<Node>> {
+fn unfinished(conflicts: &[Conflict]) -> Vec<Arc<DirNode>> {
     let (mut seen, mut unfinished) = (HashSet::new(), Vec::new());
     for conflict in conflicts {
         let mut at = Some(conflict.node.clone());

@@ -22,7 +22,7 @@ use crate::{
         Files, Scratch, Transfer, Watch, ZeroCopyResult, Zeros, cancelled, copy_direct, copy_unsized,
         try_reflink,
     },
-    tree::{Appearance, Item, Staged},
+    tree::{Item, Publish, Staged},
 };
 
 /// From this size on, a file that looks dense is asked for holes.
@@ -34,13 +34,13 @@ pub(super) const RESERVE_MIN: u64 = 1 << 20;
 
 /// A file of the copy that is being filled.
 #[derive(Debug)]
-pub(super) struct Filling {
+pub(super) struct FileInProgress {
     pub(super) source: File,
     pub(super) staged: Staged,
     pub(super) meta: Meta,
     /// What the copy was created with.
     pub(super) mode: u32,
-    pub(super) appearance: Appearance,
+    pub(super) appearance: Publish,
     pub(super) done: Done,
     /// Whether to look for the source's data instead of reading everything; asked only once the blocks
     /// could not be shared.
@@ -57,7 +57,7 @@ pub(super) struct Filling {
     pub(super) replaces: Option<Box<Replaced>>,
 }
 
-impl Filling {
+impl FileInProgress {
     /// Why zero-copy was not for it.
     pub(super) fn declined(&self) -> Option<Declined> {
         let slower = || self.was_buffered.load(Ordering::Relaxed).then_some(Declined::Slower);
@@ -67,7 +67,7 @@ impl Filling {
 
 /// How far the content of a file has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Filled {
+pub(super) enum FillResult {
     /// All of it is in place.
     Whole,
     /// The source ended before its size.
@@ -88,9 +88,9 @@ impl Worker {
     pub(super) fn fill(
         &mut self,
         at: Item<'_>,
-        filling: &mut Filling,
+        filling: &mut FileInProgress,
         ladder: &Ladder,
-    ) -> Result<Filled, Fault> {
+    ) -> Result<FillResult, Fault> {
         let Item { node, name, .. } = at;
         if let Some(coding) = self.coding(name) {
             return self.fill_coded(node, filling, coding);
@@ -102,7 +102,7 @@ impl Worker {
         if size == 0 {
             return self
                 .with_scratch(|worker, scratch| copy_unsized(files, &mut scratch.buffer, worker))
-                .map(|_| Filled::Whole);
+                .map(|_| FillResult::Whole);
         }
         let mut at = 0;
         if ladder.reflinks() && filling.taken_up.is_none() {
@@ -110,7 +110,7 @@ impl Worker {
                 self.announce(&node.place, name);
             }
             match try_reflink(files, &node.pair, size, &mut at, self) {
-                ZeroCopyResult::Success(_) => return Ok(Filled::Whole),
+                ZeroCopyResult::Success(_) => return Ok(FillResult::Whole),
                 ZeroCopyResult::Unsupported => {}
                 ZeroCopyResult::Failed(error) => return Err(Fault::new(Op::Clone, error)),
             }
@@ -121,7 +121,7 @@ impl Worker {
         filling.seeks_data = self.seeks_data(files.source, &filling.meta);
         if size >= LARGE_MIN && at == 0 {
             self.passing = None; // of ranges, which pass in any order
-            return Ok(Filled::InRanges);
+            return Ok(FillResult::InRanges);
         }
         let transfer = Transfer { files, ladder, pair: &node.pair, zeros: self.zeros() };
         if self.has_holes(filling) {
@@ -140,12 +140,12 @@ impl Worker {
             if let Some(began) = began {
                 self.compare(&node.pair, size, began);
             }
-            return Ok(Filled::Whole);
+            return Ok(FillResult::Whole);
         }
         if size >= RESERVE_MIN || self.has_holes(filling) {
             platform::set_size(files.destination, at).during(Op::Write)?;
         }
-        Ok(Filled::Short)
+        Ok(FillResult::Short)
     }
 
     /// Reserve the blocks of a file, which tells early where there is no room for it; a filesystem that
@@ -182,7 +182,7 @@ impl Worker {
     }
 
     /// Whether the copy gets holes, and therefore its size before its content.
-    pub(super) fn has_holes(&self, filling: &Filling) -> bool {
+    pub(super) fn has_holes(&self, filling: &FileInProgress) -> bool {
         self.zeros() == Zeros::LeaveOut || filling.seeks_data
     }
 

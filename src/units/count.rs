@@ -6,12 +6,12 @@ use crate::{
     entry::{Kind, Meta},
     error::{During, Fault, Op},
     scheduler::Worker,
-    tree::{Node, is_internal},
+    tree::{DirNode, is_internal},
 };
 
 impl Worker {
     /// Count an entry, and go on with what it holds; the copy is not looked at.
-    pub(crate) fn count_entry(&mut self, node: &Arc<Node>, name: &CStr, listed: Option<Kind>) {
+    pub(crate) fn count_entry(&mut self, node: &Arc<DirNode>, name: &CStr, listed: Option<Kind>) {
         let counted = match listed {
             Some(Kind::Directory) => Ok(true),
             _ if is_internal(name) => Ok(false),
@@ -26,7 +26,7 @@ impl Worker {
     }
 
     /// Count what a file holds; whether it is none but a directory.
-    fn count_content(&mut self, node: &Node, name: &CStr, listed: Option<Kind>) -> Result<bool, Fault> {
+    fn count_content(&mut self, node: &DirNode, name: &CStr, listed: Option<Kind>) -> Result<bool, Fault> {
         let dirs = node.dirs()?;
         let is_plain = listed.is_some_and(|kind| kind != Kind::File)
             && !(listed == Some(Kind::Symlink) && dirs.source.follows());

@@ -17,7 +17,7 @@ use crate::{
     scheduler::{Worker, caught},
     select::Ignores,
     transfer::{Watch, cancelled},
-    tree::{ExtraneousIn, Place},
+    tree::{DirPath, ExtraneousIn},
 };
 
 /// What a walk does with what it comes across.
@@ -39,7 +39,7 @@ pub(super) struct Walked {
 
 /// A directory that is being deleted, and those above it.
 struct Level {
-    place: Arc<Place>,
+    place: Arc<DirPath>,
     id: FileId,
     names: Arc<Names>,
     next: usize,
@@ -228,7 +228,7 @@ impl Worker {
         let mut cursor = ListCursor::default();
         while below.list(&mut self.listing, &mut cursor, &mut names).during(Op::List).in_copy()? {}
         let inside = Level {
-            place: Arc::new(Place::below(&level.place, name)),
+            place: Arc::new(DirPath::below(&level.place, name)),
             id: meta.id,
             names: Arc::new(names),
             next: 0,
@@ -239,14 +239,14 @@ impl Worker {
     }
 
     /// Whether a rule keeps an entry that only the copy has.
-    fn is_kept(&self, place: &Place, ignores: Option<&Ignores>, name: &CStr, kind: Kind) -> bool {
+    fn is_kept(&self, place: &DirPath, ignores: Option<&Ignores>, name: &CStr, kind: Kind) -> bool {
         let compression = self.context.job.compression;
         !self.context.job.mirror.delete_excluded
             && !compression.is_wanted(name, |name| self.wants_at(place, ignores, name, kind))
     }
 
     /// Remove one entry, or act as if; whether it is gone.
-    fn remove(&mut self, dir: &Dir, place: &Arc<Place>, name: &CStr, kind: Kind, does: Does) -> bool {
+    fn remove(&mut self, dir: &Dir, place: &Arc<DirPath>, name: &CStr, kind: Kind, does: Does) -> bool {
         let removed = match does {
             Does::Count => return true,
             Does::Tell => Ok(()),

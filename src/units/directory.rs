@@ -9,8 +9,8 @@ use std::{
 use super::{
     entry::Handled,
     kept,
+    metadata_target::MetadataTarget,
     reach::{OWNERS, Reached, reach_as_is},
-    subject::Subject,
 };
 use crate::{
     entry::{FileId, Granularity, Kind, Meta},
@@ -23,7 +23,7 @@ use crate::{
     report::WarningKind,
     scheduler::{Batch, Unit, Worker, caught},
     transfer::Watch,
-    tree::{Dirs, Item, Node, NodeParts, Owner, Place, is_internal, is_temporary, staged},
+    tree::{DirNode, DirNodeParts, DirPath, Dirs, Item, Owner, is_internal, is_temporary, staged},
 };
 
 /// Which directory is looked through before anything is put into it.
@@ -44,7 +44,7 @@ impl Worker {
         let Item { node: parent, dirs, name } = at;
         let source = match source_directory(dirs, name)? {
             Ok(source) => source,
-            Err(kind) => return Ok(Handled::Is(kind)),
+            Err(kind) => return Ok(Handled::KindChanged(kind)),
         };
         let meta = source.meta().during(Op::Stat)?;
         self.refuse_loop(parent, &source, &meta)?;
@@ -84,8 +84,8 @@ impl Worker {
             Some(within) => within.directory(found.id),
             None => Arc::default(),
         });
-        let child = Node::new(NodeParts {
-            place: Arc::new(Place::below(&parent.place, name)),
+        let child = DirNode::new(DirNodeParts {
+            place: Arc::new(DirPath::below(&parent.place, name)),
             parent: Some(parent.hold()),
             source_index: None,
             source: Some(meta),
@@ -106,11 +106,11 @@ impl Worker {
             let _ = child.born.set(Owner::of(&found));
         }
         self.go_on_in(parent, Arc::new(child));
-        Ok(Handled::Yes)
+        Ok(Handled::Done)
     }
 
     /// Whether what is created in a directory of the copy gets an ACL from it.
-    fn inherits_acl(&self, parent: &Node, target: &Dir, existed: bool) -> bool {
+    fn inherits_acl(&self, parent: &DirNode, target: &Dir, existed: bool) -> bool {
         match existed || !self.is_dry() && self.context.is_open_to_strangers(&parent.target) {
             true => has_default_acl(target),
             false => parent.inherits_acl,
@@ -135,7 +135,7 @@ impl Worker {
     /// Take note of what runs before this one have left in a directory of the copy.
     fn meet_earlier_runs(
         &mut self,
-        parent: &Node,
+        parent: &DirNode,
         target: &Dir,
         id: FileId,
         pair: &Pair,
@@ -152,7 +152,7 @@ impl Worker {
     }
 
     /// Let what a directory holds be copied.
-    fn go_on_in(&mut self, parent: &Arc<Node>, child: Arc<Node>) {
+    fn go_on_in(&mut self, parent: &Arc<DirNode>, child: Arc<DirNode>) {
         if self.context.descriptors.are_scarce() {
             parent.suspend();
         }
@@ -166,7 +166,7 @@ impl Worker {
     }
 
     /// Refuse a directory that is the copy, or that leads back to one that it lies in.
-    fn refuse_loop(&self, parent: &Node, source: &Dir, meta: &Meta) -> Result<(), Fault> {
+    fn refuse_loop(&self, parent: &DirNode, source: &Dir, meta: &Meta) -> Result<(), Fault> {
         // Where another filesystem begins that is not to be copied, the copy may be all of that.
         let is_boundary = self.is_boundary(parent, meta);
         let is_copy =
@@ -236,7 +236,7 @@ impl Worker {
     }
 
     /// List a directory's next entries, and make units of them.
-    pub(crate) fn list(&mut self, node: Arc<Node>) {
+    pub(crate) fn list(&mut self, node: Arc<DirNode>) {
         let span = node.span.clone();
         let _entered = span.enter();
         let mut names = Names::default();
@@ -278,7 +278,7 @@ impl Worker {
     }
 
     /// Add the next entries to `names`; whether they are the last.
-    fn list_into(&mut self, node: &Node, names: &mut Names) -> Result<bool, Fault> {
+    fn list_into(&mut self, node: &DirNode, names: &mut Names) -> Result<bool, Fault> {
         #[cfg(test)]
         crate::scheduler::break_down(c"breaks-down-listed", node.place.name());
         if node.chosen.is_boundary {
@@ -302,7 +302,7 @@ impl Worker {
 
     /// As [`release`](Self::release), for a directory that is not needed for a while where something
     /// else keeps it unfinished.
-    pub(crate) fn let_go(&mut self, node: Arc<Node>) {
+    pub(crate) fn let_go(&mut self, node: Arc<DirNode>) {
         // Links that wait may be many, and in as many directories.
         if self.context.descriptors.are_scarce() {
             node.suspend_if_pending();
@@ -311,7 +311,7 @@ impl Worker {
     }
 
     /// Something of a directory is done; the last thing finishes it, and perhaps those above.
-    pub(crate) fn release(&mut self, mut node: Arc<Node>) {
+    pub(crate) fn release(&mut self, mut node: Arc<DirNode>) {
         while node.release() && !self.is_cancelled() {
             node.span.in_scope(|| {
                 match caught(|| self.persistently(&node, |worker| worker.finish_directory(&node))) {
@@ -330,7 +330,7 @@ impl Worker {
     }
 
     /// Note that a directory is done, unless it has failed before.
-    fn record_directory(&mut self, node: &Node) {
+    fn record_directory(&mut self, node: &DirNode) {
         if let (Some(parent), false) = (&node.parent, node.has_failed.load(Ordering::Relaxed)) {
             let done = if node.existed || node.is_ours { Done::Merged } else { Done::Created };
             self.outcomes.directories_open -= 1;
@@ -339,7 +339,7 @@ impl Worker {
     }
 
     /// Note that a directory failed: each time a failure, and one entry that failed in all.
-    pub(super) fn fail_directory(&mut self, node: &Node, fault: Fault) {
+    pub(super) fn fail_directory(&mut self, node: &DirNode, fault: Fault) {
         let failed_before = self.outcomes.totals.failed;
         if node.has_failed.swap(true, Ordering::Relaxed) {
             self.fail_uncounted(node, c"", Some(Kind::Directory), fault);
@@ -351,7 +351,7 @@ impl Worker {
     }
 
     /// All that a directory holds is done: give its copy the source's metadata.
-    fn finish_directory(&mut self, node: &Node) -> Result<(), Fault> {
+    fn finish_directory(&mut self, node: &DirNode) -> Result<(), Fault> {
         let Some(meta) = &node.source else { return Ok(()) };
         let dirs = node.dirs()?;
         node.resume_parent(&dirs);
@@ -366,7 +366,7 @@ impl Worker {
         self.remove_marks(node, &dirs.target);
         let (from, to) = (Handle::Open(&dirs.source), Handle::Open(&dirs.target));
         let now = if node.existed { to.meta().during(Op::Stat).in_copy()? } else { node.target };
-        let subject = Subject {
+        let subject = MetadataTarget {
             node,
             name: c"",
             from,

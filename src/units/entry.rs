@@ -7,27 +7,27 @@ use crate::{
     error::{During, Fault, Op},
     event::Done,
     scheduler::Worker,
-    tree::{Dirs, Item, Node, is_internal},
+    tree::{DirNode, Dirs, Item, is_internal},
 };
 
 /// How an entry was dealt with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Handled {
     /// It is done, or will be by units that are on their way.
-    Yes,
+    Done,
     /// It is not what it was listed as, but this.
-    Is(Kind),
+    KindChanged(Kind),
 }
 
 /// What became of the first name of a link group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum First {
+pub(super) enum Disposition {
     /// Its copy is this inode, and further names can be linked to it.
     Copied(FileId),
     /// It was left out; another name has to be the first.
-    LeftOut,
+    Skipped,
     /// Its bytes are still being moved; whoever ends that will say.
-    Underway,
+    Pending,
 }
 
 /// How often an entry that found no room is tried again, where something may make room.
@@ -37,7 +37,13 @@ impl Worker {
     /// Deal with an entry that was listed as `listed`.
     ///
     /// `open` are the directories of `node`, where somebody has them at hand.
-    pub(crate) fn entry(&mut self, node: &Arc<Node>, open: Option<&Dirs>, name: &CStr, listed: Option<Kind>) {
+    pub(crate) fn entry(
+        &mut self,
+        node: &Arc<DirNode>,
+        open: Option<&Dirs>,
+        name: &CStr,
+        listed: Option<Kind>,
+    ) {
         // A directory of such a name is not ours.
         if is_internal(name) && listed != Some(Kind::Directory) {
             return self.record(&node.place, name, Kind::File, Done::Skipped, 0);
@@ -69,7 +75,7 @@ impl Worker {
     /// A panic is for the caller to catch.
     pub(crate) fn attempt(
         &mut self,
-        node: &Arc<Node>,
+        node: &Arc<DirNode>,
         open: Option<&Dirs>,
         name: &CStr,
         listed: Option<Kind>,
@@ -97,7 +103,7 @@ impl Worker {
 
     fn try_open_entry(
         &mut self,
-        node: &Arc<Node>,
+        node: &Arc<DirNode>,
         open: Option<&Dirs>,
         name: &CStr,
         listed: Option<Kind>,
@@ -110,7 +116,7 @@ impl Worker {
 
     pub(super) fn try_entry(
         &mut self,
-        node: &Arc<Node>,
+        node: &Arc<DirNode>,
         name: &CStr,
         listed: Option<Kind>,
         owed: &mut Option<FileId>,
@@ -140,15 +146,15 @@ impl Worker {
                 _ => self.special(at, owed)?,
             };
             match handled {
-                Handled::Yes => return Ok(()),
-                Handled::Is(other) => kind = other,
+                Handled::Done => return Ok(()),
+                Handled::KindChanged(other) => kind = other,
             }
         }
         Err(Fault::changed(Op::Copy, "it changes its type all the time"))
     }
 
     /// Look up what the copy's directory has under `name`.
-    pub(super) fn found(&self, node: &Node, dirs: &Dirs, name: &CStr) -> Result<Option<Meta>, Fault> {
+    pub(super) fn found(&self, node: &DirNode, dirs: &Dirs, name: &CStr) -> Result<Option<Meta>, Fault> {
         if self.is_dry() && node.is_cleared(name) || self.is_in_the_way(node, name) {
             return Ok(None);
         }

@@ -4,8 +4,8 @@ use std::{ffi::CStr, fs::File, sync::atomic::AtomicBool, time::UNIX_EPOCH};
 
 use super::{
     attributes::LEAST,
-    content::{ASK_MIN, Filled, Filling},
-    entry::{First, Handled},
+    content::{ASK_MIN, FileInProgress, FillResult},
+    entry::{Disposition, Handled},
     resume::TakenUp,
 };
 use crate::{
@@ -16,7 +16,7 @@ use crate::{
     plan::{self, Action, Ladder, decide, looks_same},
     platform,
     scheduler::{Worker, caught},
-    tree::{Appearance, Item, Node, Staged},
+    tree::{DirNode, Item, Publish, Staged},
 };
 
 impl Worker {
@@ -26,17 +26,17 @@ impl Worker {
             // Most of what is there is unchanged, and need not be opened.
             let meta = dirs.source.stat(name).during(Op::Stat)?;
             if meta.kind != Kind::File {
-                return Ok(Handled::Is(meta.kind));
+                return Ok(Handled::KindChanged(meta.kind));
             }
             if self.leaves_out(&meta) {
-                return Ok(Handled::Yes);
+                return Ok(Handled::Done);
             }
             let found = self.found(node, dirs, &node.place.target_name(name, Kind::File))?;
             self.once(at, &meta, owed, |worker, group| match &found {
                 Some(found) => worker.meet(at, &meta, found, group),
                 None => worker.copy_listed(at, &meta, None, group),
             })?;
-            return Ok(Handled::Yes);
+            return Ok(Handled::Done);
         }
         let source = match dirs.source.open_source(name) {
             Err(error) if platform::is_other_kind(&error) => {
@@ -44,20 +44,20 @@ impl Worker {
                 return if kind == Kind::File {
                     Err(Fault::new(Op::Open, error))
                 } else {
-                    Ok(Handled::Is(kind))
+                    Ok(Handled::KindChanged(kind))
                 };
             }
             opened => opened.during(Op::Open)?,
         };
         let meta = platform::meta(&source).during(Op::Stat)?;
         if meta.kind != Kind::File {
-            return Ok(Handled::Is(meta.kind));
+            return Ok(Handled::KindChanged(meta.kind));
         }
         if self.leaves_out(&meta) {
-            return Ok(Handled::Yes);
+            return Ok(Handled::Done);
         }
         self.once(at, &meta, owed, |worker, group| worker.copy_file(at, source, &meta, None, group))?;
-        Ok(Handled::Yes)
+        Ok(Handled::Done)
     }
 
     /// Decide about a file whose name the copy's directory already has.
@@ -67,7 +67,7 @@ impl Worker {
         meta: &Meta,
         found: &Meta,
         group: Option<FileId>,
-    ) -> Result<First, Fault> {
+    ) -> Result<Disposition, Fault> {
         let Item { node, dirs, name } = at;
         let target_name = &*node.place.target_name(name, Kind::File);
         if found.nlink > 1 {
@@ -104,7 +104,7 @@ impl Worker {
                 self.record(&node.place, name, meta.kind, Done::Skipped, 0);
                 // Names that are missing may be linked to it where it is the same file all the same.
                 let is_same = looks_same(&as_kept, found, granularity) && !self.lends(at, meta, found);
-                Ok(if is_same { First::Copied(found.id) } else { First::LeftOut })
+                Ok(if is_same { Disposition::Copied(found.id) } else { Disposition::Skipped })
             }
             Action::Refuse(why) => Err(Fault::refused(Op::Replace, why)),
             Action::InTheWay(why) => Err(Fault::in_the_way(Op::Replace, why)),
@@ -119,7 +119,7 @@ impl Worker {
         listed: &Meta,
         found: Option<&Meta>,
         group: Option<FileId>,
-    ) -> Result<First, Fault> {
+    ) -> Result<Disposition, Fault> {
         let source = at.dirs.source.open_source(at.name).during(Op::Open)?;
         let meta = platform::meta(&source).during(Op::Stat)?;
         if meta.kind != Kind::File {
@@ -139,7 +139,7 @@ impl Worker {
         meta: &Meta,
         found: Option<&Meta>,
         group: Option<FileId>,
-    ) -> Result<First, Fault> {
+    ) -> Result<Disposition, Fault> {
         let Item { node, dirs, name } = at;
         let target_name = &*node.place.target_name(name, Kind::File);
         let (mut appearance, done) = self.appearance(node, target_name, found);
@@ -152,8 +152,8 @@ impl Worker {
         // What lies beside other things gets no mark, and neither does a file that was named by itself.
         let is_unmarked = node.place.is_root() || self.context.marks.is_unmarked();
         let waits = may_resume || is_unmarked || self.may_look_finished(node, meta);
-        if appearance == Appearance::AtOnce && waits {
-            appearance = Appearance::WhenFinished;
+        if appearance == Publish::Now && waits {
+            appearance = Publish::WhenComplete;
         }
         let mut ladder = self.ladder_of(node, meta, coding.is_some());
         let replaces = self.replaced(at, meta, found)?;
@@ -171,7 +171,7 @@ impl Worker {
             None if may_resume => self.staged_to_resume(at, meta, mode)?,
             None => (self.staged(at, meta, appearance, mode)?, None, mode),
         };
-        let mut filling = Filling {
+        let mut filling = FileInProgress {
             source,
             staged,
             meta: *meta,
@@ -186,21 +186,21 @@ impl Worker {
             replaces,
         };
         let filled = match caught(|| match is_whole {
-            true => Ok(Filled::Whole),
+            true => Ok(FillResult::Whole),
             false => self.fill_unless_broken(at, &mut filling, &ladder),
         }) {
             Ok(filled) => filled,
             Err(fault) => return Err(self.discard(dirs, target_name, &filling, fault)),
         };
-        if filled == Filled::InRanges {
-            self.widen(at, filling, ladder)?;
-            return Ok(First::Underway);
+        if filled == FillResult::InRanges {
+            self.split_into_ranges(at, filling, ladder)?;
+            return Ok(Disposition::Pending);
         }
         self.finish_or_wait(at, filling, filled)
     }
 
     /// The ways that the bytes of a file may go.
-    fn ladder_of(&self, node: &Node, meta: &Meta, is_coded: bool) -> Ladder {
+    fn ladder_of(&self, node: &DirNode, meta: &Meta, is_coded: bool) -> Ladder {
         let data = &self.context.job.data;
         let capabilities = &self.context.capabilities;
         match is_coded {
@@ -229,19 +229,19 @@ impl Worker {
     }
 
     /// Create the file that is to be filled, under the name that it has until it is finished, or none.
-    fn staged(&self, at: Item<'_>, meta: &Meta, appearance: Appearance, mode: u32) -> Result<Staged, Fault> {
+    fn staged(&self, at: Item<'_>, meta: &Meta, appearance: Publish, mode: u32) -> Result<Staged, Fault> {
         let Item { node, dirs, name } = at;
         let target_name = &*node.place.target_name(name, Kind::File);
         let names = &self.context.temporaries;
         match appearance {
-            Appearance::AtOnce => {
+            Publish::Now => {
                 let create = || Staged::create(&dirs.target, target_name, mode);
                 self.name_once(at, target_name, Op::CreateFile, false, create, Staged::id)
             }
-            Appearance::Instead if !self.names_late(at, meta.size)? => {
+            Publish::Replacing if !self.names_late(at, meta.size)? => {
                 Staged::temporary(&dirs.target, mode, names).during(Op::CreateFile)
             }
-            Appearance::WhenFinished | Appearance::Instead => {
+            Publish::WhenComplete | Publish::Replacing => {
                 Staged::unnamed(&dirs.target, mode, names).during(Op::CreateFile)
             }
         }
@@ -251,9 +251,9 @@ impl Worker {
     fn fill_unless_broken(
         &mut self,
         at: Item<'_>,
-        filling: &mut Filling,
+        filling: &mut FileInProgress,
         ladder: &Ladder,
-    ) -> Result<Filled, Fault> {
+    ) -> Result<FillResult, Fault> {
         let filled = self.fill(at, filling, ladder);
         #[cfg(test)]
         crate::scheduler::break_down(c"breaks-down-filled", at.name);
@@ -266,7 +266,12 @@ impl Worker {
         filled
     }
 
-    fn finish_or_wait(&mut self, at: Item<'_>, filling: Filling, filled: Filled) -> Result<First, Fault> {
+    fn finish_or_wait(
+        &mut self,
+        at: Item<'_>,
+        filling: FileInProgress,
+        filled: FillResult,
+    ) -> Result<Disposition, Fault> {
         let moved = self.take_moved();
         if let Some(place) = self.place_to_wait(&filling) {
             return self.finish_together(at, filling, filled, moved, place);
@@ -282,7 +287,7 @@ impl Worker {
         meta: &Meta,
         found: Option<&Meta>,
         done: Done,
-    ) -> Result<First, Fault> {
+    ) -> Result<Disposition, Fault> {
         let Item { node, name, .. } = at;
         self.make_way(at, &node.place.target_name(name, Kind::File))?;
         self.tell_once(at, meta.kind)?;
@@ -292,34 +297,34 @@ impl Worker {
         totals.bytes_found = totals.bytes_found.saturating_add(bytes);
         totals.bytes_copied = totals.bytes_copied.saturating_add(bytes);
         self.record(&node.place, name, Kind::File, done, bytes);
-        Ok(First::Copied(meta.id))
+        Ok(Disposition::Copied(meta.id))
     }
 
     /// How an entry of the copy comes into being, where there is `found` or nothing.
     pub(super) fn appearance(
         &self,
-        node: &Node,
+        node: &DirNode,
         target_name: &CStr,
         found: Option<&Meta>,
-    ) -> (Appearance, Done) {
+    ) -> (Publish, Done) {
         let job = &self.context.job;
         match found {
             Some(found) => {
                 if found.nlink > 1 {
                     self.context.shared.lost_a_name(found.id);
                 }
-                (Appearance::Instead, Done::Replaced)
+                (Publish::Replacing, Done::Replaced)
             }
             None if job.existing.trusts_mtime() && !self.is_in_the_way(node, target_name) => {
-                (Appearance::AtOnce, Done::Created)
+                (Publish::Now, Done::Created)
             }
-            None => (Appearance::WhenFinished, Done::Created),
+            None => (Publish::WhenComplete, Done::Created),
         }
     }
 
     /// Whether an unfinished copy could pass for a finished one: it has the source's size before its
     /// content, and its own time, the present, may be the source's on a coarse clock.
-    fn may_look_finished(&self, node: &Node, meta: &Meta) -> bool {
+    fn may_look_finished(&self, node: &DirNode, meta: &Meta) -> bool {
         /// More than the step of any filesystem's clock, in seconds.
         const RECENT: i64 = 3;
         let is_sized_first =

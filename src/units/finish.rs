@@ -4,10 +4,10 @@ use std::{ffi::CStr, io, sync::atomic::Ordering};
 
 use super::{
     attributes::UNFINISHED_BEFORE,
-    content::{Filled, Filling, RESERVE_MIN},
-    entry::First,
+    content::{FileInProgress, FillResult, RESERVE_MIN},
+    entry::Disposition,
+    metadata_target::MetadataTarget,
     quota::is_room_refused,
-    subject::Subject,
     verify::{Digests, no_digest},
 };
 use crate::{
@@ -18,7 +18,7 @@ use crate::{
     platform::{self, Handle},
     scheduler::{Worker, caught},
     storage::Storage,
-    tree::{Appearance, Dirs, Item, Kept},
+    tree::{Dirs, Item, Kept, Publish},
 };
 
 /// What is said of a file whose source did not stand still.
@@ -31,11 +31,11 @@ impl Worker {
     pub(super) fn finish(
         &mut self,
         at: Item<'_>,
-        filling: &Filling,
-        filled: Filled,
+        filling: &FileInProgress,
+        filled: FillResult,
         moved: &[u64; Method::ALL.len()],
         digests: Option<Digests>,
-    ) -> Result<First, Fault> {
+    ) -> Result<Disposition, Fault> {
         let finished = caught(|| {
             let finished = self.finish_attributes(at, filling, filled, digests)?;
             self.name_for_a_moment(at, filling)?;
@@ -49,7 +49,7 @@ impl Worker {
             Ok(((has_changed, id), kept)) => {
                 self.let_go_of_old(at, Kind::File, kept);
                 self.tell_finished(at, filling, moved, has_changed);
-                Ok(id.map_or(First::LeftOut, First::Copied))
+                Ok(id.map_or(Disposition::Skipped, Disposition::Copied))
             }
             Err(fault) => {
                 let target_name = at.node.place.target_name(at.name, Kind::File);
@@ -62,15 +62,15 @@ impl Worker {
     ///
     /// Before it is made durable: a filesystem that does not keep an order could lose its number of names. And
     /// xfs takes twice as long where that comes after (its list of files without names is on the device by then).
-    pub(super) fn name_for_a_moment(&self, at: Item<'_>, filling: &Filling) -> Result<(), Fault> {
+    pub(super) fn name_for_a_moment(&self, at: Item<'_>, filling: &FileInProgress) -> Result<(), Fault> {
         let is_late = match filling.appearance {
-            Appearance::AtOnce => false,
+            Publish::Now => false,
             // Naming it may be forbidden where making it was not.
-            Appearance::WhenFinished => {
+            Publish::WhenComplete => {
                 let Item { node, name, .. } = at;
                 self.is_in_the_way(node, &node.place.target_name(name, Kind::File))
             }
-            Appearance::Instead => true,
+            Publish::Replacing => true,
         };
         if !is_late {
             return Ok(());
@@ -80,16 +80,16 @@ impl Worker {
     }
 
     /// Give a file that is finished its name, where it does not have it yet.
-    pub(super) fn give_name(&mut self, at: Item<'_>, filling: &Filling) -> Result<Kept, Fault> {
+    pub(super) fn give_name(&mut self, at: Item<'_>, filling: &FileInProgress) -> Result<Kept, Fault> {
         let Item { node, dirs, name } = at;
-        let Filling { staged, appearance, .. } = filling;
+        let FileInProgress { staged, appearance, .. } = filling;
         let mut kept = Kept::Nothing;
-        if *appearance != Appearance::AtOnce {
+        if *appearance != Publish::Now {
             let target_name = &*node.place.target_name(name, Kind::File);
             self.make_way(at, target_name)?;
             let over = |temporary: &CStr| self.rename_over(node, &dirs.target, temporary, target_name);
             let commit = || staged.commit(&dirs.target, target_name, *appearance, over);
-            let replaces = *appearance == Appearance::Instead;
+            let replaces = *appearance == Publish::Replacing;
             kept = self.name_once(at, target_name, Op::Rename, replaces, commit, |_| staged.id())?;
         }
         if self.syncs_each() {
@@ -113,7 +113,7 @@ impl Worker {
     pub(super) fn tell_finished(
         &mut self,
         at: Item<'_>,
-        filling: &Filling,
+        filling: &FileInProgress,
         moved: &[u64; Method::ALL.len()],
         has_changed: bool,
     ) {
@@ -137,21 +137,21 @@ impl Worker {
     pub(super) fn finish_attributes(
         &mut self,
         at: Item<'_>,
-        filling: &Filling,
-        filled: Filled,
+        filling: &FileInProgress,
+        filled: FillResult,
         digests: Option<Digests>,
     ) -> Result<(bool, Option<FileId>), Fault> {
         let Item { node, name, .. } = at;
-        let Filling { source, staged, meta, mode, .. } = filling;
+        let FileInProgress { source, staged, meta, mode, .. } = filling;
         // Before the source is looked at again: what changes until then is a change, and no mismatch.
         let digests = if digests.is_some() { digests } else { self.digests(at, filling, filled)? };
         // Files of sysfs say 4096 bytes whatever they hold, and have no blocks; where there are
         // blocks, an early end is a change even if a server has not told of it yet.
-        let ended_early = filled == Filled::Short && meta.allocated > 0;
+        let ended_early = filled == FillResult::Short && meta.allocated > 0;
         let now = if ended_early { None } else { self.has_stood_still(at, filling, filled)? };
         let has_changed = now.is_none();
         let (content, stored) = match filled {
-            Filled::Coded { content, stored } => (content, stored),
+            FillResult::Coded { content, stored } => (content, stored),
             _ => (meta.size, meta.size),
         };
         match digests {
@@ -171,7 +171,7 @@ impl Worker {
             // Before the times, which say that it is all there.
             staged.file.sync_data().during(Op::Sync)?;
         }
-        self.attributes(&Subject {
+        self.attributes(&MetadataTarget {
             node,
             name,
             from: Handle::Open(source),
@@ -199,7 +199,7 @@ impl Worker {
         &mut self,
         dirs: &Dirs,
         target_name: &CStr,
-        filling: &Filling,
+        filling: &FileInProgress,
         fault: Fault,
     ) -> Fault {
         if is_room_refused(&fault.cause) {

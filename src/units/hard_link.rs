@@ -2,7 +2,7 @@
 
 use std::{ffi::CStr, io, sync::Arc};
 
-use super::entry::First;
+use super::entry::Disposition;
 use crate::{
     entry::{FileId, Granularity, Kind, Meta},
     error::{During, Fault, Op, Sided},
@@ -12,7 +12,7 @@ use crate::{
     platform,
     report::WarningKind,
     scheduler::{LateNames, Unit, Worker, caught},
-    tree::{Claim, Dirs, Item, Kept, LinkTarget, Node, Parked, looks_like_copy},
+    tree::{Claim, DirNode, Dirs, Item, Kept, LinkTarget, WaitingName, looks_like_copy},
 };
 
 /// What a link is called while it is made, and in the end.
@@ -32,7 +32,7 @@ impl LinkTarget {
 
 impl Worker {
     /// Deal with a name that takes over the link group of the source inode `group`.
-    pub(crate) fn heir(&mut self, node: &Arc<Node>, name: &CStr, group: FileId) {
+    pub(crate) fn heir(&mut self, node: &Arc<DirNode>, name: &CStr, group: FileId) {
         let mut owed = Some(group);
         self.tried = u32::MAX; // what fails is not put aside
         let mut work = |worker: &mut Worker| {
@@ -75,7 +75,7 @@ impl Worker {
         at: Item<'_>,
         meta: &Meta,
         owed: &mut Option<FileId>,
-        copy: impl FnOnce(&mut Worker, Option<FileId>) -> Result<First, Fault>,
+        copy: impl FnOnce(&mut Worker, Option<FileId>) -> Result<Disposition, Fault>,
     ) -> Result<(), Fault> {
         let Item { node, name, .. } = at;
         if node.made.is_some() {
@@ -99,21 +99,21 @@ impl Worker {
     /// The first name of a link group is done, or not: see to the names that wait for it.
     pub(super) fn conclude(
         &mut self,
-        node: &Arc<Node>,
+        node: &Arc<DirNode>,
         name: &CStr,
         group: FileId,
-        first: Result<First, Fault>,
+        first: Result<Disposition, Fault>,
     ) -> Result<(), Fault> {
         match &first {
-            Ok(First::Underway) => {}
-            Ok(First::Copied(id)) => {
+            Ok(Disposition::Pending) => {}
+            Ok(Disposition::Copied(id)) => {
                 let target = LinkTarget { place: node.place.clone(), name: name.into(), id: *id };
                 let names = self.context.links.settle(group, target);
                 if !names.is_empty() {
                     self.push(Unit::Late(LateNames { names, group }));
                 }
             }
-            Ok(First::LeftOut) => self.pass_on(group, false),
+            Ok(Disposition::Skipped) => self.pass_on(group, false),
             Err(fault) => {
                 let comes_again = self.may_retry(fault, self.tried) || self.may_set_aside(node, fault);
                 self.pass_on(group, comes_again);
@@ -128,7 +128,7 @@ impl Worker {
         loop {
             let target = match claim {
                 Claim::Copy => return Ok(false),
-                Claim::Parked => return Ok(true),
+                Claim::Waits => return Ok(true),
                 Claim::Link(target) => target,
             };
             match self.link(at, meta, &target) {
@@ -158,8 +158,8 @@ impl Worker {
     }
 
     /// Deal with a name that waited for the first of its group.
-    pub(crate) fn late_name(&mut self, parked: Parked, group: FileId) {
-        let Parked { node, name } = parked;
+    pub(crate) fn late_name(&mut self, parked: WaitingName, group: FileId) {
+        let WaitingName { node, name } = parked;
         self.tried = u32::MAX; // what fails is not put aside
         self.guarded(&node.clone(), &name.clone(), |worker| {
             let link = |worker: &mut Worker| {
@@ -178,7 +178,7 @@ impl Worker {
                 Ok(true) => {}
                 // Not here: where every name needs a copy of its own, that would nest without end.
                 Ok(false) => {
-                    worker.push(Unit::Heir(Parked { node: node.hold(), name: name.clone() }, group));
+                    worker.push(Unit::Heir(WaitingName { node: node.hold(), name: name.clone() }, group));
                 }
                 Err(fault) => {
                     if let Err(fault) = worker.set_aside(&node, &name, None, fault) {

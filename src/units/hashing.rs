@@ -4,7 +4,7 @@ use std::sync::{Arc, atomic::Ordering};
 
 use super::{
     behind::{Behind, State},
-    wide::Wide,
+    large_file::LargeFile,
 };
 use crate::{
     digest::Hasher,
@@ -18,7 +18,7 @@ use crate::{
 /// The unit: hash one side of a large file as far as it has come.
 #[derive(Debug)]
 pub(crate) struct HashOf {
-    pub(crate) file: Arc<Wide>,
+    pub(crate) file: Arc<LargeFile>,
     side: Side,
     hasher: Hasher,
     at: u64,
@@ -37,17 +37,17 @@ pub(crate) enum Hashed {
 
 impl Worker {
     /// Units for the sides of `file` that have something to hash and nobody at it.
-    fn parked_sides(file: &Arc<Wide>, behind: &Behind) -> impl Iterator<Item = Unit> {
+    fn parked_sides(file: &Arc<LargeFile>, behind: &Behind) -> impl Iterator<Item = Unit> {
         let has_ended = behind.has_ended.load(Ordering::Acquire);
         [Side::Source, Side::Copy].into_iter().filter_map(move |side| {
             let mut state = behind.state(side);
             let limit = behind.limit(side);
             match &*state {
-                State::Parked(_, at) if has_ended || limit > *at => {}
+                State::PutDown(_, at) if has_ended || limit > *at => {}
                 _ => return None,
             }
             match std::mem::replace(&mut *state, State::Taken) {
-                State::Parked(hasher, at) => {
+                State::PutDown(hasher, at) => {
                     Some(Unit::Hash(HashOf { file: file.clone(), side, hasher, at }))
                 }
                 _ => unreachable!("it was parked, and is locked"),
@@ -56,7 +56,7 @@ impl Worker {
     }
 
     /// Let whoever has nothing to do hash what has been copied of a file so far.
-    pub(super) fn offer_hashing(&mut self, file: &Arc<Wide>, copied: u64) {
+    pub(super) fn offer_hashing(&mut self, file: &Arc<LargeFile>, copied: u64) {
         let Some(behind) = &file.behind else { return };
         behind.came_to(copied);
         if self.context.queue.is_hungry() {
@@ -66,7 +66,7 @@ impl Worker {
     }
 
     /// The copying of a file is over: what is not hashed yet is now.
-    pub(super) fn hash_the_rest(&mut self, file: &Arc<Wide>) {
+    pub(super) fn hash_the_rest(&mut self, file: &Arc<LargeFile>) {
         let Some(behind) = &file.behind else { return };
         if self.context.job.verify == Verify::Media && !file.is_failing() {
             let path = || file.node.place.target_path(&file.name, Kind::File);
@@ -112,14 +112,14 @@ impl Worker {
             // Looked at under the lock: whoever moves the limit then looks for who is parked.
             let is_current = behind.limit(unit.side) <= unit.at && !behind.has_ended.load(Ordering::Acquire);
             if is_current {
-                *state = State::Parked(unit.hasher, unit.at);
+                *state = State::PutDown(unit.hasher, unit.at);
                 return Hashed::Waits;
             }
         }
     }
 
     /// Undo what reading a copy from its device took.
-    pub(super) fn back_to_memory(file: &Wide) -> Result<(), Fault> {
+    pub(super) fn back_to_memory(file: &LargeFile) -> Result<(), Fault> {
         match &file.behind {
             Some(behind) if behind.is_direct.load(Ordering::Relaxed) => {
                 platform::set_direct(&file.filling.staged.file, false).during(Op::Verify)

@@ -8,7 +8,7 @@ use crate::{
     error::{During, Fault, Op, Sided},
     platform::{self, Dir, Handle, Pinned},
     scheduler::Worker,
-    tree::{Dirs, Node, Staged, each_name},
+    tree::{DirNode, Dirs, Staged, each_name},
 };
 
 /// Said of what somebody else has put where an entry of the copy was made.
@@ -48,7 +48,7 @@ impl Worker {
     /// something of root's.
     pub(super) fn hold_made(
         &self,
-        node: &Node,
+        node: &DirNode,
         dirs: &Dirs,
         name: &CStr,
         source: &Meta,

@@ -2,7 +2,7 @@
 
 use std::fs::File;
 
-use super::Wide;
+use super::LargeFile;
 use crate::{
     error::{During, Fault, Op, Sided},
     platform,
@@ -14,7 +14,7 @@ impl Worker {
     /// Whether what is there of a file is what a journal says of it.
     pub(super) fn is_in_place(
         &mut self,
-        file: &Wide,
+        file: &LargeFile,
         from: u64,
         to: u64,
         digest: [u8; 32],
@@ -37,7 +37,7 @@ impl Worker {
     /// anything but zeros elsewhere.
     pub(super) fn digest_of_range(
         &mut self,
-        file: &Wide,
+        file: &LargeFile,
         content: &File,
         from: u64,
         to: u64,
@@ -72,7 +72,7 @@ impl Worker {
     }
 
     /// Where the source has data, as far as its holes are kept.
-    fn data_in(&self, file: &Wide, from: u64, to: u64) -> Result<Vec<(u64, u64)>, Fault> {
+    fn data_in(&self, file: &LargeFile, from: u64, to: u64) -> Result<Vec<(u64, u64)>, Fault> {
         if !file.filling.seeks_data {
             return Ok(vec![(from, to)]);
         }
@@ -85,14 +85,14 @@ impl Worker {
         Ok(data)
     }
 
-    fn holes_in(&self, file: &Wide, from: u64, to: u64) -> Result<Vec<(u64, u64)>, Fault> {
+    fn holes_in(&self, file: &LargeFile, from: u64, to: u64) -> Result<Vec<(u64, u64)>, Fault> {
         let data = self.data_in(file, from, to)?;
         let begins = std::iter::once(from).chain(data.iter().map(|(_, hole)| *hole));
         let ends = data.iter().map(|(data, _)| *data).chain([to]);
         Ok(begins.zip(ends).filter(|(begin, end)| begin < end).collect())
     }
 
-    fn clear_holes(&mut self, file: &Wide, from: u64, to: u64) -> Result<(), Fault> {
+    fn clear_holes(&mut self, file: &LargeFile, from: u64, to: u64) -> Result<(), Fault> {
         let copy = &file.filling.staged.file;
         for (hole, data) in self.holes_in(file, from, to)? {
             if self.is_zero(copy, hole, data).in_copy()? {

@@ -23,13 +23,13 @@ use crate::{
     platform::{self, Dir, Order},
     report::WarningKind,
     scheduler::Worker,
-    tree::{Dirs, Item, Kept, Node, staged},
+    tree::{DirNode, Dirs, Item, Kept, staged},
 };
 
 /// Something that was replaced, and the directory that has it.
 #[derive(Debug)]
 pub(super) struct Old {
-    pub(super) node: Arc<Node>,
+    pub(super) node: Arc<DirNode>,
     pub(super) name: CString,
 }
 
@@ -73,7 +73,7 @@ impl Worker {
     }
 
     /// Rename within a directory of the copy, over what is called `to`.
-    pub(super) fn rename_over(&self, node: &Node, dir: &Dir, from: &CStr, to: &CStr) -> io::Result<Kept> {
+    pub(super) fn rename_over(&self, node: &DirNode, dir: &Dir, from: &CStr, to: &CStr) -> io::Result<Kept> {
         if !self.keeps_old(&node.pair, node.target.id.dev) {
             return dir.rename(from, to).map(|()| Kept::Nothing);
         }
@@ -150,7 +150,7 @@ impl Worker {
 
     /// All that a directory of the copy holds is done: remove what runs that died have left there, unless
     /// anything failed, whose only copy that may be.
-    pub(super) fn sweep_late(&mut self, node: &Node, dirs: &Dirs) {
+    pub(super) fn sweep_late(&mut self, node: &DirNode, dirs: &Dirs) {
         let names = self.context.leftovers.take(node.target.id);
         if names.is_empty() || self.context.failed.load(Ordering::Relaxed) > 0 {
             return;

@@ -27,7 +27,7 @@ use crate::{
     report::WarningKind,
     scheduler::Worker,
     storage::Storage,
-    tree::{Dirs, MarkerName, Node, Of, Place},
+    tree::{DirNode, DirPath, Dirs, MarkerName, Of},
 };
 
 /// Marks of runs that this one has made or found.
@@ -53,7 +53,7 @@ pub(crate) struct Marks {
 
 #[derive(Debug, Default)]
 struct Known {
-    due: Vec<Weak<Node>>,
+    due: Vec<Weak<DirNode>>,
     /// By the directory they are in.
     marks: BTreeMap<(u64, u64), Vec<Mark>>,
 }
@@ -66,7 +66,7 @@ struct Mark {
     lock: Option<File>,
     /// Where this run has made it. One that was found is of a run that was cut off; what that one copied
     /// is made durable before it goes.
-    place: Option<Arc<Place>>,
+    place: Option<Arc<DirPath>>,
     /// What its run copies, or copied, if that is known.
     of: Option<Of>,
 }
@@ -194,7 +194,7 @@ impl Marks {
 
 impl Worker {
     /// A top directory of the copy is open: it gets a mark before the first file is copied.
-    pub(super) fn expect_mark(&self, node: &Arc<Node>) {
+    pub(super) fn expect_mark(&self, node: &Arc<DirNode>) {
         const MANY: usize = 64;
         if self.context.job.leaves_marks() && !self.is_dry() {
             let mut known = self.context.marks.lock();
@@ -233,7 +233,7 @@ impl Worker {
         marks.is_due.store(false, Ordering::Release);
     }
 
-    fn make_mark(&self, node: &Node, dirs: &Dirs) -> io::Result<Option<Mark>> {
+    fn make_mark(&self, node: &DirNode, dirs: &Dirs) -> io::Result<Option<Mark>> {
         let sitting = sitting(&dirs.target);
         let of = Some(self.what_is_copied(node));
         let name = MarkerName { sitting: sitting.unwrap_or(0), began: self.context.marks.began, of }.name();
@@ -263,14 +263,14 @@ impl Worker {
         Ok(Some(Mark { name, lock, place: Some(node.place.clone()), of }))
     }
 
-    fn what_is_copied(&self, node: &Node) -> Of {
+    fn what_is_copied(&self, node: &DirNode) -> Of {
         let mut of = Of::source(&node.place.source_path(c""));
         of.choice = *self.context.marks.choice.get_or_init(|| Of::choice(&self.context.job));
         of
     }
 
     /// Whether this run looks at all that the run of a mark may have left in the copy of `node`.
-    fn looks_at_all(&self, node: &Node, of: Option<Of>) -> bool {
+    fn looks_at_all(&self, node: &DirNode, of: Option<Of>) -> bool {
         let is_everything = self.context.job.selection.is_everything();
         let Some(of) = of else { return is_everything };
         let ours = self.what_is_copied(node);
@@ -278,7 +278,7 @@ impl Worker {
     }
 
     /// All that a directory of the copy holds is done: take its marks away.
-    pub(super) fn remove_marks(&mut self, node: &Node, dir: &Dir) {
+    pub(super) fn remove_marks(&mut self, node: &DirNode, dir: &Dir) {
         let marks = &self.context.marks;
         if !marks.is_any.load(Ordering::Relaxed) {
             return;
@@ -299,7 +299,7 @@ impl Worker {
         }
     }
 
-    fn remove_mark(&mut self, mark: Mark, dir: &Dir, place: &Place) {
+    fn remove_mark(&mut self, mark: Mark, dir: &Dir, place: &DirPath) {
         let waits = mark.place.is_none() || self.context.job.fsync == Fsync::End;
         let durable = match if waits { platform::sync_filesystem(dir) } else { Ok(()) } {
             Err(error) if error.kind() == io::ErrorKind::Unsupported => Ok(()),

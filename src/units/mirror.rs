@@ -19,7 +19,7 @@ use crate::{
     report::WarningKind,
     scheduler::{Unit, Worker},
     transfer::Watch,
-    tree::{Dirs, ExtraneousIn, Node, is_internal},
+    tree::{DirNode, Dirs, ExtraneousIn, is_internal},
 };
 
 /// What a run is to delete in the end.
@@ -109,7 +109,7 @@ impl Extraneous {
 }
 
 impl ExtraneousIn {
-    pub(super) fn new(node: &Node, source: &Meta, names: Names) -> ExtraneousIn {
+    pub(super) fn new(node: &DirNode, source: &Meta, names: Names) -> ExtraneousIn {
         ExtraneousIn {
             place: node.place.clone(),
             id: node.target.id,
@@ -159,7 +159,12 @@ impl Worker {
     }
 
     /// A directory's copy is done: note what it has that the source lacks.
-    pub(super) fn note_extraneous(&mut self, node: &Node, dirs: &Dirs, source: &Meta) -> Result<(), Fault> {
+    pub(super) fn note_extraneous(
+        &mut self,
+        node: &DirNode,
+        dirs: &Dirs,
+        source: &Meta,
+    ) -> Result<(), Fault> {
         let mirror = self.context.job.mirror;
         if mirror.delete == Delete::Never
             || !node.existed
@@ -222,7 +227,7 @@ impl Worker {
     /// What kind of entry `name` of a directory of the copy is, if it is one to be deleted.
     fn is_extraneous(
         &mut self,
-        node: &Node,
+        node: &DirNode,
         (from, to): (&Dir, &Dir),
         name: &CStr,
         listed: Option<Kind>,

@@ -8,10 +8,10 @@ use crate::{
     error::{During, Fault, Op, Sided},
     options::Compression,
     scheduler::Worker,
-    tree::{Item, Made, Node, Staged},
+    tree::{DirNode, Item, Made, Staged},
 };
 
-impl Node {
+impl DirNode {
     /// Refuse to put an entry where this run has put another.
     pub(super) fn refuse_made(&self, name: &CStr, found: &Meta) -> Result<(), Fault> {
         let is_made = || self.made.as_ref().is_some_and(|made| made.lock().contains(found.id, name));
@@ -155,12 +155,12 @@ impl Worker {
     }
 
     /// As [`tell_once`](Self::tell_once), of a directory that is not there; whether the run has told of it already.
-    pub(super) fn tell_directory_once(&self, parent: &Node, name: &CStr) -> bool {
+    pub(super) fn tell_directory_once(&self, parent: &DirNode, name: &CStr) -> bool {
         self.told_in(parent).is_some_and(|made| made.lock().claim(name, Kind::Directory).is_some())
     }
 
     /// Refuse to tell of a directory where the run has told of something else.
-    pub(super) fn refuse_told(&self, parent: &Node, name: &CStr) -> Result<(), Fault> {
+    pub(super) fn refuse_told(&self, parent: &DirNode, name: &CStr) -> Result<(), Fault> {
         let told = self.told_in(parent).and_then(|made| made.lock().names.get(name).copied());
         match told {
             Some(kind) if kind != Kind::Directory => Err(in_the_way(kind)),
@@ -170,7 +170,7 @@ impl Worker {
 
     /// Where a run remembers what it told of, if two of its entries can have one name: those of sources of
     /// one base name, and those that get a suffix.
-    fn told_in<'a>(&self, node: &'a Node) -> Option<&'a Made> {
+    fn told_in<'a>(&self, node: &'a DirNode) -> Option<&'a Made> {
         let can = !self.context.namesakes.are_none() || self.context.job.compression != Compression::None;
         node.made.as_deref().filter(|_| can)
     }

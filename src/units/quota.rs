@@ -6,7 +6,7 @@ use std::{
     sync::{Arc, atomic::Ordering},
 };
 
-use crate::{platform, report::WarningKind, scheduler::Worker, tree::Node};
+use crate::{platform, report::WarningKind, scheduler::Worker, tree::DirNode};
 
 /// How far something finds no room that a filesystem with room for it refuses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,7 +19,7 @@ pub(crate) enum Holds {
     Run,
 }
 
-impl Node {
+impl DirNode {
     /// Whether nothing more is tried here, or above.
     pub(super) fn is_stopped(&self) -> bool {
         let mut at = Some(self);
@@ -35,7 +35,7 @@ impl Node {
 
 impl Worker {
     /// Whether nothing more is tried in a directory, since a quota that holds there is used up.
-    pub(super) fn is_stopped(&self, node: &Node) -> bool {
+    pub(super) fn is_stopped(&self, node: &DirNode) -> bool {
         self.context.is_any_stopped.load(Ordering::Relaxed) && node.is_stopped()
     }
 
@@ -44,7 +44,7 @@ impl Worker {
     ///
     /// Which directories a quota is for is not asked, as every filesystem has another way to say it, and a
     /// server none: it is for those where a file as large finds no room.
-    pub(crate) fn stop_where_quota_holds(&mut self, node: &Node, refusal: &io::Error) -> Holds {
+    pub(crate) fn stop_where_quota_holds(&mut self, node: &DirNode, refusal: &io::Error) -> Holds {
         // What there is room for at all: a file with holes takes less than its size.
         let most = self.room().and_then(|room| room.bytes).map_or(Asked::MOST, |bytes| bytes / 2);
         let asked = Asked {
@@ -71,7 +71,7 @@ impl Worker {
     }
 
     /// Count an entry that is not tried.
-    pub(super) fn leave_untried(&mut self, node: &Arc<Node>) {
+    pub(super) fn leave_untried(&mut self, node: &Arc<DirNode>) {
         self.context.extraneous.count_failed(node.place.source_index());
         self.outcomes.totals.untried += 1;
     }
@@ -92,7 +92,7 @@ impl Asked {
     /// Where nothing can be reserved, as on btrfs, at most this is written, in bytes.
     const WRITTEN: u64 = 64 << 20;
 
-    fn is_refused(&self, node: &Node) -> bool {
+    fn is_refused(&self, node: &DirNode) -> bool {
         let asked = node.dirs().map_err(|fault| fault.cause).and_then(|dirs| {
             let file = dirs.target.create_unnamed(0o600)?;
             match platform::reserve(&file, self.bytes) {

@@ -10,9 +10,9 @@ use std::{
 
 use super::{
     backlog::{Backlog, Trace},
-    content::Filling,
+    content::FileInProgress,
     crew::Waiting,
-    wide::Wide,
+    large_file::LargeFile,
 };
 use crate::{
     backend::BLOCK,
@@ -86,7 +86,7 @@ impl<'a> Measured<'a> {
     }
 
     /// So many bytes more of `file` are in place.
-    pub(super) fn add(&mut self, file: &Wide, route: Route, bytes: u64) {
+    pub(super) fn add(&mut self, file: &LargeFile, route: Route, bytes: u64) {
         let left = file.passed(bytes);
         let ahead = Ahead { left, may_ring: file.ways.may_try_ring() };
         let portion = Portion { route, bytes, is_shared: file.crew.workers() > 1 };
@@ -127,7 +127,7 @@ impl Ways {
     }
 }
 
-impl Wide {
+impl LargeFile {
     /// What is known of files like this one.
     pub(super) fn large(&self) -> &Large {
         self.node.pair.large(self.ways.trace.writing())
@@ -153,7 +153,7 @@ impl Wide {
 
 impl RangeOf {
     /// A range that waited for a worker.
-    pub(super) fn waiting(file: &Arc<Wide>, range: Waiting) -> RangeOf {
+    pub(super) fn waiting(file: &Arc<LargeFile>, range: Waiting) -> RangeOf {
         let Waiting { at, end, tried } = range;
         RangeOf { file: file.clone(), at, end, tried, expected: None }
     }
@@ -172,7 +172,7 @@ impl Worker {
     const CREW: usize = 4;
 
     /// The ways that a large file may go, which has holes to keep, goes in order, or is written down as it does.
-    pub(super) fn ways(&self, pair: &Pair, ladder: Ladder, filling: &Filling, bounds: Bounds) -> Ways {
+    pub(super) fn ways(&self, pair: &Pair, ladder: Ladder, filling: &FileInProgress, bounds: Bounds) -> Ways {
         let Bounds { has_holes, is_in_order, is_written_down } = bounds;
         let context = &self.context;
         let is_limited = context.limiter.is_limited();
@@ -201,7 +201,11 @@ impl Worker {
     }
 
     /// What becomes in memory of a large file.
-    fn trace(&self, pair: &Pair, Filling { source, staged, meta, done, .. }: &Filling) -> Trace {
+    fn trace(
+        &self,
+        pair: &Pair,
+        FileInProgress { source, staged, meta, done, .. }: &FileInProgress,
+    ) -> Trace {
         // Each wait there is a round trip.
         if pair.storage == Storage::Remote {
             return Trace::Left;
@@ -243,7 +247,7 @@ impl Worker {
     }
 
     /// Whether a range is in place already that a journal says so of.
-    fn was_in_place(&mut self, file: &Arc<Wide>, range: &mut RangeOf) -> bool {
+    fn was_in_place(&mut self, file: &Arc<LargeFile>, range: &mut RangeOf) -> bool {
         let Some(digest) = range.expected.take().filter(|_| !file.is_failing()) else { return false };
         let is_in_place = self.is_in_place(file, range.at, range.end, digest);
         is_in_place.unwrap_or_else(|fault| {
@@ -289,7 +293,7 @@ impl Worker {
             let step = range.end.min((range.at + step) & !(BLOCK - 1));
             let from = range.at;
             let stepped = self.copy_step(&file, went, &mut range.at, step, range.end).and_then(|()| {
-                let Filling { source, staged, .. } = &file.filling;
+                let FileInProgress { source, staged, .. } = &file.filling;
                 backlog.reached(range.at, source, &staged.file, trace)
             });
             if let Some(measured) = &mut measured {
@@ -339,7 +343,7 @@ impl Worker {
 
     fn copy_step(
         &mut self,
-        file: &Wide,
+        file: &LargeFile,
         route: Route,
         at: &mut u64,
         step: u64,
@@ -347,7 +351,7 @@ impl Worker {
     ) -> Result<(), Fault> {
         #[cfg(test)]
         crate::scheduler::break_down(c"breaks-down-in-ranges", &file.name);
-        let Filling { source, staged, seeks_data, was_buffered, .. } = &file.filling;
+        let FileInProgress { source, staged, seeks_data, was_buffered, .. } = &file.filling;
         if route.is_buffered() {
             was_buffered.store(true, Ordering::Relaxed);
         }

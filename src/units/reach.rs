@@ -13,7 +13,7 @@ use crate::{
     options::Attributes,
     platform::{Dir, Handle},
     scheduler::Worker,
-    tree::{Dirs, Node},
+    tree::{DirNode, Dirs},
 };
 
 /// What the owner of a directory needs to work in it.
@@ -33,7 +33,7 @@ impl Worker {
     /// Open the copy's directory, created first where it is not there yet.
     pub(super) fn reach(
         &mut self,
-        parent: &Node,
+        parent: &DirNode,
         dirs: &Dirs,
         name: &CStr,
         meta: &Meta,
@@ -63,7 +63,7 @@ impl Worker {
     }
 
     /// Create the copy's directory; whether it was there already.
-    fn make_directory(&self, parent: &Node, dirs: &Dirs, name: &CStr, mode: u32) -> Result<bool, Fault> {
+    fn make_directory(&self, parent: &DirNode, dirs: &Dirs, name: &CStr, mode: u32) -> Result<bool, Fault> {
         // Directories of several sources are merged, whichever of them made theirs first.
         let may_exist = parent.existed || self.context.made_within.is_some();
         match dirs.target.make_dir(name, mode) {
@@ -110,7 +110,7 @@ impl Worker {
 /// What is there of the copy's directory, which is not touched; where nothing is, or a run that only counts has
 /// no use for it, its parent stands for it.
 pub(super) fn reach_as_is(
-    parent: &Node,
+    parent: &DirNode,
     dirs: &Dirs,
     name: &CStr,
     meta: &Meta,

@@ -2,7 +2,7 @@
 
 use super::{
     attributes::{GROUP_RIGHTS, SETGID, SETUID},
-    subject::Subject,
+    metadata_target::MetadataTarget,
     xattrs::AccessAcl,
 };
 use crate::{
@@ -56,7 +56,7 @@ impl Worker {
     /// Let a finished file have the mode of the one that it is about to replace, whatever its owner is now.
     pub(super) fn keep_replaced(
         &mut self,
-        subject: &Subject<'_>,
+        subject: &MetadataTarget<'_>,
         replaced: &Replaced,
         mut owner: Owner,
         acl: AccessAcl,
@@ -64,7 +64,7 @@ impl Worker {
         if acl == AccessAcl::Kept {
             return Ok(()); // the source's, which has the mode in it
         }
-        let Subject { node, meta, to, .. } = *subject;
+        let MetadataTarget { node, meta, to, .. } = *subject;
         // The group that the mode speaks of; its owner may not be who wants to have what is copied.
         let gid = replaced.owner.gid;
         if !self.keeps(Attributes::OWNERSHIP) && owner.gid != gid && to.set_owner(None, Some(gid)).is_ok() {

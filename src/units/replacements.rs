@@ -15,8 +15,8 @@ use std::{
 };
 
 use super::{
-    content::{Filled, Filling},
-    entry::First,
+    content::{FileInProgress, FillResult},
+    entry::Disposition,
     kept::Old,
 };
 use crate::{
@@ -29,7 +29,7 @@ use crate::{
     platform,
     scheduler::{Unit, Worker, caught},
     transfer::Watch,
-    tree::{Appearance, Item, Node, PlaceToWait},
+    tree::{DirNode, Item, PlaceToWait, Publish},
 };
 
 /// Finished files that wait to replace others.
@@ -51,9 +51,9 @@ struct Waiting {
 /// A finished file that lacks nothing but its name.
 #[derive(Debug)]
 struct Replacement {
-    node: Arc<Node>,
+    node: Arc<DirNode>,
     name: CString,
-    filling: Filling,
+    filling: FileInProgress,
     moved: [u64; Method::ALL.len()],
     has_changed: bool,
     digest: Option<Digest>,
@@ -91,7 +91,7 @@ impl Worker {
     pub(super) const FEW: usize = 4;
 
     /// A place where a finished file waits for others before it gets its name, if it is to do that.
-    pub(super) fn place_to_wait(&self, filling: &Filling) -> Option<PlaceToWait> {
+    pub(super) fn place_to_wait(&self, filling: &FileInProgress) -> Option<PlaceToWait> {
         let waits = matches!(self.context.job.fsync, Fsync::Auto | Fsync::End)
             && self.is_trusted_by_name(filling)
             // Other names of a link group wait for this one.
@@ -100,11 +100,11 @@ impl Worker {
     }
 
     /// Whether a file's name alone says that it is whole: then it is durable before it has it.
-    pub(super) fn is_trusted_by_name(&self, filling: &Filling) -> bool {
+    pub(super) fn is_trusted_by_name(&self, filling: &FileInProgress) -> bool {
         match filling.appearance {
-            Appearance::AtOnce => false,
-            Appearance::WhenFinished => !self.context.job.existing.trusts_mtime(),
-            Appearance::Instead => true,
+            Publish::Now => false,
+            Publish::WhenComplete => !self.context.job.existing.trusts_mtime(),
+            Publish::Replacing => true,
         }
     }
 
@@ -112,11 +112,11 @@ impl Worker {
     pub(super) fn finish_together(
         &mut self,
         at: Item<'_>,
-        filling: Filling,
-        filled: Filled,
+        filling: FileInProgress,
+        filled: FillResult,
         moved: [u64; Method::ALL.len()],
         place: PlaceToWait,
-    ) -> Result<First, Fault> {
+    ) -> Result<Disposition, Fault> {
         let Item { node, dirs, name } = at;
         let has_changed = match caught(|| self.finish_attributes(at, &filling, filled, None)) {
             Ok((has_changed, _)) => has_changed,
@@ -152,7 +152,7 @@ impl Worker {
         if is_full {
             self.replace();
         }
-        Ok(First::LeftOut)
+        Ok(Disposition::Skipped)
     }
 
     /// As [`replace`](Self::replace), where files have waited for others long enough.

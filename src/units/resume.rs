@@ -11,7 +11,7 @@ use std::{
     sync::{Arc, atomic::Ordering},
 };
 
-use super::Wide;
+use super::LargeFile;
 use crate::{
     entry::{FileId, Kind, Meta},
     error::{During, Fault, Op, Sided},
@@ -20,7 +20,7 @@ use crate::{
     report::WarningKind,
     resume::{Entered, InPlace, Journal, SourceState, Unfinished, journal, open_ours},
     scheduler::Worker,
-    tree::{Item, Node, Staged, staged},
+    tree::{DirNode, Item, Staged, staged},
 };
 
 /// What is there of a file that an earlier run has begun.
@@ -34,7 +34,7 @@ pub(super) struct TakenUp {
 }
 
 /// The directory whose journal an entry of `node` is written down in, and the path from there.
-fn home(node: &Arc<Node>, name: &CStr) -> (Arc<Node>, Vec<u8>) {
+fn home(node: &Arc<DirNode>, name: &CStr) -> (Arc<DirNode>, Vec<u8>) {
     let mut at = node.clone();
     while let Some(parent) = at.parent.clone().filter(|parent| !parent.place.is_root()) {
         at = parent;
@@ -114,7 +114,7 @@ impl Worker {
     }
 
     /// A step of a large file is in place: write that down.
-    pub(super) fn enter_step(&mut self, file: &Wide, from: u64, to: u64) -> Result<(), Fault> {
+    pub(super) fn enter_step(&mut self, file: &LargeFile, from: u64, to: u64) -> Result<(), Fault> {
         let Some(entered) = file.entered.as_ref().filter(|_| from < to) else { return Ok(()) };
         let source = &file.filling.source;
         if let Some(digest) = self.digest_of_range(file, source, from, to)? {
@@ -124,7 +124,7 @@ impl Worker {
     }
 
     /// All that a directory holds is done, whose journal this is.
-    pub(super) fn close_journal(&mut self, node: &Node) {
+    pub(super) fn close_journal(&mut self, node: &DirNode) {
         let journal = self.context.journals.take((node.target.id.dev, node.target.id.ino));
         journal.into_iter().for_each(|journal| self.close(journal, node.place.path_in_copy(c"")));
     }

@@ -5,7 +5,7 @@ use std::{
     time::Instant,
 };
 
-use super::{content::Filling, range::Measured, wide::Wide};
+use super::{content::FileInProgress, large_file::LargeFile, range::Measured};
 use crate::{
     backend::{BLOCK, Ring},
     error::{During, Fault, Op},
@@ -40,7 +40,7 @@ impl Worker {
     /// range. What the ring leaves of the file is for the other methods.
     pub(super) fn range_by_ring(
         &mut self,
-        file: &Wide,
+        file: &LargeFile,
         range: &mut RangeOf,
         mut measured: Option<&mut Measured<'_>>,
     ) -> bool {
@@ -62,7 +62,7 @@ impl Worker {
             file.failed(fault);
             return true;
         }
-        let Filling { source, staged, .. } = &file.filling;
+        let FileInProgress { source, staged, .. } = &file.filling;
         let blocks = range.at..range.end - (range.end - range.at) % BLOCK;
         // Waiting for the ring says nothing of how many workers the device takes.
         self.is_resting = true;
@@ -110,8 +110,8 @@ impl Worker {
 }
 
 /// Make a file ready for direct I/O.
-fn make_direct(file: &Wide) -> Result<(), Fault> {
-    let Filling { source, staged, meta, .. } = &file.filling;
+fn make_direct(file: &LargeFile) -> Result<(), Fault> {
+    let FileInProgress { source, staged, meta, .. } = &file.filling;
     // Direct writes that make a file longer wait for each other.
     platform::set_size(&staged.file, meta.size).during(Op::Write)?;
     // What memory has already is not read from the device again; and where a filesystem has no direct I/O, the ring
@@ -125,7 +125,7 @@ fn make_direct(file: &Wide) -> Result<(), Fault> {
 }
 
 /// The other methods read and write what is no whole block, from and to memory as it comes.
-fn leave_ring(file: &Wide) -> Result<(), Fault> {
+fn leave_ring(file: &LargeFile) -> Result<(), Fault> {
     platform::set_direct(&file.filling.source, false).during(Op::Read)?;
     platform::set_direct(&file.filling.staged.file, false).during(Op::Write)
 }

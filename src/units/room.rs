@@ -17,7 +17,7 @@ use crate::{
     platform::{self, Dir, Room},
     report::WarningKind,
     scheduler::Worker,
-    tree::{Dirs, Item, Node, abandoned_bytes},
+    tree::{DirNode, Dirs, Item, abandoned_bytes},
 };
 
 /// The least that the copies which a dry run tells of would take, by device: without the blocks of
@@ -70,7 +70,7 @@ impl Worker {
     }
 
     /// Count an entry that would be created below `node`, other than a name for a file that has one.
-    pub(super) fn expect_entry(&self, node: &Node, dirs: &Dirs) {
+    pub(super) fn expect_entry(&self, node: &DirNode, dirs: &Dirs) {
         self.expect(node, dirs, Takes { inodes: 1, ..Takes::default() });
     }
 
@@ -110,7 +110,7 @@ impl Worker {
         );
     }
 
-    fn expect(&self, node: &Node, dirs: &Dirs, takes: Takes) {
+    fn expect(&self, node: &DirNode, dirs: &Dirs, takes: Takes) {
         if !self.context.job.dry_run {
             return;
         }

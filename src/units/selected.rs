@@ -12,12 +12,12 @@ use crate::{
     platform::{self, Dir},
     scheduler::Worker,
     select::Ignores,
-    tree::{Chosen, Node, Place},
+    tree::{Chosen, DirNode, DirPath},
 };
 
 impl Worker {
     /// Whether a directory of `parent` is not looked into, because another filesystem begins there.
-    pub(super) fn is_boundary(&self, parent: &Node, meta: &Meta) -> bool {
+    pub(super) fn is_boundary(&self, parent: &DirNode, meta: &Meta) -> bool {
         let is_asked = self.context.job.selection.one_file_system && !parent.place.is_root();
         is_asked && meta.id.dev != parent.source_id.dev
     }
@@ -25,7 +25,7 @@ impl Worker {
     /// What is wanted of the directory `name` of `parent`, open as `source`.
     pub(super) fn chosen(
         &self,
-        parent: &Node,
+        parent: &DirNode,
         name: &CStr,
         source: &Dir,
         meta: &Meta,
@@ -47,7 +47,12 @@ impl Worker {
     }
 
     /// Whether the rules leave an entry out, listed as `listed`.
-    pub(super) fn is_excluded(&self, node: &Node, name: &CStr, listed: Option<Kind>) -> Result<bool, Fault> {
+    pub(super) fn is_excluded(
+        &self,
+        node: &DirNode,
+        name: &CStr,
+        listed: Option<Kind>,
+    ) -> Result<bool, Fault> {
         let kind = match listed {
             Some(Kind::Symlink) | None if self.context.job.selection.has_rules() => {
                 let dirs = node.dirs()?;
@@ -64,12 +69,18 @@ impl Worker {
 
     /// Whether the rules want an entry of this name and kind; asked of entries of the source, and of
     /// those that only the copy has.
-    pub(super) fn wants(&self, node: &Node, name: &CStr, kind: Kind) -> bool {
+    pub(super) fn wants(&self, node: &DirNode, name: &CStr, kind: Kind) -> bool {
         self.wants_at(&node.place, node.chosen.ignores.as_deref(), name, kind)
     }
 
     /// The same of an entry of the directory at `place`, where these ignore files hold.
-    pub(super) fn wants_at(&self, place: &Place, ignores: Option<&Ignores>, name: &CStr, kind: Kind) -> bool {
+    pub(super) fn wants_at(
+        &self,
+        place: &DirPath,
+        ignores: Option<&Ignores>,
+        name: &CStr,
+        kind: Kind,
+    ) -> bool {
         let selection = &self.context.job.selection;
         let is_directory = kind == Kind::Directory;
         if !selection.has_rules() || place.is_root() && is_directory {
@@ -148,7 +159,7 @@ fn ignore_file(source: &Dir, room: u64) -> Result<Option<Vec<u8>>, Fault> {
     Ok(Some(text))
 }
 
-impl Place {
+impl DirPath {
     /// How many names lead from the source to this directory.
     fn depth(&self) -> usize {
         self.names_down().len()

@@ -22,7 +22,7 @@ use crate::{
     plan::{self, Pair, default_jobs, default_jobs_reason},
     platform::{Dir, Names},
     scheduler::{Batch, Context, Unit, Worker},
-    tree::{Chosen, Dirs, Node, NodeParts, Place, Root, SplitPath},
+    tree::{Chosen, DirNode, DirNodeParts, DirPath, Dirs, Root, SplitPath},
 };
 
 /// Sources of one base name, which are copied one after the other: the first one's entries stay.
@@ -138,8 +138,8 @@ impl Worker {
             compression,
             run: tracing::Span::current(),
         };
-        let node = Arc::new(Node::new(NodeParts {
-            place: Arc::new(Place::root(root)),
+        let node = Arc::new(DirNode::new(DirNodeParts {
+            place: Arc::new(DirPath::root(root)),
             parent: None,
             source_index: Some(index),
             source: None,
@@ -212,7 +212,7 @@ impl Worker {
     }
 
     /// Let a source be copied as the one entry of its directory.
-    fn push_source(&mut self, node: Arc<Node>, names: Names, kind: Kind) {
+    fn push_source(&mut self, node: Arc<DirNode>, names: Names, kind: Kind) {
         self.outcomes.totals.entries_found += 1;
         self.context.found.add(1, 0);
         // Otherwise what it holds is found when the entry is dealt with.

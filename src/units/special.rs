@@ -1,6 +1,6 @@
 //! FIFOs, sockets and device nodes, copied as nodes and never opened.
 
-use super::entry::{First, Handled};
+use super::entry::{Disposition, Handled};
 use crate::{
     entry::{FileId, Meta},
     error::{During, Fault, Op},
@@ -16,17 +16,17 @@ impl Worker {
         let Item { node, dirs, name } = at;
         let meta = dirs.source.stat(name).during(Op::Stat)?;
         if !meta.kind.is_special() {
-            return Ok(Handled::Is(meta.kind));
+            return Ok(Handled::KindChanged(meta.kind));
         }
         if !self.context.job.preserve.keeps(Attributes::SPECIAL) {
             self.record(&node.place, name, meta.kind, Done::Skipped, 0);
-            return Ok(Handled::Yes);
+            return Ok(Handled::Done);
         }
         self.once(at, &meta, owed, |worker, _| worker.copy_special(at, &meta))?;
-        Ok(Handled::Yes)
+        Ok(Handled::Done)
     }
 
-    fn copy_special(&mut self, at: Item<'_>, meta: &Meta) -> Result<First, Fault> {
+    fn copy_special(&mut self, at: Item<'_>, meta: &Meta) -> Result<Disposition, Fault> {
         let Item { node, dirs, name } = at;
         let target_name = &*node.place.target_name(name, meta.kind);
         let found = if node.existed { self.found(node, dirs, target_name)? } else { None };

@@ -1,6 +1,6 @@
 //! Whether a source stood still while it was copied.
 
-use super::content::{Filled, Filling};
+use super::content::{FileInProgress, FillResult};
 use crate::{
     entry::Meta,
     error::{During, Fault, Op, Sided},
@@ -17,15 +17,15 @@ impl Worker {
     pub(super) fn has_stood_still(
         &mut self,
         at: Item<'_>,
-        filling: &Filling,
-        filled: Filled,
+        filling: &FileInProgress,
+        filled: FillResult,
     ) -> Result<Option<Meta>, Fault> {
-        let Filling { source, staged, meta, .. } = filling;
+        let FileInProgress { source, staged, meta, .. } = filling;
         let mut now = platform::meta(source).during(Op::Stat)?;
         // What says that it is empty and is not (procfs) says something else each time.
         if now.changed != meta.changed && !meta.content_differs(&now) && meta.size > 0 {
             let size = match filled {
-                Filled::Coded { .. } => meta.size,
+                FillResult::Coded { .. } => meta.size,
                 _ => platform::meta(&staged.file).during(Op::Stat).in_copy()?.size,
             };
             if !self.hold_same([source, &staged.file], self.coding(at.name), size)? {

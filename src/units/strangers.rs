@@ -8,7 +8,7 @@ use std::{
 
 use super::{
     attributes::{GROUP_RIGHTS, LEAST, SETGID, SETUID, without_lent},
-    subject::Subject,
+    metadata_target::MetadataTarget,
     xattrs::{CAPABILITY, capability_of},
 };
 use crate::{
@@ -66,7 +66,7 @@ impl Worker {
     /// would do what no copy may.
     pub(super) fn must_be_new(&mut self, at: Item<'_>, meta: &Meta, found: &Meta) -> bool {
         let target_name = at.node.place.target_name(at.name, meta.kind);
-        let subject = Subject::there(at, &target_name, meta, found);
+        let subject = MetadataTarget::there(at, &target_name, meta, found);
         self.lends(at, meta, found) || found.nlink > 1 && self.is_anothers(at, &subject, found)
     }
 
@@ -130,7 +130,12 @@ impl Worker {
     }
 
     /// Whether correcting a copy in place would lend it a capability that it does not have.
-    pub(super) fn lends_capability(&mut self, at: Item<'_>, subject: &Subject<'_>, found: &Meta) -> bool {
+    pub(super) fn lends_capability(
+        &mut self,
+        at: Item<'_>,
+        subject: &MetadataTarget<'_>,
+        found: &Meta,
+    ) -> bool {
         let may_be = subject.meta.kind == Kind::File && self.may_be_strangers(at, found);
         if !may_be || !self.keeps(Attributes::XATTR) {
             return false;
@@ -170,7 +175,7 @@ impl Worker {
 
     /// Whether keeping a copy of several names would join what the source has apart, or change a file
     /// that the source does not link it to.
-    fn is_anothers(&mut self, at: Item<'_>, subject: &Subject<'_>, found: &Meta) -> bool {
+    fn is_anothers(&mut self, at: Item<'_>, subject: &MetadataTarget<'_>, found: &Meta) -> bool {
         let meta = subject.meta;
         if !self.context.shared.stands_for(found.id, meta.id) {
             return true;

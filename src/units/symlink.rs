@@ -4,8 +4,8 @@ use std::{cell::Cell, ffi::CStr, io};
 
 use super::{
     attributes::LEAST,
-    entry::{First, Handled},
-    subject::Subject,
+    entry::{Disposition, Handled},
+    metadata_target::MetadataTarget,
 };
 use crate::{
     entry::{FileId, Granularity, Kind, Meta},
@@ -15,7 +15,7 @@ use crate::{
     plan::{Action, decide},
     platform::{self, Handle},
     scheduler::Worker,
-    tree::{Appearance, Item, Kept},
+    tree::{Item, Kept, Publish},
 };
 
 impl Worker {
@@ -23,13 +23,13 @@ impl Worker {
         let Item { dirs, name, .. } = at;
         let meta = dirs.source.stat(name).during(Op::Stat)?;
         if meta.kind != Kind::Symlink {
-            return Ok(Handled::Is(meta.kind));
+            return Ok(Handled::KindChanged(meta.kind));
         }
         self.once(at, &meta, owed, |worker, _| worker.copy_symlink(at, &meta))?;
-        Ok(Handled::Yes)
+        Ok(Handled::Done)
     }
 
-    fn copy_symlink(&mut self, at: Item<'_>, meta: &Meta) -> Result<First, Fault> {
+    fn copy_symlink(&mut self, at: Item<'_>, meta: &Meta) -> Result<Disposition, Fault> {
         let Item { node, dirs, name } = at;
         let points_to = dirs.source.read_link(name).during(Op::ReadSymlink)?;
         let target_name = &*node.place.target_name(name, meta.kind);
@@ -77,7 +77,7 @@ impl Worker {
         op: Op,
         mode: u32,
         make: impl Fn(&CStr) -> io::Result<()>,
-    ) -> Result<First, Fault> {
+    ) -> Result<Disposition, Fault> {
         let Item { node, dirs, name } = at;
         let target_name = &*node.place.target_name(name, meta.kind);
         if let Some(found) = found
@@ -90,7 +90,7 @@ impl Worker {
             return self.tell_node(at, meta, found, op, done);
         }
         let replaces = self.replaced(at, meta, found)?;
-        let temporary = (appearance != Appearance::AtOnce).then(|| self.context.temporaries.next());
+        let temporary = (appearance != Publish::Now).then(|| self.context.temporaries.next());
         let work_name = temporary.as_deref().unwrap_or(target_name);
         let made = || make(work_name);
         match temporary {
@@ -104,7 +104,7 @@ impl Worker {
                 let _ = dirs.target.remove(work_name);
             }
         })?;
-        let subject = Subject {
+        let subject = MetadataTarget {
             node,
             name,
             from: Handle::Entry(&dirs.source, name),
@@ -125,7 +125,7 @@ impl Worker {
             Ok((there, kept)) => {
                 self.let_go_of_old(at, meta.kind, kept);
                 self.record(&node.place, name, meta.kind, done, 0);
-                Ok(First::Copied(there.id))
+                Ok(Disposition::Copied(there.id))
             }
             Err(fault) => {
                 let is_same = |ours: Meta| dirs.target.stat(work_name).is_ok_and(|there| there.id == ours.id);
@@ -146,7 +146,7 @@ impl Worker {
         found: Option<&Meta>,
         op: Op,
         done: Done,
-    ) -> Result<First, Fault> {
+    ) -> Result<Disposition, Fault> {
         let Item { node, dirs, name } = at;
         let is_device = matches!(meta.kind, Kind::CharDevice | Kind::BlockDevice);
         if is_device && !platform::may_make_device(meta) {
@@ -158,11 +158,11 @@ impl Worker {
             self.expect_entry(node, dirs);
         }
         self.record(&node.place, name, meta.kind, done, 0);
-        Ok(First::Copied(meta.id))
+        Ok(Disposition::Copied(meta.id))
     }
 
     /// Decide about an entry that the copy has under the name already: what becomes of it where it stays.
-    fn stays(&mut self, at: Item<'_>, meta: &Meta, found: &Meta) -> Result<Option<First>, Fault> {
+    fn stays(&mut self, at: Item<'_>, meta: &Meta, found: &Meta) -> Result<Option<Disposition>, Fault> {
         let Item { node, dirs, name } = at;
         node.refuse_made(&node.place.target_name(name, meta.kind), found)?;
         match decide(meta, found, self.context.job.existing, Granularity::Nanos(1)) {
@@ -174,7 +174,7 @@ impl Worker {
             Action::Unchanged | Action::Replace => {}
             Action::Skip => {
                 self.record(&node.place, name, meta.kind, Done::Skipped, 0);
-                return Ok(Some(First::LeftOut));
+                return Ok(Some(Disposition::Skipped));
             }
             Action::Refuse(why) => return Err(Fault::refused(Op::Replace, why)),
             Action::InTheWay(why) => return Err(Fault::in_the_way(Op::Replace, why)),
@@ -192,13 +192,13 @@ impl Worker {
         at: Item<'_>,
         there: &Meta,
         (work_name, target_name): (&CStr, &CStr),
-        appearance: Appearance,
+        appearance: Publish,
     ) -> Result<Kept, Fault> {
         let Item { node, dirs, .. } = at;
         let replaces = match appearance {
-            Appearance::AtOnce => return Ok(Kept::Nothing),
-            Appearance::WhenFinished => false,
-            Appearance::Instead => true,
+            Publish::Now => return Ok(Kept::Nothing),
+            Publish::WhenComplete => false,
+            Publish::Replacing => true,
         };
         let give = || {
             if !replaces {

@@ -3,7 +3,7 @@
 use std::{fs::File, io, path::PathBuf};
 
 use super::{
-    content::{Filled, Filling},
+    content::{FileInProgress, FillResult},
     room::data_within,
 };
 use crate::{
@@ -93,17 +93,17 @@ impl Worker {
     pub(super) fn digests(
         &mut self,
         at: Item<'_>,
-        filling: &Filling,
-        filled: Filled,
+        filling: &FileInProgress,
+        filled: FillResult,
     ) -> Result<Option<Digests>, Fault> {
         let Item { node, name, .. } = at;
         let Some(kind) = self.context.job.verify.digest() else { return Ok(None) };
         let passing = self.passing.take();
-        let Filling { source, staged, meta, .. } = filling;
+        let FileInProgress { source, staged, meta, .. } = filling;
         let coding = self.coding(name);
         let is_hollow = coding.is_none() && is_hollow(source, meta);
         let end = match filled {
-            Filled::Coded { content, .. } => content,
+            FillResult::Coded { content, .. } => content,
             _ => platform::meta(&staged.file).during(Op::Stat).in_copy()?.size,
         };
         let passed = passing.and_then(|passing| passing.finish(end));

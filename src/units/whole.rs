@@ -11,7 +11,7 @@ use crate::{
     platform::{self, Verdict},
     scheduler::Worker,
     transfer::{Watch, cancelled},
-    tree::{Appearance, Item, Staged},
+    tree::{Item, Publish, Staged},
 };
 
 impl Worker {
@@ -22,7 +22,7 @@ impl Worker {
         at: Item<'_>,
         source: &File,
         meta: &Meta,
-        appearance: Appearance,
+        appearance: Publish,
         ladder: &Ladder,
     ) -> Result<Option<Staged>, Fault> {
         let Item { node, dirs, name } = at;

@@ -6,7 +6,7 @@ use std::{
     sync::atomic::Ordering,
 };
 
-use super::subject::Subject;
+use super::metadata_target::MetadataTarget;
 use crate::{
     entry::Kind,
     error::{Fault, Op},
@@ -15,7 +15,7 @@ use crate::{
     platform::{self, ACCESS_ACL, ACL_ALIASES, DEFAULT_ACL, Handle},
     report::WarningKind,
     scheduler::Worker,
-    tree::Node,
+    tree::DirNode,
 };
 
 /// What became of the source's access ACL.
@@ -57,8 +57,8 @@ impl Worker {
     /// Those that the source has are looked at by every run. What the copy alone has is looked for where
     /// the source may have lost something since the copy was made, which has moved its ctime, and where
     /// attributes were named.
-    pub(super) fn have_xattrs_changed(&mut self, subject: &Subject<'_>) -> bool {
-        let Subject { node, from, to, meta, found, .. } = *subject;
+    pub(super) fn have_xattrs_changed(&mut self, subject: &MetadataTarget<'_>) -> bool {
+        let MetadataTarget { node, from, to, meta, found, .. } = *subject;
         if !self.keeps(Attributes::XATTR) && !self.keeps(Attributes::ACL) {
             return false;
         }
@@ -107,7 +107,7 @@ impl Worker {
     }
 
     /// The names of a source's extended attributes.
-    fn source_xattrs(&mut self, node: &Node, from: Handle<'_>) -> std::io::Result<Vec<CString>> {
+    fn source_xattrs(&mut self, node: &DirNode, from: Handle<'_>) -> std::io::Result<Vec<CString>> {
         let lacks_all = &node.pair.source_lacks_xattrs;
         if lacks_all.load(Ordering::Relaxed) {
             return Ok(Vec::new());
@@ -124,7 +124,7 @@ impl Worker {
     }
 
     /// The extended attributes of the source that have a say in the copy; what cannot be listed is told.
-    pub(super) fn wanted(&mut self, subject: &Subject<'_>) -> Result<Wanted, Fault> {
+    pub(super) fn wanted(&mut self, subject: &MetadataTarget<'_>) -> Result<Wanted, Fault> {
         let asks = self.keeps(Attributes::XATTR) || self.keeps(Attributes::ACL) || self.has_mask(subject);
         if !asks {
             return Ok(Wanted { names: Vec::new(), is_known: true });
@@ -149,7 +149,7 @@ impl Worker {
     }
 
     /// Whether the group's rights in the mode may be the mask of an ACL.
-    fn has_mask(&self, subject: &Subject<'_>) -> bool {
+    fn has_mask(&self, subject: &MetadataTarget<'_>) -> bool {
         let meta = subject.meta;
         self.keeps(Attributes::MODE) && meta.kind != Kind::Symlink && meta.mode & 0o070 != 0
     }
@@ -157,7 +157,7 @@ impl Worker {
     /// The extended attributes of a copy that are to go.
     pub(super) fn extra_xattrs(
         &mut self,
-        subject: &Subject<'_>,
+        subject: &MetadataTarget<'_>,
         wanted: &Wanted,
     ) -> Result<Vec<CString>, Fault> {
         let to = subject.to;
@@ -177,7 +177,13 @@ impl Worker {
     }
 
     /// Whether an attribute of a copy is to go.
-    fn is_extra(&self, subject: &Subject<'_>, to: Handle<'_>, name: &CStr, wanted: &[CString]) -> bool {
+    fn is_extra(
+        &self,
+        subject: &MetadataTarget<'_>,
+        to: Handle<'_>,
+        name: &CStr,
+        wanted: &[CString],
+    ) -> bool {
         let is_wanted = wanted.iter().any(|wanted| wanted.as_c_str() == name);
         if attribute_of(name) == Attributes::XATTR {
             return self.keeps(Attributes::XATTR) && is_removable(name) && !is_wanted;
@@ -193,7 +199,7 @@ impl Worker {
     /// Copy extended attributes and ACLs, and remove what the copy has or inherited beyond them.
     pub(super) fn xattrs(
         &mut self,
-        subject: &Subject<'_>,
+        subject: &MetadataTarget<'_>,
         wanted: &Wanted,
         extra: &[CString],
     ) -> Result<Given, Fault> {
@@ -209,12 +215,12 @@ impl Worker {
 
     fn remove_xattrs(
         &mut self,
-        subject: &Subject<'_>,
+        subject: &MetadataTarget<'_>,
         wanted: &Wanted,
         extra: &[CString],
         given: &mut Given,
     ) -> Result<(), Fault> {
-        let Subject { node, to, meta, .. } = *subject;
+        let MetadataTarget { node, to, meta, .. } = *subject;
         if subject.is_new() && node.inherits_acl && meta.kind != Kind::Symlink && self.keeps(Attributes::MODE)
         {
             // An inherited ACL would let others in through the group bits of the mode (acl(5)).
@@ -253,12 +259,12 @@ impl Worker {
 
     fn set_xattrs(
         &mut self,
-        subject: &Subject<'_>,
+        subject: &MetadataTarget<'_>,
         wanted: &Wanted,
         given: &mut Given,
         [value, there]: [&mut Vec<u8>; 2],
     ) -> Result<(), Fault> {
-        let Subject { from, to, .. } = *subject;
+        let MetadataTarget { from, to, .. } = *subject;
         for name in &wanted.names {
             let name = name.as_c_str();
             let is_kept = self.keeps(attribute_of(name));
@@ -316,7 +322,7 @@ impl Worker {
 
     fn xattr_not_kept(
         &mut self,
-        subject: &Subject<'_>,
+        subject: &MetadataTarget<'_>,
         error: std::io::Error,
         op: Op,
         is_acl: bool,

@@ -6,13 +6,13 @@ use super::replaced::Replaced;
 use crate::{
     entry::Meta,
     platform::Handle,
-    tree::{Item, Node},
+    tree::{DirNode, Item},
 };
 
 /// An entry whose copy is to get the source's attributes.
 #[derive(Clone, Copy)]
-pub(super) struct Subject<'a> {
-    pub(super) node: &'a Node,
+pub(super) struct MetadataTarget<'a> {
+    pub(super) node: &'a DirNode,
     pub(super) name: &'a CStr,
     pub(super) from: Handle<'a>,
     pub(super) to: Handle<'a>,
@@ -28,13 +28,18 @@ pub(super) struct Subject<'a> {
     pub(super) times: bool,
 }
 
-impl<'a> Subject<'a> {
+impl<'a> MetadataTarget<'a> {
     /// An entry that the copy has already as `target_name`, where it is `found`.
-    pub(super) fn there(at: Item<'a>, target_name: &'a CStr, meta: &'a Meta, found: &'a Meta) -> Subject<'a> {
+    pub(super) fn there(
+        at: Item<'a>,
+        target_name: &'a CStr,
+        meta: &'a Meta,
+        found: &'a Meta,
+    ) -> MetadataTarget<'a> {
         let (from, to) = at.handles(target_name);
         let Item { node, name, .. } = at;
         let found = Some(found);
-        Subject { node, name, from, to, meta, found, created: None, replaces: None, times: true }
+        MetadataTarget { node, name, from, to, meta, found, created: None, replaces: None, times: true }
     }
 
     pub(super) fn is_new(&self) -> bool {

@@ -11,7 +11,7 @@ use std::{
 
 use tokio::sync::{mpsc, watch};
 
-use super::adapt::Adapt;
+use super::adapt::JobsAdapter;
 use crate::{
     error::{Op, shown},
     event::{Counted, Done, Event, Progress},
@@ -53,7 +53,7 @@ pub(super) struct Ended {
 }
 
 /// Folds what workers tell into a report, events and progress.
-pub(super) struct Gather {
+pub(super) struct Collector {
     context: Arc<Context>,
     report: Report,
     events: mpsc::Sender<Event>,
@@ -68,10 +68,10 @@ pub(super) struct Gather {
     /// What there is to be done in all, as far as it was counted.
     counted: Option<(Counted, Counts)>,
     started: Instant,
-    adapt: Adapt,
+    adapt: JobsAdapter,
 }
 
-impl Gather {
+impl Collector {
     /// How many events are kept for a reader who has not come yet.
     pub(super) const BACKLOG: usize = 1024;
 
@@ -80,8 +80,8 @@ impl Gather {
         events: mpsc::Sender<Event>,
         progress: watch::Sender<Progress>,
         listening: Listening,
-    ) -> Gather {
-        Gather {
+    ) -> Collector {
+        Collector {
             context,
             report: Report::default(),
             events,
@@ -93,7 +93,7 @@ impl Gather {
             directories_open: 0,
             counted: None,
             started: Instant::now(),
-            adapt: Adapt::new(),
+            adapt: JobsAdapter::new(),
         }
     }
 

@@ -16,15 +16,15 @@ use crate::{
     error::{During, Failure, Fault, Op, Side, Sided},
     plan::Pair,
     platform::{self, Dir, ListCursor},
-    tree::{Descriptors, Place},
+    tree::{Descriptors, DirPath},
 };
 
 /// A directory in flight: open on both sides while that is affordable, with the number of things
 /// that must be done before it can be finished.
 #[derive(Debug)]
-pub(crate) struct Node {
-    pub(crate) place: Arc<Place>,
-    pub(crate) parent: Option<Arc<Node>>,
+pub(crate) struct DirNode {
+    pub(crate) place: Arc<DirPath>,
+    pub(crate) parent: Option<Arc<DirNode>>,
     /// The number of the source, of the directory that only holds one.
     pub(crate) source_index: Option<usize>,
     /// The source directory's metadata; none for the directory that only holds a source.
@@ -104,7 +104,7 @@ impl Dirs {
     }
 
     /// The directories above these, if they are still the ones of `parent`.
-    fn parents(&self, parent: &Node) -> Result<Dirs, Fault> {
+    fn parents(&self, parent: &DirNode) -> Result<Dirs, Fault> {
         let source = self.source.open_dir(c"..").during(Op::Open)?;
         let target = self.target.open_dir(c"..").during(Op::Open).in_copy()?;
         parent.reopened(source, target, &self.budget)
@@ -118,9 +118,9 @@ impl Drop for Dirs {
 }
 
 /// What a node is made of, beside what it starts with.
-pub(crate) struct NodeParts {
-    pub(crate) place: Arc<Place>,
-    pub(crate) parent: Option<Arc<Node>>,
+pub(crate) struct DirNodeParts {
+    pub(crate) place: Arc<DirPath>,
+    pub(crate) parent: Option<Arc<DirNode>>,
     pub(crate) source_index: Option<usize>,
     pub(crate) source: Option<Meta>,
     pub(crate) source_id: FileId,
@@ -136,10 +136,10 @@ pub(crate) struct NodeParts {
     pub(crate) dirs: Arc<Dirs>,
 }
 
-impl Node {
+impl DirNode {
     /// A node with one thing pending: the listing, or the one entry, that the caller starts.
-    pub(crate) fn new(parts: NodeParts) -> Node {
-        let NodeParts {
+    pub(crate) fn new(parts: DirNodeParts) -> DirNode {
+        let DirNodeParts {
             place,
             parent,
             source_index,
@@ -156,7 +156,7 @@ impl Node {
             chosen,
             dirs,
         } = parts;
-        Node {
+        DirNode {
             // The directory that only holds a source is not in the copy.
             span: if parent.is_some() { place.span() } else { tracing::Span::none() },
             place,
@@ -220,7 +220,7 @@ impl Node {
     }
 
     /// Count one more thing that must be done before this directory is.
-    pub(crate) fn hold(self: &Arc<Self>) -> Arc<Node> {
+    pub(crate) fn hold(self: &Arc<Self>) -> Arc<DirNode> {
         self.pending.fetch_add(1, Ordering::Relaxed);
         self.clone()
     }
@@ -289,7 +289,7 @@ impl Node {
 
     /// Walk down from the nearest directory above that is open.
     fn reopen(&self) -> Result<Dirs, Fault> {
-        let mut path: Vec<&Node> = vec![self];
+        let mut path: Vec<&DirNode> = vec![self];
         let mut above = self.parent.as_deref();
         let start = loop {
             let node = above.expect("the root of a copy is never closed");
@@ -339,7 +339,7 @@ impl Node {
     }
 }
 
-impl Drop for Node {
+impl Drop for DirNode {
     /// Unwinds a chain of any depth in a loop: dropping it by recursion could overflow the stack.
     fn drop(&mut self) {
         let mut above = mem::take(&mut self.parent);

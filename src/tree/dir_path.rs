@@ -19,7 +19,7 @@ use crate::{
 ///
 /// Places outlive the work on their directory: hard links and events refer to them.
 #[derive(Debug)]
-pub(crate) struct Place {
+pub(crate) struct DirPath {
     above: Above,
     name: Box<CStr>,
     compression: Compression,
@@ -27,7 +27,7 @@ pub(crate) struct Place {
 
 #[derive(Debug)]
 enum Above {
-    Place(Arc<Place>),
+    DirPath(Arc<DirPath>),
     /// This is where the copy begins: the directories that hold the source and the copy.
     Root(Box<Root>),
     /// It was taken away; only while dropping.
@@ -50,20 +50,20 @@ pub(crate) struct Root {
     pub(crate) run: tracing::Span,
 }
 
-impl Place {
-    pub(crate) fn root(root: Root) -> Place {
+impl DirPath {
+    pub(crate) fn root(root: Root) -> DirPath {
         let compression = root.compression;
-        Place { above: Above::Root(Box::new(root)), name: c"".into(), compression }
+        DirPath { above: Above::Root(Box::new(root)), name: c"".into(), compression }
     }
 
     /// A place that is in no tree.
     #[cfg(test)]
-    pub(crate) fn nowhere() -> Place {
-        Place { above: Above::Nothing, name: c"".into(), compression: Compression::None }
+    pub(crate) fn nowhere() -> DirPath {
+        DirPath { above: Above::Nothing, name: c"".into(), compression: Compression::None }
     }
 
-    pub(crate) fn below(parent: &Arc<Place>, name: &CStr) -> Place {
-        Place { above: Above::Place(parent.clone()), name: name.into(), compression: parent.compression }
+    pub(crate) fn below(parent: &Arc<DirPath>, name: &CStr) -> DirPath {
+        DirPath { above: Above::DirPath(parent.clone()), name: name.into(), compression: parent.compression }
     }
 
     pub(crate) fn name(&self) -> &CStr {
@@ -95,7 +95,7 @@ impl Place {
                     names.reverse();
                     return (root, names);
                 }
-                Above::Place(parent) => {
+                Above::DirPath(parent) => {
                     names.push(&*at.name);
                     at = parent;
                 }
@@ -110,7 +110,7 @@ impl Place {
         loop {
             match &at.above {
                 Above::Root(root) => return Some(root.source_index),
-                Above::Place(parent) => at = parent,
+                Above::DirPath(parent) => at = parent,
                 Above::Nothing => return None,
             }
         }
@@ -198,11 +198,11 @@ fn joined(base: &Path, names: &[&CStr]) -> PathBuf {
     path
 }
 
-impl Drop for Place {
+impl Drop for DirPath {
     /// Unwinds a chain of any depth in a loop: dropping it by recursion could overflow the stack.
     fn drop(&mut self) {
         let mut above = mem::replace(&mut self.above, Above::Nothing);
-        while let Above::Place(place) = above {
+        while let Above::DirPath(place) = above {
             let Some(mut place) = Arc::into_inner(place) else { break };
             above = mem::replace(&mut place.above, Above::Nothing);
         }

@@ -11,7 +11,7 @@ use std::{
 
 use super::{
     behind::Behind,
-    content::{Filled, Filling},
+    content::{FileInProgress, FillResult},
     crew::Crew,
     range::{Bounds, Ways},
     verify::is_hollow,
@@ -25,13 +25,13 @@ use crate::{
     resume::{Entered, pieces},
     scheduler::{RangeOf, Unit, Worker},
     transfer::{Watch, cancelled},
-    tree::{Dirs, Item, Node},
+    tree::{DirNode, Dirs, Item},
 };
 
 /// A large file in flight: open on both sides, with the number of ranges still to be copied.
 #[derive(Debug)]
-pub(crate) struct Wide {
-    pub(super) node: Arc<Node>,
+pub(crate) struct LargeFile {
+    pub(super) node: Arc<DirNode>,
     dirs: Arc<Dirs>,
     pub(super) name: CString,
     pub(super) ways: Ways,
@@ -54,10 +54,10 @@ pub(crate) struct Wide {
     pub(super) is_doubtful: bool,
     /// Since when its cost counts, where that is wanted.
     measured_since: Option<Instant>,
-    pub(super) filling: Filling,
+    pub(super) filling: FileInProgress,
 }
 
-impl Wide {
+impl LargeFile {
     /// `fault` of it, with its path.
     pub(crate) fn failure(&self, fault: Fault) -> Failure {
         self.node.failure(&self.name, Some(Kind::File), fault)
@@ -108,7 +108,12 @@ impl Wide {
 
 impl Worker {
     /// Make a large file's content units of their own.
-    pub(super) fn widen(&mut self, at: Item<'_>, mut filling: Filling, ladder: Ladder) -> Result<(), Fault> {
+    pub(super) fn split_into_ranges(
+        &mut self,
+        at: Item<'_>,
+        mut filling: FileInProgress,
+        ladder: Ladder,
+    ) -> Result<(), Fault> {
         let Item { node, name, .. } = at;
         let target_name = &*node.place.target_name(name, Kind::File);
         let dirs = match node.dirs() {
@@ -140,7 +145,7 @@ impl Worker {
         let verify = self.context.job.verify;
         let behind = verify.digest().filter(|_| bounds.is_in_order).map(|kind| Behind::new(verify, kind));
         let jobs = self.context.queue.limit();
-        let file = Arc::new(Wide {
+        let file = Arc::new(LargeFile {
             node: node.hold(),
             dirs,
             name: name.to_owned(),
@@ -174,14 +179,20 @@ impl Worker {
     ///
     /// What is in place already has no order, nor have files that are nearly all holes; then both sides are read when
     /// all of it is there.
-    fn is_in_order(&self, filling: &Filling) -> bool {
+    fn is_in_order(&self, filling: &FileInProgress) -> bool {
         self.context.job.verify.digest().is_some()
             && !self.may_resume(&filling.meta)
             && !is_hollow(&filling.source, &filling.meta)
     }
 
     /// Give a large file its blocks, and its size where its writes are not to give it that.
-    fn prepare(&self, node: &Node, filling: &Filling, ways: &Ways, bounds: Bounds) -> Result<(), Fault> {
+    fn prepare(
+        &self,
+        node: &DirNode,
+        filling: &FileInProgress,
+        ways: &Ways,
+        bounds: Bounds,
+    ) -> Result<(), Fault> {
         let destination = &filling.staged.file;
         let size = filling.meta.size;
         if !bounds.has_holes {
@@ -195,7 +206,7 @@ impl Worker {
     }
 
     /// A range is done with.
-    pub(crate) fn end_range(&mut self, file: Arc<Wide>) {
+    pub(crate) fn end_range(&mut self, file: Arc<LargeFile>) {
         if self.is_cancelled() {
             file.failed(Fault::new(Op::Copy, cancelled()));
         }
@@ -207,7 +218,7 @@ impl Worker {
     }
 
     /// A part of a file is done with: a range, or the digest of a side; the last one finishes the file.
-    pub(crate) fn end_part(&mut self, file: Arc<Wide>) {
+    pub(crate) fn end_part(&mut self, file: Arc<LargeFile>) {
         if file.ranges.fetch_sub(1, Ordering::AcqRel) != 1 {
             return;
         }
@@ -220,16 +231,16 @@ impl Worker {
         self.release(node);
     }
 
-    fn finish_wide(&mut self, file: &Wide) {
+    fn finish_wide(&mut self, file: &LargeFile) {
         debug_assert!(file.crew.is_idle(), "who ends a range takes the next");
-        let Wide { node, dirs, name, .. } = file;
+        let LargeFile { node, dirs, name, .. } = file;
         let filling = &file.filling;
         let fault = file.fault.lock().unwrap_or_else(PoisonError::into_inner).take();
         let end = file.end.load(Ordering::Relaxed);
-        let filled = if end < filling.meta.size { Filled::Short } else { Filled::Whole };
+        let filled = if end < filling.meta.size { FillResult::Short } else { FillResult::Whole };
         let fault = fault.or_else(|| Self::back_to_memory(file).err());
         let fault = match fault {
-            None if filled == Filled::Short => {
+            None if filled == FillResult::Short => {
                 platform::set_size(&filling.staged.file, end).during(Op::Write).err()
             }
             fault => fault,
