@@ -95,12 +95,12 @@ impl Dir {
     /// Open for reading, leaving the access time alone where the system lets us.
     fn open_quietly(&self, name: &CStr, flags: OFlag) -> io::Result<OwnedFd> {
         if let Some(quiet) = imp::O_QUIET {
-            match retried(|| openat(&self.fd, name, flags | quiet, Mode::empty())) {
-                Err(nix::Error::EPERM) => {} // only an owner may leave no trace
+            match retried(|| open_at(&self.fd, name, flags | quiet, 0)) {
+                Err(rustix::io::Errno::PERM) => {} // only an owner may leave no trace
                 opened => return Ok(opened?),
             }
         }
-        Ok(retried(|| openat(&self.fd, name, flags, Mode::empty()))?)
+        Ok(retried(|| open_at(&self.fd, name, flags, 0))?)
     }
 
     /// Open the directory `name` for naming things below it, which needs no read permission.
@@ -154,7 +154,7 @@ impl Dir {
     /// Create the file `name`, which must not exist, less what the umask takes from `mode`.
     pub(crate) fn create_new(&self, name: &CStr, mode: u32) -> io::Result<File> {
         let flags = OFlag::O_RDWR | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
-        Ok(retried(|| openat(&self.fd, name, flags, mode_bits(mode)))?.into())
+        Ok(retried(|| open_at(&self.fd, name, flags, mode))?.into())
     }
 
     /// Open an existing file to read it or to make it durable, waiting while somebody has a lease on it.
@@ -276,6 +276,13 @@ pub(crate) fn listed_kind(file_type: FileType) -> Option<Kind> {
         FileType::BlockDevice => Some(Kind::BlockDevice),
         FileType::Unknown => None,
     }
+}
+
+/// openat(2), without being a point where a thread may be cancelled (pthreads(7)), as it is in the C library: that
+/// takes a hundred instructions, and nobody cancels threads here.
+fn open_at(dir: &OwnedFd, name: &CStr, flags: OFlag, mode: u32) -> rustix::io::Result<OwnedFd> {
+    let flags = rustix::fs::OFlags::from_bits_retain(flags.bits().cast_unsigned());
+    rustix::fs::openat(dir, name, flags, rustix::fs::Mode::from_raw_mode(mode as rustix::fs::RawMode))
 }
 
 #[cfg(test)]

@@ -6,10 +6,7 @@ use std::{
     io,
     os::{
         fd::{AsFd, BorrowedFd, OwnedFd},
-        unix::{
-            ffi::{OsStrExt, OsStringExt},
-            fs::FileExt,
-        },
+        unix::ffi::{OsStrExt, OsStringExt},
     },
     path::PathBuf,
     time::Duration,
@@ -25,7 +22,7 @@ use nix::{
     unistd::{Gid, Uid, fchown, geteuid},
 };
 use rustix::{
-    io::fcntl_dupfd_cloexec,
+    io::{Errno, fcntl_dupfd_cloexec, pread, pwrite},
     time::{ClockId, clock_gettime},
 };
 
@@ -106,11 +103,22 @@ pub(crate) fn read_at(file: &File, buffer: &mut [u8], offset: u64) -> io::Result
     // No file reaches further, and a call that would is refused (rw_verify_area of the kernel).
     const END: u64 = i64::MAX as u64;
     let most = usize::try_from(END.saturating_sub(offset)).unwrap_or(usize::MAX).min(buffer.len());
-    file.read_at(&mut buffer[..most], offset)
+    Ok(pread(file, &mut buffer[..most], offset)?)
 }
 
-pub(crate) fn write_all_at(file: &File, buffer: &[u8], offset: u64) -> io::Result<()> {
-    file.write_all_at(buffer, offset)
+pub(crate) fn write_all_at(file: &File, mut buffer: &[u8], mut offset: u64) -> io::Result<()> {
+    while !buffer.is_empty() {
+        match pwrite(file, buffer, offset) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(written) => {
+                buffer = &buffer[written..];
+                offset += written as u64;
+            }
+            Err(Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(())
 }
 
 /// Make a file this long; what is added is a hole.
