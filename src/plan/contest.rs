@@ -87,6 +87,8 @@ pub(crate) struct Contest {
     /// Bytes that went any way, and such as were trials.
     seen: u64,
     tried: u64,
+    /// What had gone any way when trials were last forgotten.
+    forgiven: u64,
     /// Stretches until the second best is tried again.
     patience: u32,
 }
@@ -140,6 +142,7 @@ impl Contest {
             first: None,
             seen: 0,
             tried: 0,
+            forgiven: 0,
             patience: Self::PATIENCE,
         }
     }
@@ -290,8 +293,9 @@ impl Contest {
             }
             (self.costs, self.first) = Default::default();
             self.learn(stretch, cost);
-            if cost.wall > usual.wall * Self::MUCH_SLOWER {
-                self.tried = 0; // against that, trials cost little
+            // Against that, trials cost little; but not whenever a device changes its mind.
+            if cost.wall > usual.wall * Self::MUCH_SLOWER && self.seen >= self.forgiven.saturating_mul(2) {
+                (self.tried, self.forgiven) = (0, self.seen);
             }
             self.patience = Self::PATIENCE;
             self.phase = Phase::Trying { from_the_last: true };

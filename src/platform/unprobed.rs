@@ -71,6 +71,10 @@ pub(crate) fn direct_io(_: &File) -> io::Result<DirectIo> {
     unknown()
 }
 
+pub(crate) fn stay_direct(_: &File) -> io::Result<()> {
+    Ok(())
+}
+
 pub(crate) fn set_direct(_: &File, _: bool) -> io::Result<()> {
     unknown()
 }
@@ -132,7 +136,7 @@ pub(crate) fn numbers_files(_: Option<&str>) -> bool {
 }
 
 /// What other systems copy for a program, they read and write as it does.
-pub(crate) fn falls_short(_: &Dir) -> bool {
+pub(crate) fn falls_short(_: &Dir, _: Option<&str>) -> bool {
     false
 }
 

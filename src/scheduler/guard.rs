@@ -7,7 +7,7 @@ use std::{
     sync::Arc,
 };
 
-use super::Worker;
+use super::{CostSoFar, Worker};
 use crate::{
     error::{Fault, Op},
     tree::DirNode,
@@ -21,6 +21,7 @@ impl Worker {
             Ok(())
         });
         if let Err(fault) = worked {
+            self.cost = CostSoFar::default(); // what it had begun to measure is not another's
             self.fail(node, name, None, fault);
         }
     }

@@ -65,7 +65,7 @@ pub(crate) fn try_zero_copy_direct(
 ) -> ZeroCopyResult {
     let start = *at;
     // What splices without a page reads as a program would. It stays so: other workers may be reading as well.
-    if transfer.pair.must_be_direct(method) && platform::set_direct(transfer.files.source, true).is_err() {
+    if transfer.pair.must_be_direct(method) && platform::stay_direct(transfer.files.source).is_err() {
         return ZeroCopyResult::Unsupported;
     }
     let mut pace = Pace::new();

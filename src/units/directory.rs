@@ -416,9 +416,10 @@ impl Worker {
             let is_numbered = platform::numbers_files(other.as_ref().map(|mount| &*mount.filesystem));
             let [name, other] = [mount, other].map(|mount| mount.map(|mount| mount.filesystem));
             let pair = Pair::between(from == to, storage, other_storage).named(name, other);
-            let short = platform::falls_short(source);
-            let pair =
-                pair.falling_short([short, if from == to { short } else { platform::falls_short(target) }]);
+            let [name, other] = [0, 1].map(|side| pair.names[side].as_deref());
+            let short = platform::falls_short(source, name);
+            let also = if from == to { short } else { platform::falls_short(target, other) };
+            let pair = pair.falling_short([short, also]);
             pair.compressing(compresses).numbered(is_numbered)
         })
     }

@@ -205,6 +205,10 @@ impl Worker {
         let capabilities = &self.context.capabilities;
         match is_coded {
             true => plan::ladder_of_coded(data, capabilities, &node.pair),
+            // What is known of its directory's filesystem says nothing of it.
+            false if lies_elsewhere(node, meta) => {
+                plan::ladder(data, capabilities, &node.pair, meta.size).buffered()
+            }
             false => plan::ladder_in_turn(data, capabilities, &node.pair, meta.size),
         }
     }
@@ -336,4 +340,10 @@ impl Worker {
             meta.modified.secs >= now.cast_signed() - RECENT
         }
     }
+}
+
+/// Whether a file of the source lies on another filesystem than its directory: a link that is followed leads there, or
+/// it is a mount of its own.
+pub(super) fn lies_elsewhere(node: &DirNode, meta: &Meta) -> bool {
+    meta.id.dev != node.source_id.dev
 }

@@ -13,6 +13,7 @@ use super::{
     behind::Behind,
     content::{FileInProgress, FillResult},
     crew::Crew,
+    file::lies_elsewhere,
     range::{Bounds, Ways},
     verify::is_hollow,
 };
@@ -126,6 +127,7 @@ impl Worker {
             has_holes: self.has_holes(&filling),
             is_in_order: self.is_in_order(&filling),
             is_written_down: may_resume,
+            is_elsewhere: lies_elsewhere(node, &filling.meta),
         };
         let ways = self.ways(&node.pair, ladder, &filling, bounds);
         if let Err(fault) = self.prepare(node, &filling, &ways, bounds) {

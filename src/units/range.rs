@@ -53,6 +53,8 @@ pub(super) struct Bounds {
     pub(super) is_in_order: bool,
     /// A journal says what of it is in place.
     pub(super) is_written_down: bool,
+    /// It lies on another filesystem than its directory, of which nothing is known.
+    pub(super) is_elsewhere: bool,
 }
 
 /// How far a range came.
@@ -173,7 +175,7 @@ impl Worker {
 
     /// The ways that a large file may go, which has holes to keep, goes in order, or is written down as it does.
     pub(super) fn ways(&self, pair: &Pair, ladder: Ladder, filling: &FileInProgress, bounds: Bounds) -> Ways {
-        let Bounds { has_holes, is_in_order, is_written_down } = bounds;
+        let Bounds { has_holes, is_in_order, is_written_down, is_elsewhere } = bounds;
         let context = &self.context;
         let is_limited = context.limiter.is_limited();
         if is_limited && context.job.data.backend != Backend::Blocking {
@@ -186,7 +188,8 @@ impl Worker {
         }
         let size = filling.meta.size;
         // Of what is written down a ring tells at its end alone what is in place.
-        let may_ring = size >= Backend::RING_MIN && !is_limited && !has_holes && !is_written_down;
+        let may_ring =
+            size >= Backend::RING_MIN && !is_limited && !has_holes && !is_written_down && !is_elsewhere;
         Ways {
             kernel: ladder,
             kernel_ranges: ladder.without(Method::Sendfile),
@@ -195,7 +198,7 @@ impl Worker {
             may_try_ring: size >= Backend::TRIAL_MIN
                 && context.job.data.backend == Backend::Auto
                 && !pair.refuses(Method::IoUring),
-            is_measured: !is_in_order && !is_written_down && !is_limited && !has_holes,
+            is_measured: !is_in_order && !is_written_down && !is_limited && !has_holes && !is_elsewhere,
             trace: self.trace(pair, filling),
         }
     }

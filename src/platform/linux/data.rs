@@ -169,6 +169,16 @@ pub(crate) fn set_direct(file: &File, direct: bool) -> io::Result<()> {
     Ok(())
 }
 
+/// The same of reads, from now on and for everybody who has the descriptor: nobody's call meets it the other way once
+/// it is so.
+pub(crate) fn stay_direct(file: &File) -> io::Result<()> {
+    let flags = OFlag::from_bits_retain(retried(|| fcntl(file, FcntlArg::F_GETFL))?);
+    if !flags.contains(OFlag::O_DIRECT) {
+        retried(|| fcntl(file, FcntlArg::F_SETFL(flags | OFlag::O_DIRECT)))?;
+    }
+    Ok(())
+}
+
 /// Let go of what the page cache holds of a file (`POSIX_FADV_DONTNEED`, posix_fadvise(2)); what is not
 /// on its device yet stays.
 pub(crate) fn drop_cached(file: &File) -> io::Result<()> {

@@ -52,8 +52,12 @@ pub(crate) fn storage(file: &impl AsFd, dev: u64) -> Storage {
 
 /// Whether a server answers for the filesystem of `dir` that may read or write less than it is asked for in the middle
 /// of a file, as those of FUSE may (`direct_io` in libfuse's fuse_common.h).
-pub(crate) fn falls_short(dir: &Dir) -> bool {
-    retried(|| fstatfs(dir)).is_ok_and(|about| about.filesystem_type() == statfs::FUSE_SUPER_MAGIC)
+///
+/// `name` is what the filesystem calls itself, where that is known: a server may not say what it is.
+pub(crate) fn falls_short(dir: &Dir, name: Option<&str>) -> bool {
+    let is_served = name.is_some_and(|name| name.starts_with("fuse") || name == "virtiofs");
+    is_served
+        || retried(|| fstatfs(dir)).is_ok_and(|about| about.filesystem_type() == statfs::FUSE_SUPER_MAGIC)
 }
 
 /// Whether the filesystem of this name numbers its files itself, each for as long as it has it.

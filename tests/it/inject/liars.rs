@@ -3,6 +3,7 @@
 
 use std::{
     fs,
+    os::unix::fs::symlink,
     path::Path,
     process::{Command, Stdio},
     sync::atomic::{AtomicBool, Ordering},
@@ -11,7 +12,7 @@ use std::{
 };
 
 use fuser::FileType;
-use orbit::{Backend, CopyJob, DataOptions, Engine, Limits, Report};
+use orbit::{Backend, CopyJob, DataOptions, Engine, FollowLinks, Limits, Report, Selection};
 
 use super::tree::{MIB, assert_no_temporaries, assert_same_tree, noise};
 use crate::support::{
@@ -85,33 +86,46 @@ fn what_a_filesystem_lies_about_is_right_or_a_failure_and_never_trusted() {
     }
 }
 
+/// Says that it is over, however the test ends.
+struct Ends<'a>(&'a AtomicBool);
+
+impl Drop for Ends<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 /// Asking makes the kernel take a short read of a page for a page with zeros at its end.
 #[test]
 fn short_reads_are_whole_copies_whoever_asks_for_the_size_meanwhile() {
-    let sandbox = Sandbox::new().dir("src");
+    let sandbox = Sandbox::new().dir("src").dir("links");
     let short = LyingFile { name: "short", content: noise(3, 9 * MIB), lie: Lie::ShortReads(50_000) };
     let content = short.content.clone();
     let Some(_liar) = mounted(&sandbox, vec![short]) else { return };
     let is_over = AtomicBool::new(false);
     thread::scope(|scope| {
+        let _ends = Ends(&is_over);
         scope.spawn(|| {
             while !is_over.load(Ordering::Relaxed) {
                 let _ = fs::metadata(sandbox.path("src/short"));
             }
         });
-        for backend in [Backend::Uring, Backend::Blocking] {
+        // By its directory, and by a link from a directory of another filesystem.
+        symlink(sandbox.path("src/short"), sandbox.path("links/short")).unwrap();
+        for (source, backend) in [
+            ("src", Backend::Uring),
+            ("src", Backend::Blocking),
+            ("links", Backend::Uring),
+            ("links", Backend::Blocking),
+        ] {
             let _ = fs::remove_dir_all(sandbox.path("dst"));
-            let data = DataOptions::default().backend(backend);
-            let report = run(CopyJob::new(sandbox.path("src"), sandbox.path("dst")).data(data));
+            let selection = Selection::default().follow(FollowLinks::Always);
+            let job = CopyJob::new(sandbox.path(source), sandbox.path("dst")).select(selection);
+            let report = run(job.data(DataOptions::default().backend(backend)));
             assert_complete(&report);
-            assert!(
-                sandbox.read("dst/short") == content,
-                "{backend:?}: {:?}",
-                report.methods().collect::<Vec<_>>()
-            );
-            assert_eq!(report.ring_refused.is_some(), backend == Backend::Uring);
+            let moved = report.methods().collect::<Vec<_>>();
+            assert!(sandbox.read("dst/short") == content, "{source} {backend:?}: {moved:?}");
         }
-        is_over.store(true, Ordering::Relaxed);
     });
 }
 
