@@ -20,7 +20,7 @@ pub struct PairReport {
     pub source: Option<String>,
     /// What the destination's filesystem calls itself, where that is known.
     pub destination: Option<String>,
-    /// Methods that these two turned out not to have.
+    /// Methods that these two turned out not to have, or that cannot be trusted between them.
     pub refused: Vec<Refusal>,
     /// The size, in bytes, from which in the end the kernel moved the bytes of files; nothing where
     /// size does not decide.
@@ -100,7 +100,7 @@ pub struct Refusal {
     pub method: Method,
     /// The system's error number, where it gave one.
     pub errno: Option<i32>,
-    /// Why, in the system's words.
+    /// Why, in the system's words where it was asked.
     pub cause: String,
 }
 
@@ -218,7 +218,7 @@ mod tests {
     #[test]
     fn what_is_learned_tells_of_the_first_refusal() {
         let able = ZeroCopyCapabilities::detect();
-        let pair = Pair::new(false, Storage::Remote).named(Some("a".to_owned()), None);
+        let pair = Pair::new(false, Storage::Unknown).named(Some("a".to_owned()), None);
         pair.refuse(Method::Reflink, None);
         pair.refuse(Method::Reflink, Some(1));
         let learned = PairReport::learned(&pair, &DataOptions::default(), &able, Instant::now());

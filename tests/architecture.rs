@@ -60,11 +60,11 @@ fn code(source: &str) -> String {
     lines.collect::<Vec<_>>().join("\n")
 }
 
-/// The rooms that paths beginning with `crate::` lead to, alone or in braces.
-fn used(code: &str) -> BTreeSet<String> {
+/// The rooms that paths beginning with `root` lead to, alone or in braces.
+fn used(code: &str, root: &str) -> BTreeSet<String> {
     let word = |text: &str| text.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect::<String>();
     let mut used = BTreeSet::new();
-    for rest in code.split("crate::").skip(1) {
+    for rest in code.split(root).skip(1) {
         let Some(tree) = rest.strip_prefix('{') else {
             used.insert(word(rest));
             continue;
@@ -106,7 +106,11 @@ fn rooms_use_what_lies_below_them_alone() {
             wrong.push(format!("{room} has no floor"));
             continue;
         };
-        for used in used(&code(&source)).iter().filter(|used| **used != room) {
+        // The crate is as many steps up as a module lies below it.
+        let steps = path.components().count() - usize::from(path.ends_with("mod.rs"));
+        let code = code(&source);
+        let all = used(&code, "crate::").into_iter().chain(used(&code, &"super::".repeat(steps)));
+        for used in all.collect::<BTreeSet<_>>().iter().filter(|used| **used != room) {
             let is_open =
                 CIRCLES.iter().any(|circle| circle.contains(&room) && circle.contains(&used.as_str()));
             // What the crate says of itself by name comes from a room as well.

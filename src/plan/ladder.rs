@@ -207,7 +207,8 @@ mod tests {
         assert_eq!(chosen(auto, &local, mid), [Sendfile, Splice, Buffered]);
         // What splices would not see that a server reads short.
         for (same_filesystem, expected) in [(true, &[CopyFileRange, Buffered][..]), (false, &[Buffered])] {
-            let short = Pair::new(same_filesystem, Storage::Remote).falling_short([true, false]);
+            let short = Pair::new(same_filesystem, Storage::Remote);
+            let short = short.named(Some("fuse.some".to_owned()), Some("ext4".to_owned()));
             short.refuse(Share, Some(95));
             assert_eq!(chosen(auto, &short, mid), expected);
         }

@@ -71,12 +71,12 @@ impl Pair {
 
     /// The same, knowing what the source's filesystem calls itself, and the destination's.
     pub(crate) fn named(self, source: Option<String>, destination: Option<String>) -> Pair {
-        Pair { names: [source, destination], ..self }
-    }
-
-    /// The same, knowing whether reads of the source may fall short, and writes of the destination.
-    pub(crate) fn falling_short(self, falls_short: [bool; 2]) -> Pair {
-        Pair { falls_short, ..self }
+        let names = [source, destination];
+        // What serves may read or write less than it is asked for (`direct_io` in libfuse's fuse_common.h).
+        let is_served = |name: &str| name.starts_with("fuse") || name == "virtiofs";
+        let falls_short = [0, 1]
+            .map(|side| names[side].as_deref().map_or(self.storages[side] == Storage::Remote, is_served));
+        Pair { names, falls_short, ..self }
     }
 
     /// The same, knowing whether the destination compresses.

@@ -135,11 +135,6 @@ pub(crate) fn numbers_files(_: Option<&str>) -> bool {
     true
 }
 
-/// What other systems copy for a program, they read and write as it does.
-pub(crate) fn falls_short(_: &Dir, _: Option<&str>) -> bool {
-    false
-}
-
 /// Nobody knows; numbers tell instead, but of files with several names.
 pub(crate) fn folds_case(_: &Dir) -> bool {
     true

@@ -128,9 +128,8 @@ fn probe(source_path: &Path, target_path: &Path) -> Result<Capabilities, Failure
 
     let cores = thread::available_parallelism().map_or(1, usize::from);
     let jobs = default_jobs(cores, from.storage, to.storage);
-    let short = [(&source.dir, &from), (&target.dir, &to)];
-    let short = short.map(|(dir, filesystem)| platform::falls_short(dir, filesystem.name.as_deref()));
-    let pair = Pair::between(same_filesystem, from.storage, to.storage).falling_short(short);
+    let pair = Pair::between(same_filesystem, from.storage, to.storage);
+    let pair = pair.named(from.name.clone(), to.name.clone());
     between.refused.iter().for_each(|(method, errno)| pair.refuse(*method, *errno));
     Ok(Capabilities {
         system,

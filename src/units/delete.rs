@@ -17,7 +17,7 @@ use crate::{
     scheduler::{Worker, caught},
     select::Ignores,
     transfer::{Watch, cancelled},
-    tree::{DirPath, ExtraneousIn},
+    tree::{DirPath, ExtraneousIn, Made},
 };
 
 /// What a walk does with what it comes across.
@@ -183,7 +183,7 @@ impl Worker {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Found::Nothing),
             found => found.during(Op::Remove)?,
         };
-        let answers_for = |made: &Arc<crate::tree::Made>| made.answers_for(&meta, name);
+        let answers_for = |made: &Arc<Made>| made.answers_for(&meta, name);
         if is_top && within.made.as_ref().is_some_and(answers_for) {
             return Ok(Found::Stays);
         }

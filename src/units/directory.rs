@@ -2,38 +2,26 @@
 
 use std::{
     ffi::CStr,
-    path::Path,
     sync::{Arc, PoisonError, atomic::Ordering},
 };
 
 use super::{
     entry::Handled,
-    kept,
     metadata_target::MetadataTarget,
     reach::{OWNERS, Reached, reach_as_is},
 };
 use crate::{
-    entry::{FileId, Granularity, Kind, Meta},
+    entry::{Granularity, Kind, Meta},
     error::{During, Fault, Op, Sided},
     event::Done,
     fidelity::acl,
-    options::{Attributes, Delete, Fsync},
+    options::{Attributes, Fsync},
     plan::Pair,
-    platform::{self, DEFAULT_ACL, Dir, Handle, Names, Order},
-    report::WarningKind,
+    platform::{self, DEFAULT_ACL, Dir, Handle, Names},
     scheduler::{Batch, Unit, Worker, caught},
     transfer::Watch,
-    tree::{DirNode, DirNodeParts, DirPath, Dirs, Item, Owner, is_internal, is_temporary, staged},
+    tree::{DirNode, DirNodeParts, DirPath, Dirs, Item, Owner},
 };
-
-/// Which directory is looked through before anything is put into it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Of {
-    /// One of the copy.
-    Copy,
-    /// That which holds the copy of a single file.
-    Holder,
-}
 
 impl Worker {
     /// Names of one directory that are copied as one batch, at most, in bytes.
@@ -132,25 +120,6 @@ impl Worker {
         }
     }
 
-    /// Take note of what runs before this one have left in a directory of the copy.
-    fn meet_earlier_runs(
-        &mut self,
-        parent: &DirNode,
-        target: &Dir,
-        id: FileId,
-        pair: &Pair,
-        target_name: &CStr,
-    ) -> Result<(), Fault> {
-        if parent.place.is_root() {
-            if !self.is_dry() {
-                self.load_journal(target, id)?;
-            }
-            self.hear_above(target, pair);
-        }
-        self.sweep(Of::Copy, target, id, pair, &parent.place.path_in_copy(target_name));
-        Ok(())
-    }
-
     /// Let what a directory holds be copied.
     fn go_on_in(&mut self, parent: &Arc<DirNode>, child: Arc<DirNode>) {
         if self.context.descriptors.are_scarce() {
@@ -181,58 +150,6 @@ impl Worker {
             return Err(Fault::refused(Op::Open, "it leads back to a directory that it lies in"));
         }
         Ok(())
-    }
-
-    /// Remove what runs that died have left in a directory of the copy, as far as that works.
-    ///
-    /// Once a run, before any of its entries is begun there: what comes later may be this run's own. A
-    /// run that only tells counts it as gone.
-    pub(super) fn sweep(&mut self, of: Of, target: &Dir, id: FileId, pair: &Pair, path: &Path) {
-        let context = self.context.clone();
-        let is_dry = self.is_dry();
-        // What lies beside copies is none of theirs.
-        let counts = of == Of::Copy && context.job.mirror.delete != Delete::Never;
-        // Held throughout: a worker on another source of the same directory waits for the end.
-        let mut swept = match context.job.sources.len() {
-            1 => None, // each directory is entered once
-            _ => Some(context.swept.lock().unwrap_or_else(PoisonError::into_inner)),
-        };
-        if swept.as_mut().is_some_and(|swept| !swept.insert(id)) {
-            return;
-        }
-        let mut left = Vec::new();
-        let is_lost = || kept::order(pair, id.dev) == Order::Lost;
-        let swept = staged::each_name(target, &mut self.listing, &context.cancel, |name| {
-            if counts && !is_internal(name) {
-                context.extraneous.count_there();
-            }
-            if is_dry {
-                if staged::is_left(name) && !is_lost() {
-                    context.expected.expect_gone(target, id.dev, name);
-                }
-                context.marks.read(target, name, pair);
-                return Ok(());
-            }
-            let swept = match staged::is_left(name) && !context.journals.speak_of(name) {
-                true if is_temporary(name) && is_lost() => {
-                    context.leftovers.add(id, name);
-                    Ok(())
-                }
-                true => staged::sweep(target, name),
-                false => Ok(()),
-            };
-            // What another user has left may be his to remove; one's own goes all the same.
-            if let Err(error) = swept.and_then(|()| context.marks.meet(target, id, name, pair)) {
-                left.push((name.to_owned(), error));
-            }
-            Ok(())
-        });
-        for (name, error) in left {
-            self.warn_of(WarningKind::Leftover, || path.join(platform::to_os(&name)), &error.to_string());
-        }
-        if let Err(error) = swept {
-            self.warn_of(WarningKind::Leftover, || path.to_owned(), &error.to_string());
-        }
     }
 
     /// List a directory's next entries, and make units of them.
@@ -416,10 +333,6 @@ impl Worker {
             let is_numbered = platform::numbers_files(other.as_ref().map(|mount| &*mount.filesystem));
             let [name, other] = [mount, other].map(|mount| mount.map(|mount| mount.filesystem));
             let pair = Pair::between(from == to, storage, other_storage).named(name, other);
-            let [name, other] = [0, 1].map(|side| pair.names[side].as_deref());
-            let short = platform::falls_short(source, name);
-            let also = if from == to { short } else { platform::falls_short(target, other) };
-            let pair = pair.falling_short([short, also]);
             pair.compressing(compresses).numbered(is_numbered)
         })
     }

@@ -84,12 +84,12 @@ impl Worker {
         self.await_turn(0);
         self.tried = tried;
         let done = self.measured(|worker| {
-            let mut done = worker.try_open_entry(node, open, name, listed);
+            let mut done = worker.try_entry(node, open, name, listed, &mut None);
             // Other workers may fill it again meanwhile.
             for _ in 0..LOOKS_FOR_ROOM {
                 match &done {
                     Err(fault) if worker.makes_room(fault) => {
-                        done = worker.try_open_entry(node, open, name, listed);
+                        done = worker.try_entry(node, open, name, listed, &mut None);
                     }
                     _ => break,
                 }
@@ -101,38 +101,24 @@ impl Worker {
         }
     }
 
-    fn try_open_entry(
+    pub(super) fn try_entry(
         &mut self,
         node: &Arc<DirNode>,
         open: Option<&Dirs>,
         name: &CStr,
         listed: Option<Kind>,
-    ) -> Result<(), Fault> {
-        match open {
-            Some(dirs) => self.try_entry_in(Item { node, dirs, name }, listed, &mut None),
-            None => self.try_entry(node, name, listed, &mut None),
-        }
-    }
-
-    pub(super) fn try_entry(
-        &mut self,
-        node: &Arc<DirNode>,
-        name: &CStr,
-        listed: Option<Kind>,
-        owed: &mut Option<FileId>,
-    ) -> Result<(), Fault> {
-        let dirs = node.dirs()?;
-        self.try_entry_in(Item { node, dirs: &dirs, name }, listed, owed)
-    }
-
-    fn try_entry_in(
-        &mut self,
-        at: Item<'_>,
-        listed: Option<Kind>,
         owed: &mut Option<FileId>,
     ) -> Result<(), Fault> {
         const LOOKS: usize = 3;
-        let Item { node, dirs, name } = at;
+        let opened;
+        let dirs = match open {
+            Some(dirs) => dirs,
+            None => {
+                opened = node.dirs()?;
+                &*opened
+            }
+        };
+        let at = Item { node, dirs, name };
         let mut kind = match listed {
             Some(kind) if kind != Kind::Symlink || !dirs.source.follows() => kind,
             _ => dirs.source.stat(name).during(Op::Stat)?.kind,

@@ -40,7 +40,7 @@ impl Worker {
             if worker.context.links.waiting(group) == 2 {
                 crate::scheduler::break_down(c"breaks-down-as-heir", node.place.name());
             }
-            worker.try_entry(node, name, None, &mut owed)
+            worker.try_entry(node, None, name, None, &mut owed)
         };
         let tried = self.measured(|worker| caught(|| work(worker)));
         if owed.is_some() {
@@ -167,7 +167,7 @@ impl Worker {
                 let meta = dirs.source.stat(&name).during(Op::Stat)?;
                 if meta.id != group {
                     worker.context.links.finished(group);
-                    return worker.try_entry(&node, &name, None, &mut None).map(|()| true);
+                    return worker.try_entry(&node, Some(&dirs), &name, None, &mut None).map(|()| true);
                 }
                 // Asked again: the copy that it waited for may be full by now, and another begun.
                 let claim = worker.context.links.claim(group, meta.nlink, &node, &name);

@@ -12,6 +12,7 @@ mod crew;
 mod delete;
 mod destination;
 mod directory;
+mod earlier_runs;
 mod entry;
 mod file;
 mod finish;

@@ -9,10 +9,7 @@ use std::{
     thread,
 };
 
-use super::{
-    destination::refuse_directory_name,
-    directory::{Of, has_default_acl},
-};
+use super::{destination::refuse_directory_name, directory::has_default_acl, earlier_runs::Of};
 use crate::{
     entry::{Kind, Meta},
     error::{During, Failure, Fault, Op, Sided},

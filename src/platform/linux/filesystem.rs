@@ -7,7 +7,7 @@ use nix::sys::{
     statfs::{self, fstatfs},
 };
 
-use super::{Dir, retried, said::said};
+use super::{retried, said::said};
 use crate::storage::Storage;
 
 /// Filesystems whose requests wait for a server, with the magic numbers of linux/magic.h that
@@ -48,16 +48,6 @@ pub(crate) fn storage(file: &impl AsFd, dev: u64) -> Storage {
         Some("1") => Storage::Rotational,
         _ => Storage::Unknown,
     }
-}
-
-/// Whether a server answers for the filesystem of `dir` that may read or write less than it is asked for in the middle
-/// of a file, as those of FUSE may (`direct_io` in libfuse's fuse_common.h).
-///
-/// `name` is what the filesystem calls itself, where that is known: a server may not say what it is.
-pub(crate) fn falls_short(dir: &Dir, name: Option<&str>) -> bool {
-    let is_served = name.is_some_and(|name| name.starts_with("fuse") || name == "virtiofs");
-    is_served
-        || retried(|| fstatfs(dir)).is_ok_and(|about| about.filesystem_type() == statfs::FUSE_SUPER_MAGIC)
 }
 
 /// Whether the filesystem of this name numbers its files itself, each for as long as it has it.
