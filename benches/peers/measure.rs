@@ -7,8 +7,6 @@
 //!   filesystem synced, before each run;
 //! - a program's peak memory includes, by the kernel's reckoning, that of the process which started
 //!   it: a small process of its own starts each copier, so that the floor is low and equal for all;
-//! - memory that the one before did not use may have gone back to the host below this machine, and
-//!   whoever needs it next waits for it: as much as a warm copy holds is had before each of them;
 //! - another program's work slows some runs and not others: how much CPU time went elsewhere is
 //!   noted with each run.
 //!
@@ -126,7 +124,7 @@ pub(crate) fn copy(
     }
     rustix::fs::syncfs(File::open(source)?)?;
     match cache {
-        Cache::Warm => have_memory(read_through(source).context("reading the source")?),
+        Cache::Warm => read_through(source).context("reading the source")?,
         Cache::Cold => fs::write(DROP_CACHES, "3").context("dropping caches")?,
     }
     start_copier(contender, source, destination)
@@ -155,18 +153,8 @@ fn gist(said: &str) -> String {
     ends.map(plain).collect::<Vec<String>>().join(" … ")
 }
 
-/// Use so many bytes of memory once, as far as the machine has them to spare.
-fn have_memory(bytes: u64) {
-    const PAGE: usize = 4096;
-    let bytes = bytes.min(machine::available_memory() / 4);
-    let mut memory = vec![0_u8; usize::try_from(bytes).unwrap_or(0)];
-    memory.iter_mut().step_by(PAGE).for_each(|byte| *byte = 1);
-    std::hint::black_box(&memory);
-}
-
-/// Read everything below a directory, to have it in the page cache; how many bytes that are.
-fn read_through(path: &Path) -> io::Result<u64> {
-    let mut total = 0;
+/// Read everything below a directory, for nothing but to have it in the page cache.
+fn read_through(path: &Path) -> io::Result<()> {
     let mut buffer = vec![0; 256 << 10];
     let mut directories = vec![path.to_owned()];
     while let Some(directory) = directories.pop() {
@@ -177,14 +165,9 @@ fn read_through(path: &Path) -> io::Result<u64> {
                 directories.push(entry.path());
             } else if kind.is_file() {
                 let mut file = File::open(entry.path())?;
-                loop {
-                    match file.read(&mut buffer)? {
-                        0 => break,
-                        bytes => total += bytes as u64,
-                    }
-                }
+                while file.read(&mut buffer)? > 0 {}
             }
         }
     }
-    Ok(total)
+    Ok(())
 }

@@ -256,8 +256,7 @@ impl Contest {
     /// A way that is not known, and may be tried; that of the first stretch comes last.
     fn unknown(&self, from_the_last: bool, ahead: Ahead) -> Option<Route> {
         let is_unknown = |route: &&Route| {
-            let may = ahead.may_ring || **route != Route::Ring;
-            self.costs[route.index()].is_none() && may && !self.is_hopeless_alone(**route)
+            self.costs[route.index()].is_none() && (ahead.may_ring || **route != Route::Ring)
         };
         let mut unknown: Vec<_> = self.routes.iter().filter(is_unknown).copied().collect();
         if let Some(first) =
@@ -268,17 +267,6 @@ impl Contest {
         let next = if from_the_last { unknown.last() } else { unknown.first() };
         let is_first = |route: &Route| self.first.is_some_and(|(first, _)| *route == first);
         next.copied().filter(|next| (is_first(next) || self.affords(ahead)) && !self.is_device_slow())
-    }
-
-    /// Whether one worker inside the kernel need not be tried, since several came nowhere near the best way.
-    ///
-    /// Measured, with writeback: several in the kernel take 1.1 and 1.0 times as long as one does, where a ring takes
-    /// 0.67 and 0.94 (ext4 and xfs). Through buffers it may be 1.7 times, so there one is always tried.
-    fn is_hopeless_alone(&self, route: Route) -> bool {
-        let several = self.known(Route::KernelRanges).filter(|_| route == Route::Kernel);
-        let known = self.costs().chain(self.first);
-        let best = known.map(|(route, cost)| cost.weighed(route).wall).min_by(f64::total_cmp);
-        several.zip(best).is_some_and(|(several, best)| several.wall > best * Self::HOPELESS)
     }
 
     /// Whether the device is so much slower than memory that it decides about all ways but the one that leaves it

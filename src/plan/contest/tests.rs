@@ -156,17 +156,6 @@ fn what_is_left_for_later_says_nothing_of_what_is_written_meanwhile() {
 }
 
 #[test]
-fn one_worker_is_not_tried_in_the_kernel_where_several_come_nowhere_near_the_best() {
-    let routes = [Route::Ring, Route::KernelRanges, Route::Kernel];
-    for (several, expected) in [(13, Route::Ring), (12, Route::Kernel)] {
-        let mut contest = Contest::new(routes.to_vec(), Route::Kernel, Contest::TRIAL);
-        contest.observe(&stretch(10, true), PLENTY);
-        contest.observe(&stretch(several, true), PLENTY);
-        assert_eq!(contest.current(), expected, "the first comes last");
-    }
-}
-
-#[test]
 fn of_ways_that_are_level_the_one_that_computes_less_is_gone() {
     let mut contest = Contest::new(vec![Route::KernelRanges, Route::Ring], Route::Kernel, Contest::TRIAL);
     contest.observe(&stretch(10, true), PLENTY);
