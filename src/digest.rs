@@ -107,6 +107,43 @@ impl Hasher {
     }
 }
 
+/// The digest of a source in the making, from the bytes that pass through a buffer.
+#[derive(Debug)]
+pub(crate) struct PassingDigest {
+    hasher: Hasher,
+    at: u64,
+}
+
+const ZEROS: [u8; 4096] = [0; 4096];
+
+impl PassingDigest {
+    pub(crate) fn new(kind: DigestKind) -> PassingDigest {
+        PassingDigest { hasher: Hasher::new(kind), at: 0 }
+    }
+
+    /// `bytes` passed, which lie at `at`; what does not follow on what passed before is of no use.
+    pub(crate) fn saw(&mut self, at: u64, bytes: &[u8]) {
+        if at == self.at {
+            self.hasher.update(bytes);
+            self.at += bytes.len() as u64;
+        }
+    }
+
+    /// A hole was passed over.
+    pub(crate) fn saw_hole(&mut self, at: u64, end: u64) {
+        while at <= self.at && self.at < end {
+            let length = (end - self.at).min(ZEROS.len() as u64);
+            self.hasher.update(&ZEROS[..length as usize]);
+            self.at += length;
+        }
+    }
+
+    /// The digest, if all bytes up to `end` passed.
+    pub(crate) fn finish(self, end: u64) -> Option<Digest> {
+        (self.at == end).then(|| self.hasher.finish())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -132,6 +169,31 @@ mod tests {
         assert_eq!(digest.to_uppercase().parse::<Digest>(), digest.parse());
         for text in ["", &digest[1..], &format!("{digest}0"), &digest.replace("e3", "g3"), &"é".repeat(32)] {
             assert_eq!(text.parse::<Digest>(), Err(NoDigest), "{text}");
+        }
+    }
+
+    fn of(bytes: &[u8]) -> Digest {
+        let mut hasher = Hasher::new(DigestKind::Sha256);
+        hasher.update(bytes);
+        hasher.finish()
+    }
+
+    #[test]
+    fn what_passes_in_order_gives_the_digest_and_what_does_not_gives_none() {
+        let mut passing = PassingDigest::new(DigestKind::Sha256);
+        passing.saw(0, b"abc");
+        passing.saw_hole(3, 10_003);
+        passing.saw(10_003, b"def");
+        let whole = [&b"abc"[..], &[0; 10_000], b"def"].concat();
+        assert_eq!(passing.finish(10_006), Some(of(&whole)));
+        for (moved_by_others, end) in [(0..3, 6), (3..6, 6)] {
+            let mut passing = PassingDigest::new(DigestKind::Sha256);
+            for (at, bytes) in [(0, b"abc"), (3, b"def")] {
+                if !moved_by_others.contains(&at) {
+                    passing.saw(at, bytes);
+                }
+            }
+            assert_eq!(passing.finish(end), None);
         }
     }
 }

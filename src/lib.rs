@@ -32,6 +32,7 @@ mod bell;
 mod cancel;
 mod capabilities;
 mod compare;
+mod copy;
 mod digest;
 mod engine;
 mod entry;
@@ -39,10 +40,12 @@ mod error;
 mod event;
 mod fidelity;
 mod frames;
+mod guard;
 mod job;
 mod manifest;
 mod method;
 mod options;
+mod outcomes;
 mod pair_report;
 mod plan;
 mod platform;
@@ -51,11 +54,11 @@ mod report;
 mod resume;
 mod scheduler;
 mod select;
+mod setting;
 mod storage;
 mod threads;
 mod transfer;
 mod tree;
-mod units;
 
 #[cfg(fuzzing)]
 #[doc(hidden)]

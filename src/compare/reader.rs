@@ -1,16 +1,13 @@
 //! The worker of a comparison, and what all workers share.
 
 use std::{
-    cell::RefCell,
     collections::HashMap,
     ffi::{CStr, CString},
     io,
     mem::MaybeUninit,
-    panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
-    rc::Rc,
     sync::{Arc, Mutex, PoisonError},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use tokio::sync::mpsc::{self, error::TrySendError};
@@ -25,8 +22,9 @@ use crate::{
     cancel::Cancel,
     entry::FileId,
     error::{Failure, Fault, Op, Side},
+    guard::caught,
     platform::{self, Dir, Mounts},
-    scheduler::{Patience, Permit, Permits, Queue, Taken, wait_in_shortage},
+    scheduler::{Hands, Permit, Permits, Queue, Worker, wait_in_shortage, work},
     tree::Descriptors,
 };
 
@@ -35,7 +33,7 @@ use crate::{
 pub(crate) struct Shared {
     pub(super) job: Comparison,
     pub(crate) cancel: Cancel,
-    pub(crate) queue: Queue<Task>,
+    pub(crate) queue: Arc<Queue<Task>>,
     findings: mpsc::Sender<Finding>,
     permits: Arc<Permits>,
     descriptors: Arc<Descriptors>,
@@ -65,8 +63,7 @@ pub(crate) struct Reader {
     pub(super) buffers: [Vec<u8>; 2],
     pub(super) listing: Box<[MaybeUninit<u8>]>,
     pub(super) report: ComparisonReport,
-    permit: Rc<RefCell<Permit>>,
-    began: Instant,
+    hands: Hands<Task>,
 }
 
 impl Shared {
@@ -81,7 +78,7 @@ impl Shared {
         Shared {
             job,
             cancel,
-            queue: Queue::new(vec![Task::Begin], jobs),
+            queue: Arc::new(Queue::new(vec![Task::Begin], jobs)),
             permits,
             descriptors,
             mounts,
@@ -111,43 +108,56 @@ impl Shared {
     }
 }
 
+impl Worker for Reader {
+    type Unit = Task;
+
+    fn hands(&mut self) -> &mut Hands<Task> {
+        &mut self.hands
+    }
+
+    fn perform(&mut self, task: Task) {
+        if self.shared.cancel.is_cancelled() {
+            return;
+        }
+        let done = caught(|| {
+            self.perform_task(task);
+            Ok(())
+        });
+        if let Err(fault) = done {
+            self.failed(Fault { op: Op::Verify, ..fault }.at(self.shared.job.copy.clone()));
+        }
+    }
+
+    /// Whether another run or comparison should have this worker's place.
+    fn should_leave(&self) -> bool {
+        self.hands.are_too_many()
+    }
+}
+
 impl Reader {
     const BUFFER: usize = 256 * 1024;
     const LISTING: usize = 64 * 1024;
 
-    /// How long the only worker goes on while a run of the engine has none.
-    const SLICE: Duration = Duration::from_millis(100);
+    /// How long a reader of findings is waited for before a look whether the comparison is cancelled.
+    const PATIENCE: Duration = Duration::from_millis(100);
 
     /// Compare until nothing is left, or somebody else needs the permit more.
-    pub(crate) fn run(shared: Arc<Shared>, mut permit: Permit) {
-        permit.begin();
-        if !shared.queue.enter() {
+    pub(crate) fn run(shared: Arc<Shared>, permit: Permit) {
+        let Some(hands) = Hands::enter(&shared.queue, &shared.permits, &shared.cancel, permit) else {
             return;
-        }
-        let permit = Rc::new(RefCell::new(permit));
-        let _waits = wait_in_shortage(&permit, &shared.descriptors, &shared.cancel);
+        };
+        let descriptors = shared.descriptors.clone();
+        let _waits = wait_in_shortage(hands.permit(), &shared.cancel, move |waited, now| {
+            descriptors.wait_after(waited, now)
+        });
         let mut reader = Reader {
             buffers: [vec![0; Self::BUFFER], vec![0; Self::BUFFER]],
             listing: vec![MaybeUninit::uninit(); Self::LISTING].into_boxed_slice(),
             report: ComparisonReport::default(),
             shared: shared.clone(),
-            permit,
-            began: Instant::now(),
+            hands,
         };
-        while let Taken::Unit(task) = shared.queue.take(Patience::Short) {
-            reader.permit.borrow_mut().take_again(&shared.cancel);
-            if !shared.cancel.is_cancelled() {
-                let done = catch_unwind(AssertUnwindSafe(|| reader.perform(task)));
-                if done.is_err() {
-                    let fault = Fault::refused(Op::Verify, "internal error: a worker panicked");
-                    reader.failed(fault.at(shared.job.copy.clone()));
-                }
-            }
-            if reader.should_yield() {
-                shared.queue.leave(Vec::new());
-                break;
-            }
-        }
+        work(&mut reader);
         let mut report = shared.report.lock().unwrap_or_else(PoisonError::into_inner);
         report.entries += reader.report.entries;
         report.count_bytes(reader.report.bytes);
@@ -156,13 +166,7 @@ impl Reader {
         report.failed += reader.report.failed;
     }
 
-    /// Whether another run or comparison should have this worker's place.
-    fn should_yield(&self) -> bool {
-        self.shared.permits.are_waited_for()
-            && (self.began.elapsed() > Self::SLICE || self.shared.queue.need().alive > 1)
-    }
-
-    fn perform(&mut self, task: Task) {
+    fn perform_task(&mut self, task: Task) {
         match task {
             Task::Begin => {
                 if let Err(failure) = self.begin() {
@@ -230,10 +234,10 @@ impl Reader {
         // Where nobody listens, it is counted all the same.
         if let Err(TrySendError::Full(finding)) = self.shared.findings.try_send(finding) {
             let Shared { findings, cancel, .. } = &*self.shared;
-            self.permit.borrow_mut().give_back();
+            self.hands.permit().borrow_mut().give_back();
             let sending = findings.send(finding);
-            let _ = cancel.bell().wait_for(Self::SLICE, sending, || !cancel.is_cancelled());
-            self.permit.borrow_mut().take_again(cancel);
+            let _ = cancel.bell().wait_for(Self::PATIENCE, sending, || !cancel.is_cancelled());
+            self.hands.permit().borrow_mut().take_again(cancel);
         }
     }
 

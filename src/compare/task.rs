@@ -17,6 +17,7 @@ use crate::{
     entry::Meta,
     manifest::ManifestLine,
     platform::{self, Names},
+    scheduler::Divide,
 };
 
 /// What a worker does next.
@@ -34,6 +35,13 @@ pub(crate) enum Task {
     Listed(Listed),
     /// Look for files that the manifest does not name.
     Unlisted(Trail),
+}
+
+impl Divide for Task {
+    /// Directories and large files are divided as they are come to.
+    fn divide(&mut self) -> Option<Task> {
+        None
+    }
 }
 
 /// A part of two large files.

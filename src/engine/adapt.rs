@@ -3,9 +3,10 @@
 use std::time::{Duration, Instant};
 
 use crate::{
+    copy::Context,
+    outcomes::{Effort, Outcomes},
     plan::{Climb, Seen, Why},
     report::JobsStep,
-    scheduler::{Context, Effort, Outcomes},
 };
 
 /// Adapts the number of one run's workers, where nobody has asked for a certain one.
@@ -50,8 +51,8 @@ impl JobsAdapter {
 
     /// Take in what a worker did, and change the number of workers if that looks worthwhile.
     pub(super) fn hear(&mut self, outcomes: &Outcomes, context: &Context) {
-        let is_chosen = context.jobs_reason.get().is_some();
-        if context.jobs_limit.asked.is_some() || !is_chosen || context.cancel.is_cancelled() {
+        let is_chosen = context.workers.reason.get().is_some();
+        if context.workers.limit.asked.is_some() || !is_chosen || context.setting.cancel.is_cancelled() {
             return;
         }
         if self.began.elapsed() < self.deaf_until {
@@ -64,7 +65,7 @@ impl JobsAdapter {
         if let Some(computed) = outcomes.effort.computed {
             *self.effort.computed.get_or_insert_default() += computed;
         }
-        let is_full = need.alive >= need.limit && !context.permits.are_waited_for();
+        let is_full = need.alive >= need.limit && !context.workers.permits.are_waited_for();
         self.looks += 1;
         self.full += u32::from(is_full);
         let seen = self.seen();

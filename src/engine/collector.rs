@@ -13,12 +13,14 @@ use tokio::sync::{mpsc, watch};
 
 use super::adapt::JobsAdapter;
 use crate::{
+    copy::Context,
     error::{Op, shown},
     event::{Counted, Done, Event, Progress},
+    outcomes::{Outcomes, Record},
     pair_report::PairReport,
     plan::Pair,
     report::{Jobs, NotTried, Report},
-    scheduler::{Context, Outcomes, Record},
+    setting::Setting,
 };
 
 /// Whether somebody reads the stream of events.
@@ -121,7 +123,7 @@ impl Collector {
         for (sum, part) in self.report.declined.iter_mut().zip(declined) {
             *sum += part;
         }
-        let (all, counted) = (self.context.found.all(), self.counted());
+        let (all, counted) = (self.context.ledger.found.all(), self.counted());
         self.progress.send_modify(|progress| {
             progress.totals = self.report.totals;
             // Others may not have told of theirs.
@@ -134,12 +136,12 @@ impl Collector {
             }
         });
         // What was done without a record was done while nobody read.
-        if self.context.job.entry_events {
+        if self.context.setting.job.entry_events {
             let recordable = totals.entries_done() + totals.deleted + totals.changed_while_copied;
             let recordable = recordable - totals.failed - totals.excluded;
             self.missed += recordable - records.len() as u64;
             if self.listening.has_begun() && !self.events.is_closed() {
-                self.context.records_wanted.store(true, Ordering::Relaxed);
+                self.context.ledger.records_wanted.store(true, Ordering::Relaxed);
             }
         }
         for record in records {
@@ -163,7 +165,7 @@ impl Collector {
 
     /// What the run did not come to: neither done nor begun.
     fn not_tried(&self) -> NotTried {
-        if let Some(counted) = self.context.counted.get() {
+        if let Some(counted) = self.context.ledger.counted.get() {
             return NotTried { entries: *counted, at_least: false };
         }
         let totals = &self.report.totals;
@@ -171,7 +173,7 @@ impl Collector {
         // What lies in a directory that could not be made, or not be listed, was never found.
         let is_unlisted = |(op, _): &(Op, Option<i32>)| matches!(op, Op::CreateDirectory | Op::List);
         let at_least =
-            self.context.found.all().is_none() || self.report.failure_counts.keys().any(is_unlisted);
+            self.context.ledger.found.all().is_none() || self.report.failure_counts.keys().any(is_unlisted);
         NotTried { entries: totals.entries_found.saturating_sub(begun), at_least }
     }
 
@@ -195,7 +197,7 @@ impl Collector {
 
     fn keep(&mut self, event: Event) {
         if self.events.is_closed() {
-            self.context.records_wanted.store(false, Ordering::Relaxed);
+            self.context.ledger.records_wanted.store(false, Ordering::Relaxed);
             return;
         }
         let is_kept = is_never_lost(&event);
@@ -205,7 +207,7 @@ impl Collector {
             return self.backlog.push_back(event);
         }
         // Nobody came to read: entries that were kept are let go, and no more are kept.
-        self.context.records_wanted.store(false, Ordering::Relaxed);
+        self.context.ledger.records_wanted.store(false, Ordering::Relaxed);
         let is_entry = |event: &Event| matches!(event, Event::Entry { .. });
         let entries = self.backlog.iter().chain([&event]).filter(|event| is_entry(event)).count();
         self.missed += entries as u64;
@@ -248,19 +250,19 @@ impl Collector {
         self.report.jobs = Jobs {
             limit: need.limit,
             peak: need.peak,
-            reason: self.context.jobs_reason.get().cloned().unwrap_or_default(),
+            reason: self.context.workers.reason.get().cloned().unwrap_or_default(),
             steps: self.adapt.steps(),
         };
-        let Context { job, capabilities, .. } = &*self.context;
+        let Setting { job, capabilities, .. } = &*self.context.setting;
         let learned = |pair: &Arc<Pair>| PairReport::learned(pair, &job.data, capabilities, self.started);
         self.report.pairs = self.context.pairs().iter().map(learned).collect();
-        self.report.ring_refused = self.context.ring_refused.get().cloned();
-        self.report.stopped = self.context.stopped.get().cloned();
-        self.report.cancelled = self.context.cancel.is_cancelled() && self.report.stopped.is_none();
+        self.report.ring_refused = self.context.ring.refused.get().cloned();
+        self.report.stopped = self.context.ledger.stopped.get().cloned();
+        self.report.cancelled = self.context.setting.cancel.is_cancelled() && self.report.stopped.is_none();
         let ended_early = self.report.cancelled || self.report.stopped.is_some();
         self.report.not_tried = ended_early.then(|| self.not_tried());
         self.report.elapsed = self.started.elapsed();
-        let (all, counted) = (self.context.found.all(), self.counted());
+        let (all, counted) = (self.context.ledger.found.all(), self.counted());
         self.progress.send_modify(|progress| {
             progress.walked |= all.is_some();
             progress.counted = counted;

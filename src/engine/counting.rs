@@ -7,16 +7,17 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use super::{Engine, Run, Shared};
 use crate::{
     backend::RingSlot,
+    copy::Context,
     event::{Counted, Progress},
     job::CopyJob,
     options::{Compare, Limits, Mirror, Retry},
     report::WarningKind,
-    scheduler::{Context, Permits},
+    scheduler::Permits,
 };
 
 /// Count first what there is to be copied, and stop the run if it does not fit.
 pub(super) async fn preflight(context: &Context, shared: &Arc<Shared>) -> Option<Counted> {
-    let job = context.job.clone();
+    let job = context.setting.job.clone();
     let limits = Limits { preflight: false, max_errors: None, ..job.limits };
     // What files hold does not matter, and who deletes has his own run.
     let counting = job.dry_run(true).entry_events(false).limits(limits).compare(Compare::Times);
@@ -30,7 +31,7 @@ pub(super) async fn preflight(context: &Context, shared: &Arc<Shared>) -> Option
             biased;
             finished = &mut finished => break finished,
             () = context.queue.news.notified() => {
-                if context.cancel.is_cancelled() {
+                if context.setting.cancel.is_cancelled() {
                     canceller.cancel();
                 }
             }
@@ -40,9 +41,9 @@ pub(super) async fn preflight(context: &Context, shared: &Arc<Shared>) -> Option
     let report = report.ok()?;
     if let Some(warning) = report.warnings.iter().find(|warning| warning.kind == WarningKind::Room) {
         let why = format!("{}: {}", warning.kind.described(), warning.cause);
-        let _ = context.stopped.set(why); // nobody else has a reason yet
-        let _ = context.counted.set(report.totals.entries_found);
-        context.cancel.cancel();
+        let _ = context.ledger.stopped.set(why); // nobody else has a reason yet
+        let _ = context.ledger.counted.set(report.totals.entries_found);
+        context.setting.cancel.cancel();
     }
     let totals = &report.totals;
     (!report.cancelled).then_some(Counted {

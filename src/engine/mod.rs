@@ -17,9 +17,10 @@ pub use run::{Aborted, Canceller, LimitsHandle, Run};
 use crate::{
     backend::RingSlot,
     cancel::Cancel,
+    copy::{Context, EngineHandles, JobsLimit},
     job::CopyJob,
     platform::Mounts,
-    scheduler::{Context, EngineHandles, JobsLimit, Permits},
+    scheduler::Permits,
     tree::Descriptors,
 };
 

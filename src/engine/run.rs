@@ -25,9 +25,11 @@ use super::{
     supervisor::supervise,
 };
 use crate::{
+    copy::Context,
     event::{Event, Progress},
+    outcomes::Outcomes,
     report::Report,
-    scheduler::{Context, Limiter, Outcomes},
+    scheduler::Limiter,
 };
 
 /// A copy under way: a stream of [`Event`]s, and in the end a [`Report`].
@@ -81,7 +83,7 @@ impl Canceller {
     /// Stop the copy: calls under way end, no new ones begin, unfinished files are removed.
     pub fn cancel(&self) {
         if let Some(context) = self.0.upgrade() {
-            context.cancel.cancel();
+            context.setting.cancel.cancel();
             context.queue.wake_all();
         }
     }
@@ -93,10 +95,10 @@ pub(super) fn start(context: Arc<Context>, gathered: mpsc::Receiver<Outcomes>, s
     let (progress_sender, progress) = watch::channel(Progress::default());
     let listening = Listening::default();
     let gather = Collector::new(context.clone(), events_sender, progress_sender, listening.clone());
-    let span = tracing::info_span!("run", sources = ?context.job.sources, target = ?context.job.target);
+    let span = tracing::info_span!("run", sources = ?context.setting.job.sources, target = ?context.setting.job.target);
     let canceller = Canceller(Arc::downgrade(&context));
-    let limits = LimitsHandle(context.limiter.clone());
-    let only_counts = context.job.only_counts;
+    let limits = LimitsHandle(context.setting.limiter.clone());
+    let only_counts = context.setting.job.only_counts;
     let supervising = supervise(context, gathered, gather, shared);
     let supervisor = match only_counts {
         false => tokio::spawn(supervising.instrument(span)),

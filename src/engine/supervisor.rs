@@ -17,7 +17,9 @@ use super::{
     counting::{Ahead, preflight},
 };
 use crate::{
-    scheduler::{Context, Outcomes, Permit, Waiting, Worker},
+    copy::{Context, Copier},
+    outcomes::Outcomes,
+    scheduler::{Permit, Waiting},
     threads,
 };
 
@@ -27,7 +29,7 @@ struct StopWorkers(Arc<Context>);
 impl Drop for StopWorkers {
     fn drop(&mut self) {
         if !self.0.queue.need().is_done {
-            self.0.cancel.cancel();
+            self.0.setting.cancel.cancel();
         }
         self.0.queue.wake_all();
     }
@@ -61,15 +63,16 @@ pub(super) fn supervise(
     async move {
         let _active = active;
         let _stop = StopWorkers(context.clone());
-        if context.job.limits.preflight
-            && !context.job.only_tells()
+        if context.setting.job.limits.preflight
+            && !context.setting.job.only_tells()
             && let Some(counted) = preflight(&context, &shared).await
         {
             gather.count(counted, Counts::ToBeCopied);
         }
         let _seat = take_seat(&context, &shared).await;
         shared.descriptors.recover();
-        let mut ahead = context.job.counts_ahead().then(|| Ahead::begin(&context.job, &shared)).flatten();
+        let mut ahead =
+            context.setting.job.counts_ahead().then(|| Ahead::begin(&context.setting.job, &shared)).flatten();
         drive(&context, &mut gathered, &mut gather, &shared, &mut ahead).await;
         if let Some(ahead) = ahead {
             ahead.end().await;
@@ -82,7 +85,7 @@ pub(super) fn supervise(
 async fn take_seat(context: &Context, shared: &Shared) -> Option<OwnedSemaphorePermit> {
     let seat = shared.seats.clone().acquire_owned();
     tokio::pin!(seat);
-    while !context.cancel.is_cancelled() {
+    while !context.setting.cancel.is_cancelled() {
         tokio::select! {
             biased;
             seat = &mut seat => return Some(seat.expect("an engine never closes its semaphore")),
@@ -116,15 +119,15 @@ async fn drive(
         if need.is_done && workers.is_empty() && has_heard_all {
             break;
         }
-        if context.cancel.is_cancelled() && context.queue.close_unbegun() {
+        if context.setting.cancel.is_cancelled() && context.queue.close_unbegun() {
             break; // those that have no thread yet will find nothing to do
         }
-        if need.wants_worker && context.cancel.is_cancelled() && workers.is_empty() {
+        if need.wants_worker && context.setting.cancel.is_cancelled() && workers.is_empty() {
             // Somebody has to clean up; that is not worth waiting for a place.
             match threads::try_one() {
                 Ok(()) => start_worker(&mut workers, context, shared.permits.none()),
                 // Here then: there is nothing to do but to let go of everything.
-                Err(_) => untold.push(Worker::run(context.clone(), shared.permits.none())),
+                Err(_) => untold.push(Copier::run(context.clone(), shared.permits.none())),
             }
         } else if need.wants_worker
             && has_room(context, &untold)
@@ -161,7 +164,7 @@ async fn drive(
 /// Whether another worker could tell what it does; what is untold by those that left comes first, so
 /// that it never is more than one of each.
 fn has_room(context: &Context, untold: &[Outcomes]) -> bool {
-    untold.is_empty() && context.outcomes.capacity() > 0
+    untold.is_empty() && context.ledger.outcomes.capacity() > 0
 }
 
 /// Start a worker; where the system has no thread for the first, the run stops. Others are waited for where there
@@ -170,8 +173,8 @@ fn start_if_possible(workers: &mut JoinSet<Outcomes>, context: &Arc<Context>, pe
     match if workers.is_empty() { threads::try_one() } else { Ok(()) } {
         Ok(()) => start_worker(workers, context, permit),
         Err(error) => {
-            let _ = context.stopped.set(threads::refused(&error));
-            context.cancel.cancel();
+            let _ = context.ledger.stopped.set(threads::refused(&error));
+            context.setting.cancel.cancel();
         }
     }
 }
@@ -180,9 +183,9 @@ fn start_worker(workers: &mut JoinSet<Outcomes>, context: &Arc<Context>, permit:
     let context = context.clone();
     let span = tracing::Span::current();
     workers.spawn_blocking(move || {
-        let work = || span.in_scope(|| Worker::run(context.clone(), permit));
+        let work = || span.in_scope(|| Copier::run(context.clone(), permit));
         // What it comes across the run itself will tell.
-        if context.job.only_counts {
+        if context.setting.job.only_counts {
             return tracing::dispatcher::with_default(&tracing::Dispatch::none(), work);
         }
         work()

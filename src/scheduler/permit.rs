@@ -38,7 +38,7 @@ pub(crate) struct Permit {
     /// Whether it was given back.
     is_lent: bool,
     /// How long its worker slept in calls since that was last asked.
-    pub(super) slept: Duration,
+    pub(crate) slept: Duration,
 }
 
 impl Permits {

@@ -10,12 +10,10 @@ use std::{
 
 use tokio::sync::Notify;
 
-use super::Unit;
-
 /// Work shared between the workers of one run; touched only when one of them has none left.
 #[derive(Debug)]
-pub(crate) struct Queue<U = Unit> {
-    state: Mutex<State<U>>,
+pub(crate) struct Queue<U> {
+    state: Mutex<QueueState<U>>,
     changed: Condvar,
     hungry: AtomicBool,
     crowded: AtomicBool,
@@ -26,7 +24,7 @@ pub(crate) struct Queue<U = Unit> {
 
 /// How long a worker that has no work waits for some.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Patience {
+pub(super) enum Patience {
     /// A moment.
     Short,
     /// Until what is delayed is due.
@@ -35,7 +33,7 @@ pub(crate) enum Patience {
 
 /// What a worker that has no work gets.
 #[derive(Debug)]
-pub(crate) enum Taken<U = Unit> {
+pub(super) enum Taken<U> {
     Unit(U),
     /// There will be work later: the worker is to wait with [`Patience::Long`], and needs no permit meanwhile.
     Later,
@@ -44,7 +42,7 @@ pub(crate) enum Taken<U = Unit> {
 }
 
 #[derive(Debug)]
-struct State<U> {
+struct QueueState<U> {
     units: Vec<U>,
     /// Workers inside their loops.
     alive: usize,
@@ -59,11 +57,11 @@ struct State<U> {
     is_waited_for: bool,
     /// What is done when nothing else is left, the last added first.
     last: Vec<U>,
-    /// Whether nothing is waited for any more.
+    /// Cancelled: every delayed unit is due now.
     hurries: bool,
 }
 
-impl<U> State<U> {
+impl<U> QueueState<U> {
     /// Make work of what was delayed until now; when the next will be.
     fn ripen(&mut self, now: Instant) -> Option<Instant> {
         let hurries = self.hurries;
@@ -94,7 +92,7 @@ impl<U> Queue<U> {
     const PATIENCE: Duration = Duration::from_millis(100);
 
     pub(crate) fn new(units: Vec<U>, limit: usize) -> Queue<U> {
-        let state = State {
+        let state = QueueState {
             units,
             alive: 0,
             idle: 0,
@@ -116,12 +114,12 @@ impl<U> Queue<U> {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, State<U>> {
+    fn lock(&self) -> MutexGuard<'_, QueueState<U>> {
         // A panic never happens between two changes of the state, so poison says nothing here.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn settle(&self, state: &State<U>) {
+    fn settle(&self, state: &QueueState<U>) {
         self.hungry.store(state.is_hungry(), Ordering::Relaxed);
         self.crowded.store(state.alive > state.limit, Ordering::Relaxed);
     }
@@ -184,7 +182,7 @@ impl<U> Queue<U> {
     }
 
     /// Take work, waiting for some.
-    pub(crate) fn take(&self, patience: Patience) -> Taken<U> {
+    pub(super) fn take(&self, patience: Patience) -> Taken<U> {
         let mut state = self.lock();
         // Who was told to wait longer is the one that does.
         let is_patient = patience == Patience::Long;
@@ -238,7 +236,7 @@ impl<U> Queue<U> {
     }
 
     /// Somebody should look whether there is work: a worker that is there, or else one that is to come.
-    fn wake_one(&self, state: &State<U>) {
+    fn wake_one(&self, state: &QueueState<U>) {
         if state.idle > 0 {
             self.changed.notify_one();
         } else {
@@ -262,7 +260,7 @@ impl<U> Queue<U> {
         self.changed.notify_all();
     }
 
-    fn depart(&self, state: &mut State<U>) {
+    fn depart(&self, state: &mut QueueState<U>) {
         state.alive -= 1;
         self.settle(state);
         self.news.notify_one();
@@ -296,9 +294,9 @@ mod tests {
 
     #[test]
     fn the_last_worker_without_work_ends_the_run() {
-        let queue = Queue::new(vec![Unit::Source(0)], 2);
+        let queue = Queue::new(vec![0], 2);
         assert!(queue.enter());
-        assert!(matches!(queue.take(Patience::Short), Taken::Unit(Unit::Source(0))));
+        assert!(matches!(queue.take(Patience::Short), Taken::Unit(0)));
         assert!(!queue.need().is_done, "a worker is busy");
         assert!(matches!(queue.take(Patience::Short), Taken::Nothing));
         assert!(queue.need().is_done);
@@ -307,11 +305,11 @@ mod tests {
 
     #[test]
     fn work_is_wanted_only_while_someone_could_take_it() {
-        let queue = Queue::new(vec![Unit::Source(0)], 2);
+        let queue = Queue::new(vec![0], 2);
         assert!(queue.enter());
         queue.take(Patience::Short);
         assert!(queue.is_hungry(), "a second worker may be started");
-        queue.give([Unit::Source(1)]);
+        queue.give([1]);
         assert!(!queue.is_hungry(), "there is work for it already");
         assert!(queue.need().wants_worker);
         assert!(queue.enter());
@@ -323,7 +321,7 @@ mod tests {
     fn a_worker_that_leaves_puts_its_work_back() {
         let queue = Queue::new(vec![], 1);
         assert!(queue.enter());
-        queue.leave(vec![Unit::Source(3)]);
+        queue.leave(vec![3]);
         let need = queue.need();
         assert!(need.wants_worker && !need.is_done);
     }

@@ -1,13 +1,21 @@
 //! Waiting for descriptors: a process that has none left now may have some soon.
 
-use std::{cell::RefCell, rc::Rc, sync::Arc, time::Instant};
+use std::{
+    cell::RefCell,
+    rc::Rc,
+    time::{Duration, Instant},
+};
 
-use super::{Permit, Worker};
+use super::{NAP, Permit};
 use crate::{
     cancel::Cancel,
     platform::{self, WaitsInShortage},
-    tree::Descriptors,
 };
+
+/// How long to wait for a descriptor after so many waits in vain, at this time; nothing where that is not worth it.
+pub(crate) trait WaitAfter: Fn(u32, Instant) -> Option<Duration> {}
+
+impl<F: Fn(u32, Instant) -> Option<Duration>> WaitAfter for F {}
 
 /// For as long as what is returned lives, let calls of this thread wait where no descriptor is left.
 ///
@@ -15,21 +23,21 @@ use crate::{
 /// where others have it the thread goes on without, until its worker takes it again where nothing is held.
 pub(crate) fn wait_in_shortage(
     permit: &Rc<RefCell<Permit>>,
-    descriptors: &Arc<Descriptors>,
     cancel: &Cancel,
+    wait_after: impl WaitAfter + 'static,
 ) -> WaitsInShortage {
-    let (permit, descriptors, cancel) = (permit.clone(), descriptors.clone(), cancel.clone());
-    platform::wait_in_shortage(move |waited| wait(&permit, &descriptors, &cancel, waited))
+    let (permit, cancel) = (permit.clone(), cancel.clone());
+    platform::wait_in_shortage(move |waited| wait(&permit, &wait_after, &cancel, waited))
 }
 
 /// Wait after `waited` times in vain; whether that was worth it.
-fn wait(permit: &RefCell<Permit>, descriptors: &Descriptors, cancel: &Cancel, waited: u32) -> bool {
+fn wait(permit: &RefCell<Permit>, wait_after: &impl WaitAfter, cancel: &Cancel, waited: u32) -> bool {
     let began = Instant::now();
-    let Some(wait) = descriptors.wait_after(waited, began).filter(|_| !cancel.is_cancelled()) else {
+    let Some(wait) = wait_after(waited, began).filter(|_| !cancel.is_cancelled()) else {
         return false;
     };
     let mut permit = permit.borrow_mut();
-    if wait > Worker::NAP {
+    if wait > NAP {
         permit.give_back();
     }
     loop {
@@ -47,26 +55,33 @@ fn wait(permit: &RefCell<Permit>, descriptors: &Descriptors, cancel: &Cancel, wa
 
 #[cfg(test)]
 mod tests {
-    use std::{sync::mpsc, thread, time::Duration};
+    use std::{
+        sync::{Arc, mpsc},
+        thread,
+    };
 
     use futures::FutureExt;
 
     use super::*;
     use crate::scheduler::Permits;
 
-    const LONG: Duration = Duration::from_secs(3600);
+    /// Some have more patience than any test.
+    #[allow(clippy::unnecessary_wraps)]
+    fn soon(_: u32, _: Instant) -> Option<Duration> {
+        Some(NAP * 2)
+    }
 
     #[test]
     fn whoever_waits_leaves_its_permit_to_others_and_goes_on_without_where_they_keep_it() {
         let permits = Arc::new(Permits::new(1));
         let runtime = || tokio::runtime::Builder::new_current_thread().build().unwrap();
         let permit = RefCell::new(runtime().block_on(permits.acquire()));
-        let (descriptors, cancel) = (Descriptors::within_limit(1, LONG), Cancel::default());
+        let cancel = Cancel::default();
         let (others, taken) = mpsc::channel();
         thread::scope(|scope| {
             let other = scope.spawn(|| others.send(runtime().block_on(permits.acquire())).unwrap());
             for waited in 0.. {
-                assert!(wait(&permit, &descriptors, &cancel, waited));
+                assert!(wait(&permit, &soon, &cancel, waited));
                 if other.is_finished() {
                     break;
                 }
@@ -81,11 +96,11 @@ mod tests {
     #[test]
     fn whoever_is_cancelled_waits_no_longer() {
         let permit = RefCell::new(Arc::new(Permits::new(1)).none());
-        let (descriptors, cancel) = (Descriptors::within_limit(1, LONG), Cancel::default());
+        let cancel = Cancel::default();
         thread::scope(|scope| {
             scope.spawn(|| cancel.cancel());
-            while wait(&permit, &descriptors, &cancel, 5) {}
+            while wait(&permit, &soon, &cancel, 5) {}
         });
-        assert!(!wait(&permit, &descriptors, &cancel, 0));
+        assert!(!wait(&permit, &soon, &cancel, 0));
     }
 }

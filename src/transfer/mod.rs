@@ -56,7 +56,7 @@ impl Scratch {
     const BLOCK: usize = 4096;
 
     /// These buffers, made first where a worker has none yet.
-    pub(crate) fn ready(mut self) -> Scratch {
+    pub(crate) fn ready(&mut self) -> &mut Scratch {
         self.buffer.resize(Self::BUFFER, 0);
         self
     }

@@ -1,0 +1,385 @@
+//! Everything about an entry that is not its content: owner, ACL, extended attributes, mode, times.
+
+use std::{fs::File, sync::atomic::Ordering};
+
+use super::{entry::Disposition, held::Held, metadata_target::MetadataTarget, xattrs::AccessAcl};
+use crate::{
+    copy::Copier,
+    entry::{Granularity, Kind, Meta, Stamp},
+    error::{During, Fault, Op, Sided},
+    event::Done,
+    options::{Attributes, Compare},
+    platform::{self, Handle},
+    report::WarningKind,
+    tree::{DirNode, Item, Owner},
+};
+
+pub(super) const SETUID: u32 = 0o4000;
+pub(super) const SETGID: u32 = 0o2000;
+pub(super) const GROUP_RIGHTS: u32 = 0o070;
+/// What everything is created with that does not get its own mode at once.
+pub(super) const LEAST: u32 = 0o600;
+const OWNER_WRITES: u32 = 0o200;
+
+/// How many seconds older than its source a copy says to be that is not finished or not to be
+/// trusted: more than the step of any clock.
+pub(super) const UNFINISHED_BEFORE: i64 = 10;
+
+impl Copier {
+    /// The mode to create an entry with: its own, where its directory is new and so closed to others
+    /// until all in it is finished, and the least otherwise. An ACL that comes later may leave the
+    /// owning group less than its mask, which is what the mode says (acl(5)).
+    pub(super) fn creation_mode(&self, node: &DirNode, meta: &Meta) -> u32 {
+        if !self.keeps(Attributes::MODE) {
+            return meta.mode & 0o777;
+        }
+        let is_plain = meta.mode & !0o777 == 0 && !node.existed && !node.inherits_acl;
+        let is_ours = !self.keeps(Attributes::OWNERSHIP) || node.born.get() == Some(&Owner::of(meta));
+        // Only who may write to a file may give it extended attributes (xattr(7)).
+        let may_describe = self.setting.privileges.overrides_modes || meta.mode & OWNER_WRITES != 0;
+        let is_final =
+            is_plain && is_ours && may_describe && node.pair.created_modes.keeps(meta.mode) != Some(false);
+        if is_final { meta.mode } else { LEAST }
+    }
+
+    /// The mode of an entry that this run has just created with `mode`.
+    fn mode_of_created(&self, node: &DirNode, created: Handle<'_>, mode: u32) -> std::io::Result<u32> {
+        let modes = &node.pair.created_modes;
+        if modes.keeps(mode) == Some(true) {
+            return Ok(mode);
+        }
+        let got = created.meta()?.mode;
+        modes.learn(mode, got);
+        Ok(got)
+    }
+
+    pub(super) fn keeps(&self, attribute: Attributes) -> bool {
+        self.setting.job.preserve.keeps(attribute)
+    }
+
+    /// Give a copy its source's attributes, in the order that is safe: owner, ACL and extended
+    /// attributes, mode, and last the times; whether any extended attribute or ACL was changed.
+    ///
+    /// What cannot be given, whatever the reason, is told, and fails the entry only where it was named.
+    pub(super) fn attributes(&mut self, subject: &MetadataTarget<'_>) -> Result<bool, Fault> {
+        let MetadataTarget { node, meta, to, found, .. } = *subject;
+        let current = match found {
+            Some(found) => Owner::of(found),
+            None => node.born(to).during(Op::Stat).in_copy()?,
+        };
+        // Asked before an ACL is set, which has a say in the mode.
+        let there = match found {
+            Some(found) => Some(found.mode),
+            None if node.inherits_acl || meta.kind == Kind::Symlink || !self.keeps(Attributes::MODE) => None,
+            None => {
+                let mode = self.mode_of_created(node, to, subject.created.unwrap_or(LEAST));
+                Some(mode.during(Op::Stat).in_copy()?)
+            }
+        };
+        let wanted = self.wanted(subject)?;
+        let extra = if subject.is_new() { Vec::new() } else { self.extra_xattrs(subject, &wanted)? };
+        let is_unmarked = !extra.is_empty() && self.unmark(subject);
+        let before = there;
+        let there = if subject.is_new() { there } else { self.open_up(subject, there) };
+        let owner = if self.keeps(Attributes::OWNERSHIP) { self.owner(subject, current)? } else { current };
+        let given = self.xattrs(subject, &wanted, &extra)?;
+        let acl = given.access_acl;
+        let mut has_changed = given.has_changed || there != before || owner != current;
+        if meta.kind != Kind::Symlink && self.keeps(Attributes::MODE) {
+            let mut mode = self.mode_for(subject, owner);
+            if let AccessAcl::Lost(group_rights) = acl {
+                mode = mode & !GROUP_RIGHTS | group_rights;
+            }
+            // A change of owner may have cleared bits (chown(2)), and an ACL, or its end, may have set some.
+            let is_moved = owner != current || acl == AccessAcl::Kept || given.has_lost_acl;
+            if Some(mode) != there || is_moved {
+                let set = to.set_mode(mode);
+                has_changed |= set.is_ok();
+                self.kept_or_warned(subject, set, Op::SetMode, Attributes::MODE, WarningKind::Mode)?;
+            }
+        }
+        if let Some(replaced) = subject.replaces {
+            self.keep_replaced(subject, replaced, owner, acl)?;
+        }
+        // What a file has too much goes with it: the next run copies it anew.
+        let is_to_go = given.has_extra && is_unmarked && meta.kind == Kind::File;
+        let is_due = subject.is_new()
+            || is_unmarked
+            || has_changed
+            || self.times_differ(subject, Granularity::Nanos(1));
+        if subject.times && is_due && !is_to_go && self.keeps(Attributes::TIMESTAMPS) {
+            let set = to.set_times(meta.accessed, meta.modified);
+            if subject.is_new() || is_unmarked || self.times_differ(subject, Granularity::Nanos(1)) {
+                self.kept_or_warned(subject, set, Op::SetTimes, Attributes::TIMESTAMPS, WarningKind::Times)?;
+            }
+            if node.may_clamp(meta.modified) {
+                let kept = to.meta().during(Op::Stat).in_copy()?.modified;
+                self.see_clamped(subject, kept)?;
+            }
+        }
+        Ok(given.has_changed)
+    }
+
+    /// See whether the filesystem has kept a far time, which it does not say.
+    fn see_clamped(&mut self, subject: &MetadataTarget<'_>, kept: Stamp) -> Result<(), Fault> {
+        if kept.secs.abs_diff(subject.meta.modified.secs) <= 2 {
+            return Ok(()); // but for its clock's step
+        }
+        let why = "the filesystem has no time that early or late, and keeps the nearest";
+        let why = std::io::Error::new(std::io::ErrorKind::Unsupported, why);
+        self.not_kept(subject, why, Op::SetTimes, Attributes::TIMESTAMPS, WarningKind::Times)
+    }
+
+    /// Take away the mark of a finished copy, its time, until it has lost what its source lacks: a
+    /// correction that is cut off moves the change time, which would tell later runs that there is nothing
+    /// to be looked for.
+    ///
+    /// `false` where the copy may not be touched so.
+    fn unmark(&self, subject: &MetadataTarget<'_>) -> bool {
+        let meta = subject.meta;
+        subject.times
+            && self.keeps(Attributes::TIMESTAMPS)
+            && subject.to.set_times(meta.accessed, meta.modified.seconds_before(UNFINISHED_BEFORE)).is_ok()
+    }
+
+    /// Let the owner of a read-only copy set its attributes (xattr(7)); the mode that is there then,
+    /// if it is known.
+    fn open_up(&self, subject: &MetadataTarget<'_>, there: Option<u32>) -> Option<u32> {
+        let is_closed = subject.meta.kind == Kind::File
+            && !self.setting.privileges.overrides_modes
+            && self.keeps(Attributes::MODE)
+            && there.is_some_and(|mode| mode & OWNER_WRITES == 0);
+        match there {
+            Some(mode) if is_closed => subject.to.set_mode(mode | OWNER_WRITES).err().and(there),
+            _ => there,
+        }
+    }
+
+    /// Leave an entry's content alone, and correct its metadata where that differs; `None` where that
+    /// takes a new copy.
+    pub(super) fn keep(
+        &mut self,
+        at: Item<'_>,
+        meta: &Meta,
+        found: &Meta,
+    ) -> Result<Option<Disposition>, Fault> {
+        let Item { node, dirs, name } = at;
+        let target_name = node.place.target_name(name, meta.kind);
+        let subject = MetadataTarget::there(at, &target_name, meta, found);
+        let granularity = self.granularity(node, dirs, meta, found);
+        let have_xattrs_changed = self.have_xattrs_changed(&subject);
+        if self.is_dry() {
+            let is_corrected = have_xattrs_changed || self.differs(&subject, granularity);
+            if is_corrected && self.lends_capability(at, &subject, found) {
+                return Ok(None);
+            }
+            let done = if is_corrected { Done::Corrected } else { Done::Unchanged };
+            node.vouch(&target_name, found)?;
+            self.leave_alone(meta);
+            self.teller.record(&node.place, name, meta.kind, done, 0);
+            return Ok(Some(Disposition::Copied(found.id)));
+        }
+        let mut is_corrected = false;
+        if have_xattrs_changed || self.differs(&subject, granularity) {
+            if self.lends_capability(at, &subject, found) {
+                return Ok(None);
+            }
+            let mut subject = subject;
+            // Where it may be opened: without /proc, attributes can be had of an open file alone.
+            let source = match meta.kind {
+                Kind::File if have_xattrs_changed => dirs.source.open_source(name).ok(),
+                _ => None,
+            };
+            if let Some(source) = source.as_ref().filter(|source| is_file(source, meta)) {
+                subject.from = Handle::Open(source);
+            }
+            // The very entry that was looked at, and none put in its place.
+            let held = Held::of(&dirs.target, &target_name, meta.kind).during(Op::Replace)?;
+            subject.to = held.handle();
+            let there = subject.to.meta().during(Op::Stat).in_copy()?;
+            if (there.id, there.uid, there.mode) != (found.id, found.uid, found.mode) {
+                return Err(Fault::refused(Op::Replace, "it was replaced meanwhile"));
+            }
+            is_corrected |= self.attributes(&subject).map_err(Fault::of_attributes)?;
+            // Where the destination cannot keep it, there is nothing to correct, today or tomorrow.
+            let now = subject.to.meta().during(Op::Stat).in_copy()?;
+            if Owner::of(&now) != Owner::of(meta) {
+                self.learn_owner(at, meta, found);
+            }
+            is_corrected |= Owner::of(&now) != Owner::of(found)
+                || (now.mode, now.modified) != (found.mode, found.modified);
+        } else {
+            self.owner_not_kept(&subject, found).map_err(Fault::of_attributes)?;
+        }
+        if meta.kind == Kind::File && self.keeps(Attributes::TIMESTAMPS) && node.may_clamp(meta.modified) {
+            self.see_clamped(&subject, found.modified).map_err(Fault::of_attributes)?;
+        }
+        node.vouch(&target_name, found)?;
+        let done = if is_corrected { Done::Corrected } else { Done::Unchanged };
+        self.digest_there(at, meta.kind)?;
+        self.leave_alone(meta);
+        self.teller.record(&node.place, name, meta.kind, done, 0);
+        Ok(Some(Disposition::Copied(found.id)))
+    }
+
+    /// Count what an entry holds that is left as it is in the copy.
+    pub(super) fn leave_alone(&mut self, meta: &Meta) {
+        if meta.kind == Kind::File {
+            let totals = &mut self.teller.outcomes.totals;
+            totals.bytes_left_alone = totals.bytes_left_alone.saturating_add(meta.size);
+        }
+    }
+
+    /// Say again of a copy that is left as it is what was said when its owner was refused.
+    pub(super) fn owner_not_kept(&mut self, subject: &MetadataTarget<'_>, found: &Meta) -> Result<(), Fault> {
+        if self.keeps(Attributes::OWNERSHIP) && Owner::of(found) != Owner::of(subject.meta) {
+            self.owner_refused(subject, Owner::of(found), platform::not_permitted())?;
+        }
+        Ok(())
+    }
+
+    /// Whether a copy of the right content has other metadata than it should, as far as that can
+    /// be changed.
+    pub(super) fn differs(&self, subject: &MetadataTarget<'_>, granularity: Granularity) -> bool {
+        let MetadataTarget { meta, found, .. } = *subject;
+        let Some(found) = found.filter(|_| !subject.is_new()) else { return true };
+        let (wanted, there) = (Owner::of(meta), Owner::of(found));
+        let to_be_had = || self.run.fidelity.fresh.owner_to_be_had(found.id.dev, wanted, there);
+        let owner = self.keeps(Attributes::OWNERSHIP)
+            && wanted != there
+            && if self.setting.privileges.gives_away {
+                to_be_had() != there
+            } else {
+                to_be_had().gid != there.gid
+                    || wanted.uid != there.uid && !self.run.fidelity.owner_refused.load(Ordering::Relaxed)
+            };
+        let mode = self.keeps(Attributes::MODE)
+            && meta.kind != Kind::Symlink
+            && found.mode != self.mode_for(subject, Owner::of(found));
+        owner || mode || self.times_differ(subject, granularity)
+    }
+
+    /// Whether a copy that is there has another time than it should.
+    fn times_differ(&self, subject: &MetadataTarget<'_>, granularity: Granularity) -> bool {
+        let MetadataTarget { meta, found, .. } = *subject;
+        // A file's time is what told that its content is the same.
+        self.keeps(Attributes::TIMESTAMPS)
+            && (meta.kind != Kind::File || self.setting.job.compare == Compare::Content)
+            && found.is_some_and(|found| {
+                found.modified.truncated_to(granularity) != meta.modified.truncated_to(granularity)
+            })
+    }
+
+    /// The source's mode, without the bits that would lend another owner's rights.
+    fn mode_for(&self, subject: &MetadataTarget<'_>, owner: Owner) -> u32 {
+        let meta = subject.meta;
+        match meta.kind {
+            Kind::Directory => meta.mode, // there setgid lends nothing: it says who owns what is created
+            _ => without_lent(meta.mode, Owner::of(meta), owner),
+        }
+    }
+
+    /// Set the owner as far as we may; who owns the copy then.
+    fn owner(&mut self, subject: &MetadataTarget<'_>, current: Owner) -> Result<Owner, Fault> {
+        let want = Owner::of(subject.meta);
+        if want == current {
+            return Ok(current);
+        }
+        let gid = (want.gid != current.gid).then_some(want.gid);
+        let mut refusal = None;
+        if want.uid == current.uid || !self.run.fidelity.owner_refused.load(Ordering::Relaxed) {
+            let uid = (want.uid != current.uid).then_some(want.uid);
+            match subject.to.set_owner(uid, gid) {
+                Ok(()) => return Ok(want),
+                Err(error) => {
+                    let is_settled = uid.is_some() && !self.setting.privileges.gives_away;
+                    if is_settled && platform::is_not_kept(&error) {
+                        self.run.fidelity.owner_refused.store(true, Ordering::Relaxed);
+                    }
+                    refusal = Some(error);
+                }
+            }
+        }
+        let mut owner = current;
+        if want.uid != current.uid && gid.is_some() && subject.to.set_owner(None, gid).is_ok() {
+            owner.gid = want.gid;
+        }
+        self.owner_refused(subject, owner, refusal.unwrap_or_else(platform::not_permitted))?;
+        Ok(owner)
+    }
+
+    /// Say of a copy which stays with this owner what that loses.
+    fn owner_refused(
+        &mut self,
+        subject: &MetadataTarget<'_>,
+        owner: Owner,
+        refusal: std::io::Error,
+    ) -> Result<(), Fault> {
+        self.not_kept(subject, refusal, Op::SetOwner, Attributes::OWNERSHIP, WarningKind::Owner)?;
+        let lends = subject.meta.kind != Kind::Directory && self.keeps(Attributes::MODE);
+        if lends && self.mode_for(subject, owner) != subject.meta.mode {
+            self.teller.warn(
+                WarningKind::SetId,
+                subject.node,
+                subject.name,
+                subject.meta.kind,
+                "the owner could not be kept",
+            );
+        }
+        Ok(())
+    }
+
+    pub(super) fn kept_or_warned(
+        &mut self,
+        subject: &MetadataTarget<'_>,
+        done: std::io::Result<()>,
+        op: Op,
+        attribute: Attributes,
+        loss: WarningKind,
+    ) -> Result<(), Fault> {
+        match done {
+            Err(error) => self.not_kept(subject, error, op, attribute, loss),
+            Ok(()) => Ok(()),
+        }
+    }
+
+    /// Something is lost, whatever the reason: a warning, and a failure where the caller named it.
+    ///
+    /// It is a fault as well where the same is tried again, and where the destination as a whole has
+    /// become read-only: then the content is not safe either.
+    pub(super) fn not_kept(
+        &mut self,
+        subject: &MetadataTarget<'_>,
+        error: std::io::Error,
+        op: Op,
+        attribute: Attributes,
+        loss: WarningKind,
+    ) -> Result<(), Fault> {
+        let is_over = error.kind() == std::io::ErrorKind::ReadOnlyFilesystem && self.is_read_only();
+        let fault = Fault::new(op, error);
+        if self.setting.job.preserve.requires(attribute)
+            || is_over
+            || self.may_retry(&fault, self.teller.notes.tried)
+        {
+            return Err(fault);
+        }
+        let cause = match op {
+            Op::ReadXattrs => format!("the source's cannot be read: {}", fault.cause),
+            _ => fault.cause.to_string(),
+        };
+        self.teller.warn(loss, subject.node, subject.name, subject.meta.kind, &cause);
+        Ok(())
+    }
+}
+
+/// Whether an open file is the one that was looked at by name.
+fn is_file(open: &File, looked_at: &Meta) -> bool {
+    platform::meta(open).is_ok_and(|now| now.id == looked_at.id)
+}
+
+/// A mode without what would lend rights of the owner `of` the source to a copy that belongs to another.
+pub(super) fn without_lent(mode: u32, of: Owner, owner: Owner) -> u32 {
+    let setuid = if owner.uid == of.uid { 0 } else { SETUID };
+    let setgid = if owner.gid == of.gid { 0 } else { SETGID };
+    mode & !(setuid | setgid)
+}

@@ -1,0 +1,221 @@
+//! Files that are compressed on their way, or brought back.
+
+use std::{ffi::CStr, fs::File, io::ErrorKind, sync::atomic::Ordering};
+
+use super::content::{FileInProgress, FillResult, RESERVE_MIN};
+use crate::{
+    copy::Copier,
+    digest::{Digest, DigestKind, Hasher},
+    entry::Meta,
+    error::{During, Fault, Op},
+    frames::{Codec, Coding, Content, Encoder, Encoders, content_size},
+    method::Method,
+    platform,
+    transfer::{Files, Watch, Zeros, cancelled, read_full, write_chunk},
+    tree::{DirNode, Item},
+};
+
+impl Copier {
+    /// What is done to the content of the source's file `name` on its way.
+    pub(super) fn coding(&self, name: &CStr) -> Option<Coding> {
+        self.setting.job.compression.coding_of(name)
+    }
+
+    /// Put the content in place in its other form.
+    pub(super) fn fill_coded(
+        &mut self,
+        node: &DirNode,
+        filling: &FileInProgress,
+        coding: Coding,
+    ) -> Result<FillResult, Fault> {
+        let files = Files { source: &filling.source, destination: &filling.staged.file };
+        self.teller.take_moved();
+        self.begin_passing();
+        match coding {
+            Coding::Encode(codec, level) => {
+                let mut encoders = std::mem::take(&mut self.tools.encoders);
+                let encoded = self.encode(files, &filling.meta, codec, level, &mut encoders);
+                self.tools.encoders = encoders;
+                encoded
+            }
+            Coding::Decode(codec) => self.decode(files, node, &filling.meta, codec),
+        }
+    }
+
+    fn encode(
+        &mut self,
+        files: Files<'_>,
+        meta: &Meta,
+        codec: Codec,
+        level: i32,
+        encoders: &mut Encoders,
+    ) -> Result<FillResult, Fault> {
+        let run = self.run.clone();
+        let needed = &run.space.needed;
+        self.with_scratch(|teller, scratch| {
+            let mut encoders = Some(encoders);
+            let mut encoder = None;
+            // Files of procfs say that they are empty, and end where they end.
+            let mut end = if meta.size == 0 { u64::MAX } else { meta.size };
+            let mut at = 0;
+            while at < end {
+                let most = (scratch.buffer.len() as u64).min(end - at);
+                let want = teller.allow(most) as usize;
+                if teller.is_cancelled() {
+                    return Err(Fault::new(Op::Copy, cancelled()));
+                }
+                let read = read_full(files.source, &mut scratch.buffer[..want], at).during(Op::Read)?;
+                let has_ended = read < want;
+                if let Some(encoders) = encoders.take() {
+                    if meta.size == 0 && !has_ended {
+                        let size = platform::meta(files.source).during(Op::Stat)?.size;
+                        end = if size == 0 { u64::MAX } else { size };
+                    }
+                    // What is all in the buffer is known to be that, whatever size the file says it has.
+                    let size =
+                        if has_ended { Some(read as u64) } else { Some(end).filter(|end| *end < u64::MAX) };
+                    let begun = Encoder::new(codec, level, size, files.destination, encoders);
+                    encoder = Some(begun.during(Op::Write)?);
+                } else if has_ended && end < u64::MAX {
+                    let why =
+                        "it became shorter while it was compressed; the next run copies what it is then";
+                    return Err(Fault::changed(Op::Read, why));
+                }
+                let chunk = &scratch.buffer[..read];
+                let encoder = encoder.as_mut().expect("it was begun above");
+                if let Err(error) = encoder.write(chunk) {
+                    needed.store(encoder.needs(), Ordering::Relaxed);
+                    return Err(Fault::new(Op::Write, error));
+                }
+                teller.saw(at, chunk);
+                at += read as u64;
+                teller.advanced(Method::Buffered, read as u64);
+                if has_ended {
+                    break;
+                }
+            }
+            let stored = encoder.expect("even an empty file is read once").finish().during(Op::Write)?;
+            teller.outcomes.totals.bytes_in_frames += stored;
+            Ok(FillResult::Coded { content: at, stored })
+        })
+    }
+
+    fn decode(
+        &mut self,
+        files: Files<'_>,
+        node: &DirNode,
+        meta: &Meta,
+        codec: Codec,
+    ) -> Result<FillResult, Fault> {
+        let content = content_size(files.source, codec).during(Op::Read)?;
+        let zeros = self.zeros();
+        if let Some(content) = content.filter(|content| *content >= RESERVE_MIN && zeros == Zeros::Write) {
+            self.reserve(&node.pair, files.destination, content)?;
+        }
+        // What it holds is what is copied.
+        let found = &mut self.teller.outcomes.totals.bytes_found;
+        *found = found.saturating_sub(meta.size).saturating_add(content.unwrap_or(0));
+        let mut source = Content::of(files.source, Some(codec)).during(Op::Read)?;
+        let mut at = 0;
+        self.with_scratch(|teller, scratch| {
+            loop {
+                let want = teller.allow(scratch.buffer.len() as u64) as usize;
+                if teller.is_cancelled() {
+                    return Err(Fault::new(Op::Copy, cancelled()));
+                }
+                let read = source.read_full(&mut scratch.buffer[..want]).during(Op::Read)?;
+                if read == 0 {
+                    return Ok(());
+                }
+                let chunk = &scratch.buffer[..read];
+                teller.saw(at, chunk);
+                let written = write_chunk(files.destination, chunk, at, zeros).during(Op::Write)?;
+                at += read as u64;
+                if content.is_none() {
+                    teller.outcomes.totals.bytes_found += read as u64;
+                }
+                teller.advanced(Method::Buffered, written);
+                teller.passed_over(read as u64 - written);
+            }
+        })?;
+        if zeros == Zeros::LeaveOut {
+            platform::set_size(files.destination, at).during(Op::Write)?;
+        }
+        self.teller.outcomes.totals.bytes_in_frames += meta.size;
+        Ok(FillResult::Coded { content: at, stored: at })
+    }
+
+    /// How many bytes a file of the source holds, as far as that can be told without reading it.
+    pub(super) fn bytes_held(&self, source: &File, meta: &Meta, coding: Option<Coding>) -> u64 {
+        let codec = coding.and_then(Coding::source_codec);
+        codec.and_then(|codec| content_size(source, codec).ok().flatten()).unwrap_or(meta.size)
+    }
+
+    /// Whether a copy that has its source's time does not hold what the source does, as far as headers tell.
+    pub(super) fn is_other_content(
+        &mut self,
+        at: Item<'_>,
+        meta: &Meta,
+        found: &Meta,
+        coding: Coding,
+    ) -> Result<bool, Fault> {
+        let Item { node, dirs, name } = at;
+        let doubted = self.run.durability.marks.doubts(found.changed);
+        let sizes = if doubted {
+            None
+        } else {
+            let copy = node.place.target_name(name, meta.kind);
+            let (dir, name, op, codec) = match coding {
+                Coding::Encode(codec, _) => (&dirs.target, &*copy, Op::Replace, codec),
+                Coding::Decode(codec) => (&dirs.source, name, Op::Open, codec),
+            };
+            let file = dir.open_source(name).during(op)?;
+            match content_size(&file, codec) {
+                // Of the source that is a failure, which copying it again will tell.
+                Err(error) if error.kind() == ErrorKind::InvalidData => return Ok(true),
+                size => size.during(op)?.map(|size| match coding {
+                    Coding::Encode(..) => (size, meta.size),
+                    Coding::Decode(_) => (size, found.size),
+                }),
+            }
+        };
+        match sizes {
+            Some((one, other)) if one != other => Ok(true),
+            // What a power cut has taken are holes; frames have none.
+            Some(_) if !self.has_any_hole(at, meta, found)? => Ok(false),
+            Some(_) | None => Ok(!self.has_same_content(at, meta, found)?),
+        }
+    }
+
+    fn has_any_hole(&self, at: Item<'_>, meta: &Meta, found: &Meta) -> Result<bool, Fault> {
+        if found.size < RESERVE_MIN && !found.is_sparse() {
+            return Ok(false);
+        }
+        let copy = at.node.place.target_name(at.name, meta.kind);
+        let copy = at.dirs.target.open_source(&copy).during(Op::Replace)?;
+        let data = platform::next_data(&copy, 0, found.size).during(Op::Replace)?;
+        Ok(data != Some((0, found.size)))
+    }
+
+    /// The digest of what a file of frames holds.
+    pub(super) fn digest_of_frames(
+        &mut self,
+        file: &File,
+        codec: Codec,
+        kind: DigestKind,
+    ) -> Result<Digest, Fault> {
+        let mut hasher = Hasher::new(kind);
+        let mut content = Content::of(file, Some(codec)).during(Op::Verify)?;
+        self.with_scratch(|teller, scratch| {
+            loop {
+                if teller.is_cancelled() {
+                    return Err(Fault::new(Op::Verify, cancelled()));
+                }
+                match content.read_full(&mut scratch.buffer).during(Op::Verify)? {
+                    0 => return Ok(hasher.finish()),
+                    read => hasher.update(&scratch.buffer[..read]),
+                }
+            }
+        })
+    }
+}

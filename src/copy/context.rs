@@ -1,0 +1,234 @@
+//! What all workers of one run share.
+
+use std::{
+    collections::{BTreeMap, HashSet},
+    sync::{
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock,
+        atomic::{AtomicBool, AtomicU64, AtomicUsize},
+    },
+};
+
+use tokio::sync::mpsc;
+
+use super::{
+    Conflicts, Expected, Extraneous, FreshFiles, Leftovers, Marks, Namesakes, Replacements, RulesUsed, Unit,
+};
+use crate::{
+    backend::RingSlot,
+    cancel::Cancel,
+    entry::FileId,
+    job::CopyJob,
+    outcomes::{Ledger, Outcomes},
+    plan::Pair,
+    platform::{Dir, Memory, Mounts},
+    resume::Journals,
+    scheduler::{Permits, Queue},
+    setting::Setting,
+    tree::{Descriptors, LinkGroups, MadeWithin, SharedFiles},
+};
+
+/// What all workers of one run share.
+#[derive(Debug)]
+pub(crate) struct Context {
+    pub(crate) setting: Arc<Setting>,
+    pub(crate) queue: Arc<Queue<Unit>>,
+    pub(crate) ledger: Arc<Ledger>,
+    pub(crate) workers: Workers,
+    /// Sources that are not done with.
+    pub(crate) sources_left: AtomicUsize,
+    pub(crate) tree: TreeState,
+    pub(crate) fidelity: FidelityState,
+    pub(crate) mirror: MirrorState,
+    pub(crate) durability: DurabilityState,
+    pub(crate) journals: Journals,
+    pub(crate) space: SpaceState,
+    pub(crate) ring: RingState,
+    /// How much memory files might take when there was a large one.
+    pub(crate) memory: OnceLock<Option<Memory>>,
+    /// Jitter of retry waits.
+    pub(crate) chance: AtomicU64,
+    /// By device, in an order that stays.
+    pairs: Mutex<BTreeMap<(u64, u64), Arc<Pair>>>,
+}
+
+/// How many workers there may be, and who lets them work.
+#[derive(Debug)]
+pub(crate) struct Workers {
+    pub(crate) limit: JobsLimit,
+    /// How their number was chosen, once that is known.
+    pub(crate) reason: OnceLock<String>,
+    /// The engine's permits to work.
+    pub(crate) permits: Arc<Permits>,
+}
+
+/// What is known of the trees that are copied.
+#[derive(Debug)]
+pub(crate) struct TreeState {
+    pub(crate) links: LinkGroups,
+    pub(crate) shared: SharedFiles,
+    pub(crate) namesakes: Namesakes,
+    /// With several sources: what this run made, so that one does not replace another's.
+    pub(crate) made_within: Option<MadeWithin>,
+    /// Directories that are the copies of sources: never to be copied themselves.
+    pub(crate) copies: RwLock<HashSet<FileId>>,
+    /// With several sources: directories of the copy whose leftovers were removed.
+    pub(crate) swept: Mutex<HashSet<FileId>>,
+    /// The directory that holds the copies; open once, however many sources there are.
+    pub(crate) target: OnceLock<Arc<Dir>>,
+}
+
+/// What the copy's filesystems were found to do with attributes.
+#[derive(Debug)]
+pub(crate) struct FidelityState {
+    /// What becomes of new files on each filesystem.
+    pub(crate) fresh: FreshFiles,
+    /// Whether changing an owner was refused, which it then always is.
+    pub(crate) owner_refused: AtomicBool,
+}
+
+/// What is deleted, and which rules decide about that.
+#[derive(Debug)]
+pub(crate) struct MirrorState {
+    pub(crate) extraneous: Extraneous,
+    pub(crate) conflicts: Conflicts,
+    /// Rules that have decided about any entry.
+    pub(crate) rules_used: RulesUsed,
+}
+
+/// What is to last, and what it replaces.
+#[derive(Debug)]
+pub(crate) struct DurabilityState {
+    pub(crate) replacements: Replacements,
+    pub(crate) leftovers: Leftovers,
+    pub(crate) marks: Marks,
+    /// Filesystems that are to be durable in the end, by device.
+    filesystems: Mutex<BTreeMap<u64, Dir>>,
+}
+
+/// Whether there is room at the destination.
+#[derive(Debug, Default)]
+pub(crate) struct SpaceState {
+    pub(crate) expected: Expected,
+    /// Bytes that a file needed for which there was no room.
+    pub(crate) needed: AtomicU64,
+    /// Whether nothing more is tried in some directory.
+    pub(crate) is_any_stopped: AtomicBool,
+}
+
+/// The engine's ring.
+#[derive(Debug)]
+pub(crate) struct RingState {
+    pub(crate) slot: Arc<RingSlot>,
+    /// Why there is none, where one was wanted.
+    pub(crate) refused: OnceLock<String>,
+}
+
+/// How many workers there may be.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct JobsLimit {
+    /// The engine's limit.
+    pub(crate) engine: usize,
+    /// What the caller wants: of the run, or of the engine; otherwise the storage decides.
+    pub(crate) asked: Option<usize>,
+}
+
+/// What a run takes from its engine.
+#[derive(Debug)]
+pub(crate) struct EngineHandles {
+    pub(crate) descriptors: Arc<Descriptors>,
+    pub(crate) mounts: Arc<Mounts>,
+    pub(crate) permits: Arc<Permits>,
+    pub(crate) jobs_limit: JobsLimit,
+    pub(crate) ring: Arc<RingSlot>,
+}
+
+impl Context {
+    pub(crate) fn new(
+        job: CopyJob,
+        outcomes: mpsc::Sender<Outcomes>,
+        cancel: Cancel,
+        engine: EngineHandles,
+    ) -> Context {
+        let EngineHandles { descriptors, mounts, permits, jobs_limit, ring } = engine;
+        let setting = Setting::new(job, cancel, descriptors, mounts);
+        let job = &setting.job;
+        let count = job.sources.len();
+        let tree = TreeState::of(job);
+        let first = tree.namesakes.leaders(count).rev().map(Unit::Source).collect();
+        // One worker begins; how many may follow is settled when the storage is known.
+        let queue = Queue::new(first, 1);
+        if (job.leaves_marks() || job.resume) && !job.dry_run {
+            queue.at_last(Unit::Conclude);
+        }
+        let owner_refused = AtomicBool::new(setting.privileges.loses_what_it_gives);
+        Context {
+            queue: Arc::new(queue),
+            ledger: Arc::new(Ledger::new(job, outcomes, setting.cancel.clone(), setting.limiter.clone())),
+            workers: Workers { limit: jobs_limit, reason: OnceLock::new(), permits },
+            sources_left: AtomicUsize::new(count),
+            tree,
+            fidelity: FidelityState { fresh: FreshFiles::default(), owner_refused },
+            mirror: MirrorState {
+                extraneous: Extraneous::new(count),
+                conflicts: Conflicts::default(),
+                rules_used: RulesUsed::of(&job.selection.rules),
+            },
+            durability: DurabilityState::new(),
+            journals: Journals::default(),
+            space: SpaceState::default(),
+            ring: RingState { slot: ring, refused: OnceLock::new() },
+            memory: OnceLock::new(),
+            chance: AtomicU64::new(std::process::id().into()),
+            pairs: Mutex::default(),
+            setting: Arc::new(setting),
+        }
+    }
+
+    /// The most workers that this run may come to have.
+    pub(crate) fn jobs_max(&self) -> usize {
+        self.workers.limit.engine.min(self.setting.descriptors.workers_max())
+    }
+
+    /// What is known of the filesystems of these two devices.
+    pub(crate) fn pair(&self, source: u64, target: u64, new: impl FnOnce() -> Pair) -> Arc<Pair> {
+        let mut pairs = self.pairs.lock().unwrap_or_else(PoisonError::into_inner);
+        pairs.entry((source, target)).or_insert_with(|| Arc::new(new())).clone()
+    }
+
+    /// All filesystems that were copied between so far.
+    pub(crate) fn pairs(&self) -> Vec<Arc<Pair>> {
+        self.pairs.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
+    }
+}
+
+impl TreeState {
+    fn of(job: &CopyJob) -> TreeState {
+        let several = job.sources.len() > 1;
+        let namesakes = if several { Namesakes::among(&job.sources) } else { Namesakes::default() };
+        TreeState {
+            links: LinkGroups::new(several),
+            shared: SharedFiles::default(),
+            namesakes,
+            made_within: several.then(MadeWithin::default),
+            copies: RwLock::default(),
+            swept: Mutex::default(),
+            target: OnceLock::new(),
+        }
+    }
+}
+
+impl DurabilityState {
+    fn new() -> DurabilityState {
+        DurabilityState {
+            replacements: Replacements::default(),
+            leftovers: Leftovers::default(),
+            marks: Marks::new(),
+            filesystems: Mutex::default(),
+        }
+    }
+
+    /// Filesystems that are to be durable in the end, by device.
+    pub(crate) fn filesystems(&self) -> MutexGuard<'_, BTreeMap<u64, Dir>> {
+        self.filesystems.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,101 @@
+//! What runs before this one have left in a directory: journals, marks, temporaries.
+
+use std::{ffi::CStr, path::Path, sync::PoisonError};
+
+use super::kept;
+use crate::{
+    copy::Copier,
+    entry::FileId,
+    error::Fault,
+    options::Delete,
+    plan::Pair,
+    platform::{self, Dir, Order},
+    report::WarningKind,
+    tree::{DirNode, is_internal, is_temporary, staged},
+};
+
+/// Which directory is looked through before anything is put into it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Of {
+    /// One of the copy.
+    Copy,
+    /// That which holds the copy of a single file.
+    Holder,
+}
+
+impl Copier {
+    /// Take note of what runs before this one have left in a directory of the copy.
+    pub(super) fn meet_earlier_runs(
+        &mut self,
+        parent: &DirNode,
+        target: &Dir,
+        id: FileId,
+        pair: &Pair,
+        target_name: &CStr,
+    ) -> Result<(), Fault> {
+        if parent.place.is_root() {
+            if !self.is_dry() {
+                self.load_journal(target, id)?;
+            }
+            self.hear_above(target, pair);
+        }
+        self.sweep(Of::Copy, target, id, pair, &parent.place.path_in_copy(target_name));
+        Ok(())
+    }
+
+    /// Remove what runs that died have left in a directory of the copy, as far as that works.
+    ///
+    /// Once a run, before any of its entries is begun there: what comes later may be this run's own. A
+    /// run that only tells counts it as gone.
+    pub(super) fn sweep(&mut self, of: Of, target: &Dir, id: FileId, pair: &Pair, path: &Path) {
+        let run = self.run.clone();
+        let is_dry = self.is_dry();
+        // What lies beside copies is none of theirs.
+        let counts = of == Of::Copy && run.setting.job.mirror.delete != Delete::Never;
+        // Held throughout: a worker on another source of the same directory waits for the end.
+        let mut swept = match run.setting.job.sources.len() {
+            1 => None, // each directory is entered once
+            _ => Some(run.tree.swept.lock().unwrap_or_else(PoisonError::into_inner)),
+        };
+        if swept.as_mut().is_some_and(|swept| !swept.insert(id)) {
+            return;
+        }
+        let mut left = Vec::new();
+        let is_lost = || kept::order(pair, id.dev) == Order::Lost;
+        let swept = staged::each_name(target, &mut self.tools.listing, &run.setting.cancel, |name| {
+            if counts && !is_internal(name) {
+                run.mirror.extraneous.count_there();
+            }
+            if is_dry {
+                if staged::is_left(name) && !is_lost() {
+                    run.space.expected.expect_gone(target, id.dev, name);
+                }
+                run.durability.marks.read(target, name, pair);
+                return Ok(());
+            }
+            let swept = match staged::is_left(name) && !run.journals.speak_of(name) {
+                true if is_temporary(name) && is_lost() => {
+                    run.durability.leftovers.add(id, name);
+                    Ok(())
+                }
+                true => staged::sweep(target, name),
+                false => Ok(()),
+            };
+            // What another user has left may be his to remove; one's own goes all the same.
+            if let Err(error) = swept.and_then(|()| run.durability.marks.meet(target, id, name, pair)) {
+                left.push((name.to_owned(), error));
+            }
+            Ok(())
+        });
+        for (name, error) in left {
+            self.teller.warn_of(
+                WarningKind::Leftover,
+                || path.join(platform::to_os(&name)),
+                &error.to_string(),
+            );
+        }
+        if let Err(error) = swept {
+            self.teller.warn_of(WarningKind::Leftover, || path.to_owned(), &error.to_string());
+        }
+    }
+}

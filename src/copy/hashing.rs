@@ -1,0 +1,130 @@
+//! Hashing a large file behind its copy: while one worker copies, others hash what is there.
+
+use std::sync::{Arc, atomic::Ordering};
+
+use super::{
+    behind::{Behind, State},
+    large_file::LargeFile,
+};
+use crate::{
+    copy::{Copier, Unit},
+    digest::Hasher,
+    entry::Kind,
+    error::{During, Fault, Op, Side},
+    options::Verify,
+    platform,
+};
+
+/// The unit: hash one side of a large file as far as it has come.
+#[derive(Debug)]
+pub(crate) struct HashOf {
+    pub(crate) file: Arc<LargeFile>,
+    side: Side,
+    hasher: Hasher,
+    at: u64,
+}
+
+/// How far a unit came.
+#[derive(Debug)]
+pub(crate) enum Hashed {
+    /// Its side is done.
+    Whole,
+    /// It waits for more to be copied, and for whoever copies that to bring it back.
+    Waits,
+    /// There is more, but this worker should leave.
+    Rest(HashOf),
+}
+
+impl Copier {
+    /// Units for the sides of `file` that have something to hash and nobody at it.
+    fn parked_sides(file: &Arc<LargeFile>, behind: &Behind) -> impl Iterator<Item = Unit> {
+        let has_ended = behind.has_ended.load(Ordering::Acquire);
+        [Side::Source, Side::Copy].into_iter().filter_map(move |side| {
+            let mut state = behind.state(side);
+            let limit = behind.limit(side);
+            match &*state {
+                State::PutDown(_, at) if has_ended || limit > *at => {}
+                _ => return None,
+            }
+            match std::mem::replace(&mut *state, State::Taken) {
+                State::PutDown(hasher, at) => {
+                    Some(Unit::Hash(HashOf { file: file.clone(), side, hasher, at }))
+                }
+                _ => unreachable!("it was parked, and is locked"),
+            }
+        })
+    }
+
+    /// Let whoever has nothing to do hash what has been copied of a file so far.
+    pub(super) fn offer_hashing(&mut self, file: &Arc<LargeFile>, copied: u64) {
+        let Some(behind) = &file.behind else { return };
+        behind.came_to(copied);
+        if self.run.queue.is_hungry() {
+            let units: Vec<Unit> = Self::parked_sides(file, behind).collect();
+            self.run.queue.give(units);
+        }
+    }
+
+    /// The copying of a file is over: what is not hashed yet is now.
+    pub(super) fn hash_the_rest(&mut self, file: &Arc<LargeFile>) {
+        let Some(behind) = &file.behind else { return };
+        if self.setting.job.verify == Verify::Media && !file.is_failing() {
+            let path = || file.node.place.target_path(&file.name, Kind::File);
+            match self.leave_memory(&file.filling.staged.file, path) {
+                Ok(is_direct) => behind.is_direct.store(is_direct, Ordering::Relaxed),
+                Err(fault) => file.failed(fault),
+            }
+        }
+        behind.came_to(file.end());
+        behind.has_ended.store(true, Ordering::Release);
+        let units: Vec<Unit> = Self::parked_sides(file, behind).collect();
+        units.into_iter().for_each(|unit| self.hands.push(unit));
+    }
+
+    /// Hash one side as far as it has come.
+    pub(crate) fn hash(&mut self, mut unit: HashOf) -> Hashed {
+        let file = unit.file.clone();
+        let behind = file.behind.as_ref().expect("only such files have units for it");
+        let on = match unit.side {
+            Side::Source => &file.filling.source,
+            Side::Copy => &file.filling.staged.file,
+        };
+        loop {
+            // Asked before the limit, which does not move after it.
+            let has_ended = behind.has_ended.load(Ordering::Acquire);
+            let limit = behind.limit(unit.side);
+            while unit.at < limit && !file.is_failing() {
+                match self.hash_some(on, &mut unit.hasher, &mut unit.at, limit) {
+                    Ok(true) => {}
+                    Ok(false) => break, // it is shorter than what was copied, which its digest shows
+                    Err(fault) => file.failed(Fault { side: unit.side, ..fault }),
+                }
+                if self.should_leave() {
+                    return Hashed::Rest(unit);
+                }
+            }
+            if has_ended || file.is_failing() {
+                let digest = if file.is_failing() { None } else { Some(unit.hasher.finish()) };
+                *behind.state(unit.side) = State::Done(digest);
+                return Hashed::Whole;
+            }
+            let mut state = behind.state(unit.side);
+            // Looked at under the lock: whoever moves the limit then looks for who is parked.
+            let is_current = behind.limit(unit.side) <= unit.at && !behind.has_ended.load(Ordering::Acquire);
+            if is_current {
+                *state = State::PutDown(unit.hasher, unit.at);
+                return Hashed::Waits;
+            }
+        }
+    }
+
+    /// Undo what reading a copy from its device took.
+    pub(super) fn back_to_memory(file: &LargeFile) -> Result<(), Fault> {
+        match &file.behind {
+            Some(behind) if behind.is_direct.load(Ordering::Relaxed) => {
+                platform::set_direct(&file.filling.staged.file, false).during(Op::Verify)
+            }
+            _ => Ok(()),
+        }
+    }
+}

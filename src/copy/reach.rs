@@ -1,0 +1,145 @@
+//! The copy's directory: found, or made.
+
+use std::{
+    ffi::CStr,
+    hash::{DefaultHasher, Hash, Hasher},
+    io,
+};
+
+use super::naming::in_the_way;
+use crate::{
+    copy::Copier,
+    entry::{FileId, Kind, Meta},
+    error::{During, Fault, Op, Sided},
+    options::Attributes,
+    platform::{Dir, Handle},
+    tree::{DirNode, Dirs},
+};
+
+/// What the owner of a directory needs to work in it.
+pub(super) const OWNERS: u32 = 0o700;
+
+/// The copy's directory, open.
+pub(super) struct Reached {
+    pub(super) target: Dir,
+    pub(super) found: Meta,
+    /// Whether it was there already.
+    pub(super) existed: bool,
+    /// The mode it had, where it had to be opened up to work in it.
+    pub(super) opened_up: Option<u32>,
+}
+
+impl Copier {
+    /// Open the copy's directory, created first where it is not there yet.
+    pub(super) fn reach(
+        &mut self,
+        parent: &DirNode,
+        dirs: &Dirs,
+        name: &CStr,
+        meta: &Meta,
+    ) -> Result<Reached, Fault> {
+        let mode = if self.keeps(Attributes::MODE) { OWNERS } else { meta.mode & 0o777 | OWNERS };
+        let existed = self.make_directory(parent, dirs, name, mode)?;
+        let (target, opened_up) = match self.open_target(dirs, name, existed) {
+            // The umask took from its owner what is needed to work in it.
+            Err(fault) if !existed && fault.cause.kind() == io::ErrorKind::PermissionDenied => {
+                (self.open_up_directory(dirs, name)?, None)
+            }
+            opened => opened?,
+        };
+        let may_be_anothers = !existed && self.setting.is_open_to_strangers(&parent.target);
+        let mut found = match may_be_anothers {
+            true => self.check_made(dirs, &target, mode)?,
+            false => target.meta().during(Op::Stat).in_copy()?,
+        };
+        if !existed && found.mode & OWNERS != OWNERS && !self.setting.privileges.overrides_modes {
+            Handle::Open(&target).set_mode(found.mode | OWNERS).during(Op::SetMode)?;
+            found.mode |= OWNERS;
+        }
+        if found.id == meta.id {
+            return Err(Fault::refused(Op::Copy, "source and destination are the same directory"));
+        }
+        Ok(Reached { target, found, existed, opened_up })
+    }
+
+    /// Create the copy's directory; whether it was there already.
+    fn make_directory(&self, parent: &DirNode, dirs: &Dirs, name: &CStr, mode: u32) -> Result<bool, Fault> {
+        // Directories of several sources are merged, whichever of them made theirs first.
+        let may_exist = parent.existed || self.run.tree.made_within.is_some();
+        match dirs.target.make_dir(name, mode) {
+            Ok(()) => Ok(false),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists && may_exist => {
+                match dirs.target.stat(name).during(Op::Stat).in_copy()?.kind {
+                    Kind::Directory => Ok(true),
+                    kind => Err(in_the_way(kind)),
+                }
+            }
+            Err(error) => Err(parent.creation_fault(Op::CreateDirectory, error)),
+        }
+    }
+
+    /// Open the copy's directory; one that its mode closes to its owner is opened up until the end,
+    /// and the mode it had comes with it.
+    fn open_target(&self, dirs: &Dirs, name: &CStr, existed: bool) -> Result<(Dir, Option<u32>), Fault> {
+        if existed && !self.setting.privileges.overrides_modes {
+            let there = dirs.target.stat(name).during(Op::Stat).in_copy()?;
+            if there.mode & OWNERS != OWNERS && there.uid == self.setting.user {
+                return Ok((self.open_up_directory(dirs, name)?, Some(there.mode)));
+            }
+        }
+        Ok((dirs.target.open_dir(name).during(Op::CreateDirectory)?, None))
+    }
+
+    /// Open a directory of ours whose mode keeps us out, after giving us what we need.
+    fn open_up_directory(&self, dirs: &Dirs, name: &CStr) -> Result<Dir, Fault> {
+        let pinned = dirs.target.pin(name).during(Op::CreateDirectory)?;
+        let there = pinned.meta().during(Op::Stat).in_copy()?;
+        let replaced = || Fault::refused(Op::CreateDirectory, "it was replaced meanwhile");
+        if there.kind != Kind::Directory || !self.is_ours(dirs, &there).during(Op::CreateDirectory)? {
+            return Err(replaced());
+        }
+        pinned.set_mode(there.mode | OWNERS).during(Op::SetMode)?;
+        let opened = dirs.target.open_dir(name).during(Op::CreateDirectory)?;
+        if opened.meta().during(Op::Stat).in_copy()?.id != there.id {
+            return Err(replaced());
+        }
+        Ok(opened)
+    }
+}
+
+/// What is there of the copy's directory, which is not touched; where nothing is, or a run that only counts has
+/// no use for it, its parent stands for it.
+pub(super) fn reach_as_is(
+    parent: &DirNode,
+    dirs: &Dirs,
+    name: &CStr,
+    meta: &Meta,
+    only_counts: bool,
+) -> Result<Reached, Fault> {
+    let absent = || {
+        let target = dirs.target.duplicate().during(Op::Open).in_copy()?;
+        // On the filesystem of its parent, with a number that no directory there is likely to have,
+        // and that any other source's directory of its path has too.
+        let FileId { dev, ino } = parent.target.id;
+        let mut hasher = DefaultHasher::new();
+        (ino, name).hash(&mut hasher);
+        let id = FileId { dev, ino: hasher.finish() | 1 << 63 };
+        Ok(Reached { target, found: Meta { id, ..*meta }, existed: false, opened_up: None })
+    };
+    if parent.is_absent || only_counts || parent.is_cleared(name) {
+        return absent();
+    }
+    match dirs.target.stat(name) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => absent(),
+        Err(error) => Err(Fault::new(Op::CreateDirectory, error)),
+        Ok(found) if found.id == meta.id => {
+            Err(Fault::refused(Op::Copy, "source and destination are the same directory"))
+        }
+        Ok(found) if found.kind == Kind::Directory => {
+            let target = dirs.target.open_dir(name).during(Op::CreateDirectory)?;
+            let found = target.meta().during(Op::Stat).in_copy()?;
+            Ok(Reached { target, found, existed: true, opened_up: None })
+        }
+        Ok(found) => Err(in_the_way(found.kind)),
+    }
+}

@@ -1,0 +1,126 @@
+//! Whether a file that is there has its source's content, byte by byte.
+
+use std::fs::File;
+
+use crate::{
+    copy::Copier,
+    entry::{Granularity, Kind, Meta},
+    error::{During, Fault, Op, Sided},
+    event::Differs,
+    frames::{Coding, Content},
+    plan::Action,
+    platform,
+    transfer::{CommonHoles, Watch, cancelled},
+    tree::Item,
+};
+
+impl Differs {
+    /// What made `action` of `found`, which stands where a copy of `source` is to be.
+    pub(super) fn between(source: &Meta, found: &Meta, action: Action, granularity: Granularity) -> Differs {
+        let mut differs = Differs::empty();
+        if action == Action::Replace && found.kind == Kind::File {
+            let times = [source.modified, found.modified].map(|time| time.truncated_to(granularity));
+            differs.set(Differs::SIZE, source.size != found.size);
+            differs.set(Differs::TIME, times[0] != times[1]);
+            // Then nothing but the bytes themselves can have told.
+            differs.set(Differs::CONTENT, differs.is_empty());
+        }
+        differs.set(Differs::KIND, source.kind != found.kind);
+        differs
+    }
+}
+
+impl Copier {
+    /// Decide by the content about a file that is there.
+    pub(super) fn by_content(
+        &mut self,
+        at: Item<'_>,
+        meta: &Meta,
+        found: &Meta,
+        action: Action,
+    ) -> Result<Action, Fault> {
+        let decides = matches!(action, Action::Unchanged | Action::Replace) && found.kind == Kind::File;
+        if !decides || !self.setting.job.existing.goes_by_content() {
+            return Ok(action);
+        }
+        let may_be = self.coding(at.name).is_some() || meta.size == found.size;
+        let is_same = may_be && self.has_same_content(at, meta, found)?;
+        Ok(if is_same { Action::Unchanged } else { Action::Replace })
+    }
+
+    /// Whether the copy `found` has the bytes of its source; both have one size, or one of them is compressed.
+    pub(super) fn has_same_content(
+        &mut self,
+        at: Item<'_>,
+        meta: &Meta,
+        found: &Meta,
+    ) -> Result<bool, Fault> {
+        let Item { node, dirs, name } = at;
+        let source_file = dirs.source.open_source(name).during(Op::Open)?;
+        let copy_file =
+            dirs.target.open_source(&node.place.target_name(name, Kind::File)).during(Op::Replace)?;
+        let ids = [&source_file, &copy_file].map(|file| platform::meta(file).map(|meta| meta.id));
+        let [from, to] = ids;
+        if from.during(Op::Stat)? != meta.id {
+            return Err(Fault::changed(Op::Copy, "it was replaced meanwhile"));
+        }
+        if to.during(Op::Stat).in_copy()? != found.id {
+            return Err(Fault::refused(Op::Replace, "it was replaced meanwhile"));
+        }
+        self.hold_same([&source_file, &copy_file], self.coding(name), meta.size)
+    }
+
+    /// Whether two files hold the same, the second of them a copy of the first; their first `size` bytes, unless
+    /// one of them is in frames.
+    pub(super) fn hold_same(
+        &mut self,
+        [source_file, copy_file]: [&File; 2],
+        coding: Option<Coding>,
+        size: u64,
+    ) -> Result<bool, Fault> {
+        let mut source = match Content::of(source_file, coding.and_then(Coding::source_codec)) {
+            Ok(content) => content,
+            Err(error) => return Err(Fault::new(Op::Read, error)),
+        };
+        let copy = Content::of(copy_file, coding.and_then(Coding::copy_codec));
+        let Some(mut copy) = if_whole(copy).during(Op::Read).in_copy()? else { return Ok(false) };
+        // What is not compressed may grow meanwhile, as a log does.
+        let mut left = if coding.is_some() { u64::MAX } else { size };
+        let mut holes = CommonHoles::default();
+        loop {
+            if self.teller.is_cancelled() {
+                return Err(Fault::new(Op::Copy, cancelled()));
+            }
+            if coding.is_none() {
+                let at = holes.pass([source_file, copy_file], size - left, size);
+                left = size - at;
+                source = Content::Plain { file: source_file, at };
+                copy = Content::Plain { file: copy_file, at };
+            }
+            let read = self.with_scratch(|_, scratch| {
+                let middle = scratch.buffer.len() / 2;
+                let (one, other) = scratch.buffer.split_at_mut(middle);
+                let most = middle.min(usize::try_from(left).unwrap_or(middle));
+                let read = source.read_full(&mut one[..most]).during(Op::Read)?;
+                let there = if_whole(copy.read_full(&mut other[..most]));
+                let there = there.during(Op::Read).in_copy()?;
+                let is_same = there == Some(read) && one[..read] == other[..read];
+                Ok::<_, Fault>(is_same.then_some((read, most)))
+            })?;
+            match read {
+                Some((read, most)) if read == most && most > 0 => left -= read as u64,
+                // Both have ended; a plain source that ended before its size is none of these.
+                Some((_, most)) => return Ok(coding.is_some() || most == 0),
+                None => return Ok(false),
+            }
+        }
+    }
+}
+
+/// What was read of a copy, unless it is no whole frame.
+pub(super) fn if_whole<T>(read: std::io::Result<T>) -> std::io::Result<Option<T>> {
+    match read {
+        Err(error) if error.kind() == std::io::ErrorKind::InvalidData => Ok(None),
+        read => read.map(Some),
+    }
+}

@@ -1,0 +1,305 @@
+//! Where a run begins: one of the sources that the caller named.
+
+use std::{
+    collections::{HashMap, HashSet},
+    ffi::CString,
+    io,
+    path::{Path, PathBuf},
+    sync::{Arc, atomic::Ordering},
+    thread,
+};
+
+use super::{destination::refuse_directory_name, directory::has_default_acl, earlier_runs::Of};
+use crate::{
+    copy::{Batch, Copier, Unit},
+    entry::{Kind, Meta},
+    error::{During, Failure, Fault, Op, Sided},
+    job::Target,
+    method::Method,
+    options::{Compression, Delete, FollowLinks, ZeroCopy},
+    plan::{self, Pair, default_jobs, default_jobs_reason},
+    platform::{Dir, Names},
+    setting::Setting,
+    tree::{Chosen, DirNode, DirNodeParts, DirPath, Dirs, Root, SplitPath},
+};
+
+/// Sources of one base name, which are copied one after the other: the first one's entries stay.
+#[derive(Debug, Default)]
+pub(crate) struct Namesakes(HashMap<usize, usize>);
+
+impl Namesakes {
+    /// Those among `sources` that all go into one directory.
+    pub(crate) fn among(sources: &[PathBuf]) -> Namesakes {
+        let mut last = HashMap::new();
+        let bases = sources.iter().map(|path| SplitPath::of(path).ok().map(|named| named.base));
+        let chain = bases.enumerate().filter_map(|(index, base)| Some((last.insert(base?, index)?, index)));
+        Namesakes(chain.collect())
+    }
+
+    /// The source to begin when that of number `index` is done.
+    fn after(&self, index: usize) -> Option<usize> {
+        self.0.get(&index).copied()
+    }
+
+    pub(crate) fn are_none(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The sources that wait for no other.
+    pub(crate) fn leaders(&self, count: usize) -> impl DoubleEndedIterator<Item = usize> {
+        let followers: HashSet<usize> = self.0.values().copied().collect();
+        (0..count).filter(move |index| !followers.contains(index))
+    }
+}
+
+impl Copier {
+    /// A source is done with: begin the one that waited for it, or what comes after the last.
+    pub(crate) fn after_source(&mut self, index: usize) {
+        self.run.tree.namesakes.after(index).into_iter().for_each(|next| self.hands.push(Unit::Source(next)));
+        if self.run.sources_left.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.warn_of_expected();
+            self.warn_of_rules();
+            self.mirror();
+        }
+    }
+
+    /// Begin the source of number `index`.
+    pub(crate) fn source(&mut self, index: usize) {
+        let path = self.setting.job.sources[index].clone();
+        let mut tried = 0;
+        let begun = loop {
+            let may_retry = tried < self.setting.job.retry.times && !self.setting.cancel.is_cancelled();
+            match self.begin(index, &path) {
+                Err(failure) if may_retry && failure.is_transient() => {
+                    self.rest(failure, tried);
+                    tried += 1;
+                }
+                begun => break begun,
+            }
+        };
+        if let Err(failure) = begun {
+            self.teller.outcomes.totals.entries_found += 1;
+            self.run.ledger.found.add(1, 0);
+            self.run.ledger.found.closed();
+            self.run.mirror.extraneous.count_failed(Some(index));
+            self.fail_at(failure);
+            self.after_source(index);
+        }
+    }
+
+    fn begin(&mut self, index: usize, path: &Path) -> Result<(), Failure> {
+        let from = SplitPath::of(path)?;
+        let mut to = self.named_copy(&from)?;
+        if self.setting.job.mirror.delete != Delete::Never && !self.run.tree.namesakes.are_none() {
+            let why = "sources of one name cannot be mirrored: what one has the other would delete";
+            return Err(Failure::new(Op::Copy, path, io::Error::other(why)));
+        }
+        let (from, source) = self.open_source(from, path)?;
+        let target = to.open().map_err(Failure::in_copy)?;
+        let at = |op| move |error| Failure::new(op, path, error);
+        let meta = source.stat(&from.name).map_err(at(Op::Stat))?;
+        let compression = self.setting.job.compression;
+        if meta.kind == Kind::File {
+            to.name = self.coded_name(to.name);
+        }
+        if let Target::Exact(exact) = &self.setting.job.target {
+            refuse_directory_name(exact, &target, &to.name, meta.kind)?;
+        }
+        let source_meta = source.meta().map_err(at(Op::Stat))?;
+        let at_copy = |fault: Fault| fault.at(to.directory.clone());
+        let target_meta = target.meta().during(Op::Stat).in_copy().map_err(at_copy)?;
+        let pair = self.pair_of(&source, &source_meta, &target, &target_meta);
+        if self.run.workers.reason.get().is_none() {
+            self.choose_jobs(&pair);
+            self.tell_zero_copy(&pair);
+        }
+        if self.setting.job.selection.files.is_some() && meta.kind != Kind::Directory {
+            let why = "a list of names is for a directory that holds them";
+            return Err(Failure::new(Op::Copy, path, io::Error::other(why)));
+        }
+        if meta.kind == Kind::Directory {
+            let opened = source.open_dir(&from.name).during(Op::Open).map_err(|fault| fault.at(path))?;
+            self.refuse_into_itself((&opened, &meta), (&target, &to)).map_err(|fault| fault.at(path))?;
+        } else {
+            self.meet_earlier_runs_beside(&meta, (&target, &target_meta), &to, &pair)?;
+        }
+        let inherits_acl = has_default_acl(&target);
+        let copies = target.duplicate().during(Op::Open).in_copy().map_err(at_copy)?;
+        let copies = self.run.tree.target.get_or_init(|| Arc::new(copies)).clone();
+        self.warn_of_whole((&source, &from.name, &meta), (&target, &to.name));
+        let root = Root {
+            source_index: index,
+            target: copies,
+            source_path: from.directory,
+            target_path: to.directory,
+            renamed: (to.name != from.name || compression != Compression::None).then_some(to.name),
+            compression,
+            run: tracing::Span::current(),
+        };
+        let node = Arc::new(DirNode::new(DirNodeParts {
+            place: Arc::new(DirPath::root(root)),
+            parent: None,
+            source_index: Some(index),
+            source: None,
+            source_id: source_meta.id,
+            target: target_meta,
+            existed: true,
+            closes_to: None,
+            inherits_acl,
+            pair,
+            made: self.run.tree.made_within.as_ref().map(|within| within.directory(target_meta.id)),
+            is_ours: false,
+            is_absent: false,
+            chosen: Chosen::default(),
+            dirs: Arc::new(Dirs::new(source, target, &self.setting.descriptors)),
+        }));
+        self.push_source(node, Names::one(&from.name, meta.kind), meta.kind);
+        Ok(())
+    }
+
+    /// Take note of what runs before this one have left where the copy of a single file goes.
+    fn meet_earlier_runs_beside(
+        &mut self,
+        meta: &Meta,
+        (target, target_meta): (&Dir, &Meta),
+        to: &SplitPath,
+        pair: &Pair,
+    ) -> Result<(), Failure> {
+        let found = self.look_at_destination(meta, target, to)?;
+        if !self.is_dry() {
+            self.load_journal(target, target_meta.id).map_err(|fault| fault.at(to.directory.clone()))?;
+        }
+        let may_take_up = self.is_dry() && self.setting.job.resume;
+        if may_take_up || found.is_some() {
+            self.hear_above(target, pair);
+            self.sweep(Of::Holder, target, target_meta.id, pair, &to.directory);
+        }
+        Ok(())
+    }
+
+    /// Open the directory that holds a source, or what a source that is a link leads to.
+    fn open_source(&self, from: SplitPath, path: &Path) -> Result<(SplitPath, Dir), Failure> {
+        let follow = self.setting.job.selection.follow;
+        let from = if follow == FollowLinks::Sources { from.followed(path)? } else { from };
+        let mut source = from.open()?;
+        if follow == FollowLinks::Always {
+            source = source.following().map_err(|error| Failure::new(Op::Open, path, error))?;
+        }
+        Ok((from, source))
+    }
+
+    /// The name that the copy of a source gets.
+    fn named_copy(&self, from: &SplitPath) -> Result<SplitPath, Failure> {
+        match &self.setting.job.target {
+            Target::Exact(path) => SplitPath::of_target(path).map_err(Failure::in_copy),
+            Target::Within(directory) => {
+                let base = from.base.clone();
+                Ok(SplitPath { directory: directory.clone(), name: base.clone(), base })
+            }
+        }
+    }
+
+    /// The name of a copy that may be compressed or brought back on its way.
+    fn coded_name(&self, name: CString) -> CString {
+        let compression = self.setting.job.compression;
+        match &self.setting.job.target {
+            _ if compression == Compression::None => name,
+            Target::Exact(_) => compression.wanted_name(name),
+            Target::Within(_) => compression.copy_name(&name).into_owned(),
+        }
+    }
+
+    /// Let a source be copied as the one entry of its directory.
+    fn push_source(&mut self, node: Arc<DirNode>, names: Names, kind: Kind) {
+        self.teller.outcomes.totals.entries_found += 1;
+        self.run.ledger.found.add(1, 0);
+        // Otherwise what it holds is found when the entry is dealt with.
+        if !self.run.ledger.found.may_hold(Some(kind)) {
+            self.run.ledger.found.closed();
+        }
+        self.hands.push(Unit::Batch(Batch { node, names: Arc::new(names), next: 0, end: 1 }));
+    }
+
+    /// The one copy, as far as it is a directory that is there, or else the directory that holds all copies:
+    /// where something is mounted on the copy itself, room is to be looked for there.
+    pub(crate) fn directory_of_copies(&self) -> Option<Dir> {
+        let holder = self.run.tree.target.get()?;
+        let job = &self.setting.job;
+        let name = match (&job.target, &job.sources[..]) {
+            (Target::Exact(path), _) => SplitPath::of_target(path).ok().map(|to| to.name),
+            (Target::Within(_), [source]) => SplitPath::of(source).ok().map(|from| from.base),
+            (Target::Within(_), _) => None,
+        };
+        let copy = name.and_then(|name| holder.open_dir(&name).ok());
+        copy.or_else(|| holder.duplicate().ok())
+    }
+
+    /// Say whether the kernel will move the bytes of files that are large enough for it.
+    fn tell_zero_copy(&self, pair: &Pair) {
+        let Setting { job, capabilities, .. } = &*self.setting;
+        let threshold = match job.data.zero_copy {
+            ZeroCopy::Force => 1,
+            _ => job.data.threshold.unwrap_or_else(|| pair.threshold.bytes()).max(1),
+        };
+        // As for one worker: whether several share a huge file is another question.
+        let ladder = match job.compression {
+            Compression::Zstd { .. } | Compression::Lz4 => {
+                plan::ladder_of_coded(&job.data, capabilities, pair)
+            }
+            Compression::None | Compression::Decompress => {
+                plan::ladder(&job.data, capabilities, pair, threshold)
+            }
+        };
+        let methods: Vec<_> =
+            ladder.methods().filter(|method| *method != Method::Buffered).map(Method::name).collect();
+        match ladder.declined {
+            Some(declined) => tracing::info!("Zero-copy disabled: {}", declined.reason()),
+            None => {
+                let methods = methods.join(", ");
+                tracing::info!("Zero-copy enabled: {methods}, for files of at least {threshold} bytes");
+            }
+        }
+    }
+
+    /// Settle how many workers there may be, from the first source on.
+    fn choose_jobs(&self, pair: &Pair) {
+        let run = &self.run;
+        let limits = run.workers.limit;
+        let (mut jobs, mut reason) = match limits.asked {
+            Some(asked) => (asked, "as asked".to_owned()),
+            None => {
+                let cores = thread::available_parallelism().map_or(1, usize::from);
+                let [from, to] = pair.storages;
+                (default_jobs(cores, from, to), default_jobs_reason(cores, from, to))
+            }
+        };
+        if limits.engine < jobs {
+            jobs = limits.engine;
+            reason += ", bounded by the engine";
+        }
+        let workers_max = run.setting.descriptors.workers_max();
+        if workers_max < jobs {
+            jobs = workers_max;
+            reason += ", bounded by the limit of open files";
+        }
+        if run.workers.reason.set(reason).is_ok() {
+            run.queue.set_limit(jobs);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sources_of_one_base_name_form_a_chain() {
+        let sources = ["a/x", "y", "b/x", "c/x/", ""].map(PathBuf::from);
+        let namesakes = Namesakes::among(&sources);
+        assert_eq!(
+            (0..5).map(|index| namesakes.after(index)).collect::<Vec<_>>(),
+            [Some(2), None, Some(3), None, None]
+        );
+        assert_eq!(namesakes.leaders(5).collect::<Vec<_>>(), [0, 1, 4]);
+    }
+}

@@ -1,0 +1,38 @@
+//! FIFOs, sockets and device nodes, copied as nodes and never opened.
+
+use super::entry::{Disposition, Handled};
+use crate::{
+    copy::Copier,
+    entry::{FileId, Meta},
+    error::{During, Fault, Op},
+    event::Done,
+    options::Attributes,
+    platform,
+    tree::Item,
+};
+
+impl Copier {
+    pub(super) fn special(&mut self, at: Item<'_>, owed: &mut Option<FileId>) -> Result<Handled, Fault> {
+        let Item { node, dirs, name } = at;
+        let meta = dirs.source.stat(name).during(Op::Stat)?;
+        if !meta.kind.is_special() {
+            return Ok(Handled::KindChanged(meta.kind));
+        }
+        if !self.setting.job.preserve.keeps(Attributes::SPECIAL) {
+            self.teller.record(&node.place, name, meta.kind, Done::Skipped, 0);
+            return Ok(Handled::Done);
+        }
+        self.once(at, &meta, owed, |copier, _| copier.copy_special(at, &meta))?;
+        Ok(Handled::Done)
+    }
+
+    fn copy_special(&mut self, at: Item<'_>, meta: &Meta) -> Result<Disposition, Fault> {
+        let Item { node, dirs, name } = at;
+        let target_name = &*node.place.target_name(name, meta.kind);
+        let found = if node.existed { self.found(node, dirs, target_name)? } else { None };
+        let mode = self.creation_mode(node, meta);
+        self.place_node(at, meta, found.as_ref(), Op::CreateSpecial, mode, |name| {
+            platform::make_special(&dirs.target, name, meta, mode)
+        })
+    }
+}

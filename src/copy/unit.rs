@@ -1,0 +1,148 @@
+//! Pieces of work that any worker can do.
+
+use std::{ffi::CStr, sync::Arc};
+
+use super::{HashOf, LargeFile};
+use crate::{
+    entry::{FileId, Kind},
+    platform::Names,
+    scheduler::Divide,
+    tree::{DirNode, ExtraneousIn, WaitingName},
+};
+
+/// A piece of work.
+#[derive(Debug)]
+pub(crate) enum Unit {
+    /// Begin the source of this number.
+    Source(usize),
+    /// List this directory, from where its listing stopped.
+    List(Arc<DirNode>),
+    /// Copy these entries of a directory.
+    Batch(Batch),
+    /// Copy this name of a link group, whose first name could not be copied.
+    Heir(WaitingName, FileId),
+    /// Link these names, which waited for the first of their group.
+    Late(LateNames),
+    /// Copy this range of a large file.
+    Range(RangeOf),
+    /// Hash what is there of one side of a large file.
+    Hash(HashOf),
+    /// Delete what only the copy has in one of its directories.
+    Delete(ExtraneousIn),
+    /// Try this entry again.
+    Again(Again),
+    /// Let finished files replace others.
+    Replace,
+    /// Delete what is in the way of entries, and try them again.
+    Clear,
+    /// Do the last thing of the run.
+    Conclude,
+}
+
+/// Entries of one directory.
+#[derive(Debug)]
+pub(crate) struct Batch {
+    pub(crate) node: Arc<DirNode>,
+    pub(crate) names: Arc<Names>,
+    pub(crate) next: usize,
+    pub(crate) end: usize,
+}
+
+/// A range of one large file.
+#[derive(Debug)]
+pub(crate) struct RangeOf {
+    pub(crate) file: Arc<LargeFile>,
+    pub(crate) at: u64,
+    pub(crate) end: u64,
+    /// How many times it was tried again.
+    pub(crate) tried: u32,
+    /// What it has to hold, where it is said to be in place already.
+    pub(crate) expected: Option<[u8; 32]>,
+}
+
+/// The unit: try an entry again that failed.
+#[derive(Debug)]
+pub(crate) struct Again {
+    pub(crate) node: Arc<DirNode>,
+    pub(crate) name: Box<CStr>,
+    pub(crate) listed: Option<Kind>,
+    /// How many times it was tried again before.
+    pub(crate) tried: u32,
+}
+
+/// Names of one link group that came while its first name was copied.
+#[derive(Debug)]
+pub(crate) struct LateNames {
+    pub(crate) names: Vec<WaitingName>,
+    /// The source's inode.
+    pub(crate) group: FileId,
+}
+
+impl LateNames {
+    /// The fewest names that are worth two workers.
+    const SPLIT_MIN: usize = 4;
+
+    /// Give away the second half.
+    pub(crate) fn split(&mut self) -> Option<LateNames> {
+        if self.names.len() < Self::SPLIT_MIN {
+            return None;
+        }
+        let names = self.names.split_off(self.names.len() / 2);
+        Some(LateNames { names, group: self.group })
+    }
+}
+
+impl Batch {
+    /// The smallest batch that is worth two workers.
+    const SPLIT_MIN: usize = 4;
+
+    /// Give away the second half.
+    pub(crate) fn split(&mut self) -> Option<Batch> {
+        let left = self.end - self.next;
+        if left < Self::SPLIT_MIN {
+            return None;
+        }
+        let middle = self.next + left / 2;
+        let rest = Batch { next: middle, node: self.node.hold(), names: self.names.clone(), end: self.end };
+        self.end = middle;
+        Some(rest)
+    }
+}
+
+impl RangeOf {
+    /// The smallest range that is worth a worker of its own, in bytes.
+    const SPLIT_MIN: u64 = 4 << 20;
+    const ALIGNMENT: u64 = 1 << 20;
+
+    /// Give away the second half.
+    pub(crate) fn split(&mut self) -> Option<RangeOf> {
+        let left = self.end - self.at;
+        if left < Self::SPLIT_MIN * 2 || self.expected.is_some() || !self.file.is_shared() {
+            return None;
+        }
+        let middle = (self.at + left / 2).next_multiple_of(Self::ALIGNMENT);
+        self.file.begin_range();
+        let rest = RangeOf { file: self.file.clone(), at: middle, end: self.end, tried: 0, expected: None };
+        self.end = middle;
+        Some(rest)
+    }
+}
+
+impl Divide for Unit {
+    fn divide(&mut self) -> Option<Unit> {
+        match self {
+            Unit::Source(_)
+            | Unit::List(_)
+            | Unit::Heir(..)
+            | Unit::Hash(_)
+            | Unit::Delete(_)
+            | Unit::Again(_)
+            | Unit::Replace
+            | Unit::Clear
+            | Unit::Conclude => None,
+            Unit::Batch(batch) => batch.split().map(Unit::Batch),
+            Unit::Late(late) => late.split().map(Unit::Late),
+            Unit::Range(range) => range.split().map(Unit::Range),
+        }
+    }
+}
