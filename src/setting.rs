@@ -1,15 +1,22 @@
 //! What a run is given and does not change.
 
-use std::sync::Arc;
+use std::{
+    ffi::CStr,
+    sync::{Arc, OnceLock},
+};
 
 use crate::{
     cancel::Cancel,
     capabilities::ZeroCopyCapabilities,
     entry::Meta,
-    job::CopyJob,
-    platform::{self, Mounts, Privileges},
+    error::Fault,
+    frames::Coding,
+    job::{CopyJob, Target},
+    options::{Attributes, Delete, Fsync, Sparse},
+    platform::{self, Dir, Mounts, Privileges, Room},
     scheduler::Limiter,
-    tree::{Descriptors, TemporaryNames},
+    transfer::Zeros,
+    tree::{Descriptors, SplitPath, TemporaryNames},
 };
 
 /// What a run is given and does not change: its job, what its process may do, and what its engine lends it.
@@ -25,6 +32,8 @@ pub(crate) struct Setting {
     pub(crate) privileges: Privileges,
     /// Who runs this.
     pub(crate) user: u32,
+    /// The directory that holds the copies; open once, however many sources there are.
+    pub(crate) target: OnceLock<Arc<Dir>>,
 }
 
 /// Rights of the group, which may be an ACL's mask, and of all others.
@@ -45,6 +54,7 @@ impl Setting {
             temporaries: TemporaryNames::new(),
             privileges: platform::privileges(),
             user: platform::effective_user(),
+            target: OnceLock::new(),
             job,
             cancel,
         }
@@ -58,5 +68,79 @@ impl Setting {
     /// Whether a user can do no more than harm himself: who runs this, and root, who may do anything.
     pub(crate) fn trusts(&self, uid: u32) -> bool {
         uid == self.user || uid == 0
+    }
+
+    pub(crate) fn keeps(&self, attribute: Attributes) -> bool {
+        self.job.preserve.keeps(attribute)
+    }
+
+    /// Whether the run only says what it would do, or only deletes: then nothing is copied.
+    pub(crate) fn is_dry(&self) -> bool {
+        self.job.dry_run || self.job.mirror.delete == Delete::Only
+    }
+
+    /// What is done to the content of the source's file `name` on its way.
+    pub(crate) fn coding(&self, name: &CStr) -> Option<Coding> {
+        self.job.compression.coding_of(name)
+    }
+
+    /// Whether each file is made durable by itself.
+    pub(crate) fn syncs_each(&self) -> bool {
+        match self.job.fsync {
+            Fsync::None | Fsync::Auto => false,
+            Fsync::File => true,
+            Fsync::End => !platform::SYNCS_FILESYSTEMS,
+        }
+    }
+
+    /// Whether further names of this entry become hard links.
+    pub(crate) fn is_linked(&self, meta: &Meta) -> bool {
+        meta.nlink > 1 && self.job.preserve.keeps(Attributes::LINKS)
+    }
+
+    pub(crate) fn zeros(&self) -> Zeros {
+        match self.job.data.sparse {
+            Sparse::Always => Zeros::LeaveOut,
+            Sparse::Auto | Sparse::Never => Zeros::Write,
+        }
+    }
+
+    /// Whether the same is tried again after `fault`.
+    pub(crate) fn may_retry(&self, fault: &Fault, tried: u32) -> bool {
+        tried < self.job.retry.times && fault.may_pass() && !self.cancel.is_cancelled()
+    }
+}
+
+/// Where the copies go.
+impl Setting {
+    /// The one copy, as far as it is a directory that is there, or else the directory that holds all copies:
+    /// where something is mounted on the copy itself, room is to be looked for there.
+    pub(crate) fn directory_of_copies(&self) -> Option<Dir> {
+        let holder = self.target.get()?;
+        let job = &self.job;
+        let name = match (&job.target, &job.sources[..]) {
+            (Target::Exact(path), _) => SplitPath::of_target(path).ok().map(|to| to.name),
+            (Target::Within(_), [source]) => SplitPath::of(source).ok().map(|from| from.base),
+            (Target::Within(_), _) => None,
+        };
+        let copy = name.and_then(|name| holder.open_dir(&name).ok());
+        copy.or_else(|| holder.duplicate().ok())
+    }
+
+    /// What room there is at the destination, if that can be told.
+    pub(crate) fn room(&self) -> Option<Room> {
+        platform::room(&self.directory_of_copies()?).ok()
+    }
+
+    /// Whether the destination has become read-only, which the error of a call alone does not say.
+    pub(crate) fn is_read_only(&self) -> bool {
+        self.room().and_then(|room| room.is_read_only).unwrap_or(true) || self.refuses_files()
+    }
+
+    /// Whether nothing can be created at the destination because it is read-only: ext4 that has met with an
+    /// error is, and does not say so (`EXT4_FLAGS_EMERGENCY_RO` of the kernel's fs/ext4/ext4.h).
+    fn refuses_files(&self) -> bool {
+        let refusal = self.directory_of_copies().and_then(|dir| dir.create_unnamed(0o600).err());
+        refusal.is_some_and(|error| error.kind() == std::io::ErrorKind::ReadOnlyFilesystem)
     }
 }

@@ -30,11 +30,11 @@ impl Copier {
     /// until all in it is finished, and the least otherwise. An ACL that comes later may leave the
     /// owning group less than its mask, which is what the mode says (acl(5)).
     pub(super) fn creation_mode(&self, node: &DirNode, meta: &Meta) -> u32 {
-        if !self.keeps(Attributes::MODE) {
+        if !self.setting.keeps(Attributes::MODE) {
             return meta.mode & 0o777;
         }
         let is_plain = meta.mode & !0o777 == 0 && !node.existed && !node.inherits_acl;
-        let is_ours = !self.keeps(Attributes::OWNERSHIP) || node.born.get() == Some(&Owner::of(meta));
+        let is_ours = !self.setting.keeps(Attributes::OWNERSHIP) || node.born.get() == Some(&Owner::of(meta));
         // Only who may write to a file may give it extended attributes (xattr(7)).
         let may_describe = self.setting.privileges.overrides_modes || meta.mode & OWNER_WRITES != 0;
         let is_final =
@@ -53,10 +53,6 @@ impl Copier {
         Ok(got)
     }
 
-    pub(super) fn keeps(&self, attribute: Attributes) -> bool {
-        self.setting.job.preserve.keeps(attribute)
-    }
-
     /// Give a copy its source's attributes, in the order that is safe: owner, ACL and extended
     /// attributes, mode, and last the times; whether any extended attribute or ACL was changed.
     ///
@@ -70,7 +66,12 @@ impl Copier {
         // Asked before an ACL is set, which has a say in the mode.
         let there = match found {
             Some(found) => Some(found.mode),
-            None if node.inherits_acl || meta.kind == Kind::Symlink || !self.keeps(Attributes::MODE) => None,
+            None if node.inherits_acl
+                || meta.kind == Kind::Symlink
+                || !self.setting.keeps(Attributes::MODE) =>
+            {
+                None
+            }
             None => {
                 let mode = self.mode_of_created(node, to, subject.created.unwrap_or(LEAST));
                 Some(mode.during(Op::Stat).in_copy()?)
@@ -81,11 +82,12 @@ impl Copier {
         let is_unmarked = !extra.is_empty() && self.unmark(subject);
         let before = there;
         let there = if subject.is_new() { there } else { self.open_up(subject, there) };
-        let owner = if self.keeps(Attributes::OWNERSHIP) { self.owner(subject, current)? } else { current };
+        let owner =
+            if self.setting.keeps(Attributes::OWNERSHIP) { self.owner(subject, current)? } else { current };
         let given = self.xattrs(subject, &wanted, &extra)?;
         let acl = given.access_acl;
         let mut has_changed = given.has_changed || there != before || owner != current;
-        if meta.kind != Kind::Symlink && self.keeps(Attributes::MODE) {
+        if meta.kind != Kind::Symlink && self.setting.keeps(Attributes::MODE) {
             let mut mode = self.mode_for(subject, owner);
             if let AccessAcl::Lost(group_rights) = acl {
                 mode = mode & !GROUP_RIGHTS | group_rights;
@@ -107,7 +109,7 @@ impl Copier {
             || is_unmarked
             || has_changed
             || self.times_differ(subject, Granularity::Nanos(1));
-        if subject.times && is_due && !is_to_go && self.keeps(Attributes::TIMESTAMPS) {
+        if subject.times && is_due && !is_to_go && self.setting.keeps(Attributes::TIMESTAMPS) {
             let set = to.set_times(meta.accessed, meta.modified);
             if subject.is_new() || is_unmarked || self.times_differ(subject, Granularity::Nanos(1)) {
                 self.kept_or_warned(subject, set, Op::SetTimes, Attributes::TIMESTAMPS, WarningKind::Times)?;
@@ -138,7 +140,7 @@ impl Copier {
     fn unmark(&self, subject: &MetadataTarget<'_>) -> bool {
         let meta = subject.meta;
         subject.times
-            && self.keeps(Attributes::TIMESTAMPS)
+            && self.setting.keeps(Attributes::TIMESTAMPS)
             && subject.to.set_times(meta.accessed, meta.modified.seconds_before(UNFINISHED_BEFORE)).is_ok()
     }
 
@@ -147,7 +149,7 @@ impl Copier {
     fn open_up(&self, subject: &MetadataTarget<'_>, there: Option<u32>) -> Option<u32> {
         let is_closed = subject.meta.kind == Kind::File
             && !self.setting.privileges.overrides_modes
-            && self.keeps(Attributes::MODE)
+            && self.setting.keeps(Attributes::MODE)
             && there.is_some_and(|mode| mode & OWNER_WRITES == 0);
         match there {
             Some(mode) if is_closed => subject.to.set_mode(mode | OWNER_WRITES).err().and(there),
@@ -168,7 +170,7 @@ impl Copier {
         let subject = MetadataTarget::there(at, &target_name, meta, found);
         let granularity = self.granularity(node, dirs, meta, found);
         let have_xattrs_changed = self.have_xattrs_changed(&subject);
-        if self.is_dry() {
+        if self.setting.is_dry() {
             let is_corrected = have_xattrs_changed || self.differs(&subject, granularity);
             if is_corrected && self.lends_capability(at, &subject, found) {
                 return Ok(None);
@@ -211,7 +213,10 @@ impl Copier {
         } else {
             self.owner_not_kept(&subject, found).map_err(Fault::of_attributes)?;
         }
-        if meta.kind == Kind::File && self.keeps(Attributes::TIMESTAMPS) && node.may_clamp(meta.modified) {
+        if meta.kind == Kind::File
+            && self.setting.keeps(Attributes::TIMESTAMPS)
+            && node.may_clamp(meta.modified)
+        {
             self.see_clamped(&subject, found.modified).map_err(Fault::of_attributes)?;
         }
         node.vouch(&target_name, found)?;
@@ -232,7 +237,7 @@ impl Copier {
 
     /// Say again of a copy that is left as it is what was said when its owner was refused.
     pub(super) fn owner_not_kept(&mut self, subject: &MetadataTarget<'_>, found: &Meta) -> Result<(), Fault> {
-        if self.keeps(Attributes::OWNERSHIP) && Owner::of(found) != Owner::of(subject.meta) {
+        if self.setting.keeps(Attributes::OWNERSHIP) && Owner::of(found) != Owner::of(subject.meta) {
             self.owner_refused(subject, Owner::of(found), platform::not_permitted())?;
         }
         Ok(())
@@ -245,7 +250,7 @@ impl Copier {
         let Some(found) = found.filter(|_| !subject.is_new()) else { return true };
         let (wanted, there) = (Owner::of(meta), Owner::of(found));
         let to_be_had = || self.run.fidelity.fresh.owner_to_be_had(found.id.dev, wanted, there);
-        let owner = self.keeps(Attributes::OWNERSHIP)
+        let owner = self.setting.keeps(Attributes::OWNERSHIP)
             && wanted != there
             && if self.setting.privileges.gives_away {
                 to_be_had() != there
@@ -253,7 +258,7 @@ impl Copier {
                 to_be_had().gid != there.gid
                     || wanted.uid != there.uid && !self.run.fidelity.owner_refused.load(Ordering::Relaxed)
             };
-        let mode = self.keeps(Attributes::MODE)
+        let mode = self.setting.keeps(Attributes::MODE)
             && meta.kind != Kind::Symlink
             && found.mode != self.mode_for(subject, Owner::of(found));
         owner || mode || self.times_differ(subject, granularity)
@@ -263,7 +268,7 @@ impl Copier {
     fn times_differ(&self, subject: &MetadataTarget<'_>, granularity: Granularity) -> bool {
         let MetadataTarget { meta, found, .. } = *subject;
         // A file's time is what told that its content is the same.
-        self.keeps(Attributes::TIMESTAMPS)
+        self.setting.keeps(Attributes::TIMESTAMPS)
             && (meta.kind != Kind::File || self.setting.job.compare == Compare::Content)
             && found.is_some_and(|found| {
                 found.modified.truncated_to(granularity) != meta.modified.truncated_to(granularity)
@@ -316,7 +321,7 @@ impl Copier {
         refusal: std::io::Error,
     ) -> Result<(), Fault> {
         self.not_kept(subject, refusal, Op::SetOwner, Attributes::OWNERSHIP, WarningKind::Owner)?;
-        let lends = subject.meta.kind != Kind::Directory && self.keeps(Attributes::MODE);
+        let lends = subject.meta.kind != Kind::Directory && self.setting.keeps(Attributes::MODE);
         if lends && self.mode_for(subject, owner) != subject.meta.mode {
             self.teller.warn(
                 WarningKind::SetId,
@@ -355,11 +360,11 @@ impl Copier {
         attribute: Attributes,
         loss: WarningKind,
     ) -> Result<(), Fault> {
-        let is_over = error.kind() == std::io::ErrorKind::ReadOnlyFilesystem && self.is_read_only();
+        let is_over = error.kind() == std::io::ErrorKind::ReadOnlyFilesystem && self.setting.is_read_only();
         let fault = Fault::new(op, error);
         if self.setting.job.preserve.requires(attribute)
             || is_over
-            || self.may_retry(&fault, self.teller.notes.tried)
+            || self.setting.may_retry(&fault, self.teller.notes.tried)
         {
             return Err(fault);
         }

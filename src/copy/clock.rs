@@ -32,7 +32,7 @@ impl Copier {
         if !could_explain {
             return Granularity::Nanos(1);
         }
-        if self.is_dry() {
+        if self.setting.is_dry() {
             // Without touching anything, a time that nobody can set has to tell.
             let is_whole = found.changed.nanos == 0;
             return if is_whole { Granularity::Seconds(2) } else { Granularity::Nanos(1) };
@@ -49,7 +49,7 @@ impl Copier {
         let could_explain = node.may_clamp(meta.modified)
             && meta.size == found.size
             && meta.modified.secs != found.modified.secs;
-        let kept = if could_explain && !self.is_dry() {
+        let kept = if could_explain && !self.setting.is_dry() {
             self.stored(&dirs.target, meta.modified).ok()
         } else {
             None

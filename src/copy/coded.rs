@@ -1,6 +1,6 @@
 //! Files that are compressed on their way, or brought back.
 
-use std::{ffi::CStr, fs::File, io::ErrorKind, sync::atomic::Ordering};
+use std::{fs::File, io::ErrorKind, sync::atomic::Ordering};
 
 use super::content::{FileInProgress, FillResult, RESERVE_MIN};
 use crate::{
@@ -16,11 +16,6 @@ use crate::{
 };
 
 impl Copier {
-    /// What is done to the content of the source's file `name` on its way.
-    pub(super) fn coding(&self, name: &CStr) -> Option<Coding> {
-        self.setting.job.compression.coding_of(name)
-    }
-
     /// Put the content in place in its other form.
     pub(super) fn fill_coded(
         &mut self,
@@ -108,7 +103,7 @@ impl Copier {
         codec: Codec,
     ) -> Result<FillResult, Fault> {
         let content = content_size(files.source, codec).during(Op::Read)?;
-        let zeros = self.zeros();
+        let zeros = self.setting.zeros();
         if let Some(content) = content.filter(|content| *content >= RESERVE_MIN && zeros == Zeros::Write) {
             self.reserve(&node.pair, files.destination, content)?;
         }

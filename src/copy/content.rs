@@ -93,7 +93,7 @@ impl Copier {
         ladder: &Ladder,
     ) -> Result<FillResult, Fault> {
         let Item { node, name, .. } = at;
-        if let Some(coding) = self.coding(name) {
+        if let Some(coding) = self.setting.coding(name) {
             return self.fill_coded(node, filling, coding);
         }
         let files = Files { source: &filling.source, destination: &filling.staged.file };
@@ -124,7 +124,7 @@ impl Copier {
             self.teller.passing = None; // of ranges, which pass in any order
             return Ok(FillResult::InRanges);
         }
-        let transfer = Transfer { files, ladder, pair: &node.pair, zeros: self.zeros() };
+        let transfer = Transfer { files, ladder, pair: &node.pair, zeros: self.setting.zeros() };
         if self.has_holes(filling) {
             platform::set_size(files.destination, size).during(Op::Write)?;
         }
@@ -184,7 +184,7 @@ impl Copier {
 
     /// Whether the copy gets holes, and therefore its size before its content.
     pub(super) fn has_holes(&self, filling: &FileInProgress) -> bool {
-        self.zeros() == Zeros::LeaveOut || filling.seeks_data
+        self.setting.zeros() == Zeros::LeaveOut || filling.seeks_data
     }
 
     /// Whether a file has holes that are to be kept.
@@ -192,19 +192,13 @@ impl Copier {
     /// Blocks that were reserved and never written are holes too, though they count as allocated;
     /// they are asked for only in files that are large against the cost of asking.
     pub(super) fn seeks_data(&self, source: &File, meta: &Meta) -> bool {
-        let may_skip = self.setting.job.data.sparse != Sparse::Never && self.keeps(Attributes::SPARSE);
+        let may_skip =
+            self.setting.job.data.sparse != Sparse::Never && self.setting.keeps(Attributes::SPARSE);
         let all = Some((0, meta.size));
         may_skip
             && (meta.is_sparse()
                 || meta.size >= ASK_MIN
                     && platform::next_data(source, 0, meta.size).is_ok_and(|data| data != all))
-    }
-
-    pub(super) fn zeros(&self) -> Zeros {
-        match self.setting.job.data.sparse {
-            Sparse::Always => Zeros::LeaveOut,
-            Sparse::Auto | Sparse::Never => Zeros::Write,
-        }
     }
 
     /// Copy the data from `at` to `step`; `at` stays below where the source ends.

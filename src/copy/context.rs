@@ -73,8 +73,6 @@ pub(crate) struct TreeState {
     pub(crate) copies: RwLock<HashSet<FileId>>,
     /// With several sources: directories of the copy whose leftovers were removed.
     pub(crate) swept: Mutex<HashSet<FileId>>,
-    /// The directory that holds the copies; open once, however many sources there are.
-    pub(crate) target: OnceLock<Arc<Dir>>,
 }
 
 /// What the copy's filesystems were found to do with attributes.
@@ -212,7 +210,6 @@ impl TreeState {
             made_within: several.then(MadeWithin::default),
             copies: RwLock::default(),
             swept: Mutex::default(),
-            target: OnceLock::new(),
         }
     }
 }

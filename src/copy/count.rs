@@ -44,6 +44,6 @@ impl Copier {
 
     /// What one name of a file counts for; its names together count for it once.
     fn bytes_of_name(&self, meta: &Meta) -> u64 {
-        if self.is_linked(meta) { meta.size / meta.nlink.max(1) } else { meta.size }
+        if self.setting.is_linked(meta) { meta.size / meta.nlink.max(1) } else { meta.size }
     }
 }

@@ -89,7 +89,7 @@ impl Copier {
         if let Some(mode) = closes_to {
             Handle::Open(&dir).set_mode(mode).during(Op::SetMode)?;
         }
-        if self.keeps(Attributes::TIMESTAMPS) && self.setting.job.mirror.delete == Delete::After {
+        if self.setting.keeps(Attributes::TIMESTAMPS) && self.setting.job.mirror.delete == Delete::After {
             let Meta { accessed, modified, .. } = within.source;
             if let Err(error) = Handle::Open(&dir).set_times(accessed, modified) {
                 let path = || within.place.path_in_copy(c"");

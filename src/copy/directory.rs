@@ -40,12 +40,12 @@ impl Copier {
         let chosen = self.chosen(parent, name, &source, &meta)?;
         let target_name = &*parent.place.target_name(name, Kind::Directory);
         self.claim_name(at, target_name, false)?;
-        if self.is_dry() {
+        if self.setting.is_dry() {
             self.refuse_told(parent, target_name)?;
         }
         let (Reached { target, found, existed, opened_up }, is_ours) =
             parent.merge_once(self.run.tree.made_within.is_some(), target_name, || {
-                if self.is_dry() {
+                if self.setting.is_dry() {
                     return reach_as_is(parent, dirs, target_name, &meta, self.setting.job.only_counts);
                 }
                 self.reach(parent, dirs, target_name, &meta)
@@ -54,7 +54,7 @@ impl Copier {
             self.run.tree.copies.write().unwrap_or_else(PoisonError::into_inner).insert(found.id);
         }
         let inherits_acl = self.inherits_acl(parent, &target, existed);
-        let is_absent = self.is_dry() && !existed;
+        let is_absent = self.setting.is_dry() && !existed;
         let is_ours = is_ours || is_absent && self.tell_directory_once(parent, target_name);
         if is_absent && !is_ours {
             self.expect_entry(parent, dirs);
@@ -100,7 +100,7 @@ impl Copier {
 
     /// Whether what is created in a directory of the copy gets an ACL from it.
     fn inherits_acl(&self, parent: &DirNode, target: &Dir, existed: bool) -> bool {
-        match existed || !self.is_dry() && self.setting.is_open_to_strangers(&parent.target) {
+        match existed || !self.setting.is_dry() && self.setting.is_open_to_strangers(&parent.target) {
             true => has_default_acl(target),
             false => parent.inherits_acl,
         }
@@ -115,7 +115,7 @@ impl Copier {
         opened_up: Option<u32>,
     ) -> Option<u32> {
         match existed {
-            _ if self.keeps(Attributes::MODE) => None,
+            _ if self.setting.keeps(Attributes::MODE) => None,
             true => opened_up,
             false => Some(found.mode & !(OWNERS & !meta.mode)),
         }
@@ -161,7 +161,7 @@ impl Copier {
         let listed = caught(|| self.list_into(&node, &mut names));
         names.finish(); // also where the listing broke off: what it gave is copied
         let tried = node.tried.load(Ordering::Relaxed);
-        let goes_on_later = listed.as_ref().is_err_and(|fault| self.may_retry(fault, tried));
+        let goes_on_later = listed.as_ref().is_err_and(|fault| self.setting.may_retry(fault, tried));
         let is_last = *listed.as_ref().unwrap_or(&!goes_on_later);
         self.teller.outcomes.totals.entries_found += names.len() as u64;
         let found = &self.run.ledger.found;
@@ -276,7 +276,7 @@ impl Copier {
         if !node.is_noted.load(Ordering::Relaxed) {
             self.note_extraneous(node, &dirs, meta)?;
         }
-        if self.is_dry() {
+        if self.setting.is_dry() {
             return Ok(());
         }
         self.close_journal(node);
@@ -307,7 +307,7 @@ impl Copier {
             _ => done,
         }
         .map_err(Fault::of_attributes)?;
-        if self.syncs_each() { dirs.target.sync().during(Op::Sync) } else { Ok(()) }
+        if self.setting.syncs_each() { dirs.target.sync().during(Op::Sync) } else { Ok(()) }
     }
 
     /// What is known of the filesystems of two open directories.

@@ -34,7 +34,7 @@ impl Copier {
         target_name: &CStr,
     ) -> Result<(), Fault> {
         if parent.place.is_root() {
-            if !self.is_dry() {
+            if !self.setting.is_dry() {
                 self.load_journal(target, id)?;
             }
             self.hear_above(target, pair);
@@ -49,7 +49,7 @@ impl Copier {
     /// run that only tells counts it as gone.
     pub(super) fn sweep(&mut self, of: Of, target: &Dir, id: FileId, pair: &Pair, path: &Path) {
         let run = self.run.clone();
-        let is_dry = self.is_dry();
+        let is_dry = self.setting.is_dry();
         // What lies beside copies is none of theirs.
         let counts = of == Of::Copy && run.setting.job.mirror.delete != Delete::Never;
         // Held throughout: a worker on another source of the same directory waits for the end.

@@ -142,7 +142,7 @@ impl Copier {
 
     /// Look up what the copy's directory has under `name`.
     pub(super) fn found(&self, node: &DirNode, dirs: &Dirs, name: &CStr) -> Result<Option<Meta>, Fault> {
-        if self.is_dry() && node.is_cleared(name) || self.is_in_the_way(node, name) {
+        if self.setting.is_dry() && node.is_cleared(name) || self.is_in_the_way(node, name) {
             return Ok(None);
         }
         match dirs.target.stat(name) {

@@ -46,18 +46,6 @@ impl Copier {
         self.teller.outcomes.failures.push(failure);
     }
 
-    /// Whether the destination has become read-only, which the error of a call alone does not say.
-    pub(crate) fn is_read_only(&self) -> bool {
-        self.room().and_then(|room| room.is_read_only).unwrap_or(true) || self.refuses_files()
-    }
-
-    /// Whether nothing can be created at the destination because it is read-only: ext4 that has met with an
-    /// error is, and does not say so (`EXT4_FLAGS_EMERGENCY_RO` of the kernel's fs/ext4/ext4.h).
-    fn refuses_files(&self) -> bool {
-        let refusal = self.directory_of_copies().and_then(|dir| dir.create_unnamed(0o600).err());
-        refusal.is_some_and(|error| error.kind() == std::io::ErrorKind::ReadOnlyFilesystem)
-    }
-
     /// Why nothing more can be written, if that is so.
     fn is_hopeless(&mut self, node: Option<&DirNode>, failure: &Failure) -> Option<String> {
         /// With less than this, a filesystem is as good as full, in bytes.
@@ -65,10 +53,10 @@ impl Copier {
         match failure.cause().kind() {
             std::io::ErrorKind::QuotaExceeded => self.is_quota_hopeless(node, failure),
             std::io::ErrorKind::ReadOnlyFilesystem => {
-                self.is_read_only().then(|| "the destination is read-only".into())
+                self.setting.is_read_only().then(|| "the destination is read-only".into())
             }
             std::io::ErrorKind::StorageFull => {
-                let Some(room) = self.room() else { return self.is_quota_hopeless(node, failure) };
+                let Some(room) = self.setting.room() else { return self.is_quota_hopeless(node, failure) };
                 let needed = self.run.space.needed.load(Ordering::Relaxed);
                 match room.inodes {
                     Some(0) => Some("the destination has no free inodes".into()),

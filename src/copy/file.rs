@@ -77,7 +77,7 @@ impl Copier {
         node.refuse_made(target_name, found)?;
         let granularity = self.granularity(node, dirs, meta, found);
         let mut as_kept = self.as_kept(node, dirs, meta, found);
-        let is_coded = found.kind == Kind::File && self.coding(name).is_some();
+        let is_coded = found.kind == Kind::File && self.setting.coding(name).is_some();
         if is_coded {
             as_kept.size = found.size; // what the sizes say is asked below
         }
@@ -144,9 +144,9 @@ impl Copier {
         let Item { node, dirs, name } = at;
         let target_name = &*node.place.target_name(name, Kind::File);
         let (mut appearance, done) = self.appearance(node, target_name, found);
-        let coding = self.coding(name);
+        let coding = self.setting.coding(name);
         let may_resume = coding.is_none() && self.may_resume(meta);
-        if self.is_dry() {
+        if self.setting.is_dry() {
             return self.tell_file(at, &source, meta, found, done);
         }
         self.mark();
@@ -296,7 +296,7 @@ impl Copier {
         let Item { node, name, .. } = at;
         self.make_way(at, &node.place.target_name(name, Kind::File))?;
         self.tell_once(at, meta.kind)?;
-        let bytes = self.bytes_held(source, meta, self.coding(name));
+        let bytes = self.bytes_held(source, meta, self.setting.coding(name));
         self.expect_file(at, source, meta, bytes, found);
         let totals = &mut self.teller.outcomes.totals;
         totals.bytes_found = totals.bytes_found.saturating_add(bytes);

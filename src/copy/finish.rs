@@ -40,7 +40,8 @@ impl Copier {
         let finished = caught(|| {
             let finished = self.finish_attributes(at, filling, filled, digests)?;
             self.name_for_a_moment(at, filling)?;
-            let is_synced = self.syncs_each() && !self.keeps_old(&at.node.pair, at.node.target.id.dev);
+            let is_synced =
+                self.setting.syncs_each() && !self.keeps_old(&at.node.pair, at.node.target.id.dev);
             if self.is_trusted_by_name(filling) && self.setting.job.fsync != Fsync::None && !is_synced {
                 filling.staged.file.sync_data().during(Op::Sync)?;
             }
@@ -93,21 +94,12 @@ impl Copier {
             let replaces = *appearance == Publish::Replacing;
             kept = self.name_once(at, target_name, Op::Rename, replaces, commit, |_| staged.id())?;
         }
-        if self.syncs_each() {
+        if self.setting.syncs_each() {
             // The file's own metadata, and then what names it (fsync(2)).
             staged.file.sync_all().during(Op::Sync)?;
             dirs.target.sync().during(Op::Sync)?;
         }
         Ok(kept)
-    }
-
-    /// Whether each file is made durable by itself.
-    pub(super) fn syncs_each(&self) -> bool {
-        match self.setting.job.fsync {
-            Fsync::None | Fsync::Auto => false,
-            Fsync::File => true,
-            Fsync::End => !platform::SYNCS_FILESYSTEMS,
-        }
     }
 
     /// Tell of a file that has its name.
@@ -172,7 +164,7 @@ impl Copier {
             // A second descriptor's close flushes as well, and leaves the first for what follows.
             platform::close_second(&staged.file).during(Op::Close)?;
         }
-        if self.syncs_each() {
+        if self.setting.syncs_each() {
             // Before the times, which say that it is all there.
             staged.file.sync_data().during(Op::Sync)?;
         }
@@ -187,7 +179,7 @@ impl Copier {
             replaces: filling.replaces.as_deref(),
             times: !has_changed,
         })?;
-        if has_changed && self.keeps(Attributes::TIMESTAMPS) {
+        if has_changed && self.setting.keeps(Attributes::TIMESTAMPS) {
             // Its own time could be the source's: both were written within a tick of one clock.
             let modified = meta.modified.seconds_before(UNFINISHED_BEFORE);
             Handle::Open(&staged.file).set_times(meta.accessed, modified).during(Op::SetTimes)?;

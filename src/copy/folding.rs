@@ -141,7 +141,7 @@ impl Copier {
         {
             return Some(false);
         }
-        if self.is_dry() {
+        if self.setting.is_dry() {
             return None; // which changes nothing
         }
         try_folding(dir, &self.setting.temporaries).ok()

@@ -62,11 +62,6 @@ impl Copier {
         }
     }
 
-    /// Whether further names of this entry become hard links.
-    pub(super) fn is_linked(&self, meta: &Meta) -> bool {
-        meta.nlink > 1 && self.setting.job.preserve.keeps(Attributes::LINKS)
-    }
-
     /// Copy an entry that is not a directory, unless a name of the same inode was copied before.
     ///
     /// `owed` is the group that this name has to take over, if any. `copy` is told the group that it
@@ -84,7 +79,7 @@ impl Copier {
         }
         let is_heir = owed.take_if(|group| *group == meta.id).is_some();
         if !is_heir {
-            if !self.is_linked(meta) {
+            if !self.setting.is_linked(meta) {
                 return copy(self, None).map(drop);
             }
             let claim = self.run.tree.links.claim(meta.id, meta.nlink, node, name);
@@ -117,7 +112,7 @@ impl Copier {
             Ok(Disposition::Skipped) => self.pass_on(group, false),
             Err(fault) => {
                 let comes_again =
-                    self.may_retry(fault, self.teller.notes.tried) || self.may_set_aside(node, fault);
+                    self.setting.may_retry(fault, self.teller.notes.tried) || self.may_set_aside(node, fault);
                 self.pass_on(group, comes_again);
             }
         }
@@ -155,7 +150,8 @@ impl Copier {
                 linked => {
                     // One that is tried again counts only then.
                     let comes_again = |fault| {
-                        self.may_retry(fault, self.teller.notes.tried) || self.may_set_aside(node, fault)
+                        self.setting.may_retry(fault, self.teller.notes.tried)
+                            || self.may_set_aside(node, fault)
                     };
                     if !linked.as_ref().is_err_and(comes_again) {
                         self.run.tree.links.finished(meta.id);
@@ -216,7 +212,7 @@ impl Copier {
             return Ok(());
         }
         let waits = self.is_in_the_way(node, target_name);
-        if self.is_dry() {
+        if self.setting.is_dry() {
             self.make_way(at, target_name)?;
             self.tell_once(at, meta.kind)?;
             self.teller.record(&node.place, name, meta.kind, Done::Linked, 0);

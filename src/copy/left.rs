@@ -51,7 +51,7 @@ impl Copier {
         }
         match self.holds(at, meta, found)? {
             // Its attributes come after its content, and its time after them.
-            Holds::All => Ok(!is_same && self.keeps(Attributes::TIMESTAMPS)),
+            Holds::All => Ok(!is_same && self.setting.keeps(Attributes::TIMESTAMPS)),
             Holds::Part => Ok(true),
             // What was written lacks something at most, unless the power went or its source is another by now.
             Holds::Other if !is_doubted && !run.durability.marks.may_be_unfinished(meta.changed) => Ok(false),
@@ -66,7 +66,7 @@ impl Copier {
     /// How much of its source's content a copy has.
     fn holds(&mut self, at: Item<'_>, meta: &Meta, found: &Meta) -> Result<Holds, Fault> {
         let Item { node, dirs, name } = at;
-        let coding = self.coding(name);
+        let coding = self.setting.coding(name);
         if coding.is_none() && found.size > meta.size {
             return Ok(Holds::Other);
         }

@@ -26,7 +26,7 @@ impl Copier {
         if found.kind != Kind::File || was_compared {
             return Ok(false);
         }
-        if let Some(coding) = self.coding(at.name) {
+        if let Some(coding) = self.setting.coding(at.name) {
             return self.is_other_content(at, meta, found, coding);
         }
         if self.run.durability.marks.doubts(found.changed) {

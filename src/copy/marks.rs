@@ -196,7 +196,7 @@ impl Copier {
     /// A top directory of the copy is open: it gets a mark before the first file is copied.
     pub(super) fn expect_mark(&self, node: &Arc<DirNode>) {
         const MANY: usize = 64;
-        if self.setting.job.leaves_marks() && !self.is_dry() {
+        if self.setting.job.leaves_marks() && !self.setting.is_dry() {
             let mut known = self.run.durability.marks.lock();
             if known.due.len() >= MANY {
                 known.due.retain(|node| node.strong_count() > 0);

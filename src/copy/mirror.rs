@@ -153,11 +153,6 @@ fn has_changed() -> Fault {
 }
 
 impl Copier {
-    /// Whether the run only says what it would do, or only deletes: then nothing is copied.
-    pub(super) fn is_dry(&self) -> bool {
-        self.setting.job.dry_run || self.setting.job.mirror.delete == Delete::Only
-    }
-
     /// A directory's copy is done: note what it has that the source lacks.
     pub(super) fn note_extraneous(
         &mut self,

@@ -46,7 +46,7 @@ impl Copier {
     /// server none: it is for those where a file as large finds no room.
     pub(crate) fn stop_where_quota_holds(&mut self, node: &DirNode, refusal: &io::Error) -> Holds {
         // What there is room for at all: a file with holes takes less than its size.
-        let most = self.room().and_then(|room| room.bytes).map_or(Asked::MOST, |bytes| bytes / 2);
+        let most = self.setting.room().and_then(|room| room.bytes).map_or(Asked::MOST, |bytes| bytes / 2);
         let asked = Asked {
             bytes: self.run.space.needed.load(Ordering::Relaxed).min(most).clamp(Asked::LEAST, Asked::MOST),
             unknown_is_over: refusal.kind() == io::ErrorKind::QuotaExceeded,

@@ -305,7 +305,7 @@ impl Copier {
                 measured.add(&file, went, range.at - from);
             }
             if let Err(fault) = stepped.and_then(|()| self.enter_step(&file, from, range.at)) {
-                if self.may_retry(&fault, range.tried) {
+                if self.setting.may_retry(&fault, range.tried) {
                     fault_to_pass = Some(fault);
                     break;
                 }
@@ -362,7 +362,7 @@ impl Copier {
         }
         let files = Files { source, destination: &staged.file };
         let ladder = file.ways.ladder(route);
-        let transfer = Transfer { files, ladder, pair: &file.node.pair, zeros: self.zeros() };
+        let transfer = Transfer { files, ladder, pair: &file.node.pair, zeros: self.setting.zeros() };
         self.copy_span(transfer, *seeks_data, at, step, end)
     }
 }

@@ -38,7 +38,7 @@ impl Copier {
         name: &CStr,
         meta: &Meta,
     ) -> Result<Reached, Fault> {
-        let mode = if self.keeps(Attributes::MODE) { OWNERS } else { meta.mode & 0o777 | OWNERS };
+        let mode = if self.setting.keeps(Attributes::MODE) { OWNERS } else { meta.mode & 0o777 | OWNERS };
         let existed = self.make_directory(parent, dirs, name, mode)?;
         let (target, opened_up) = match self.open_target(dirs, name, existed) {
             // The umask took from its owner what is needed to work in it.

@@ -33,7 +33,7 @@ impl Copier {
         found: Option<&Meta>,
     ) -> Result<Option<Box<Replaced>>, Fault> {
         let may_have = |found: &&Meta| {
-            found.kind == meta.kind && found.kind != Kind::Symlink && !self.keeps(Attributes::MODE)
+            found.kind == meta.kind && found.kind != Kind::Symlink && !self.setting.keeps(Attributes::MODE)
         };
         let Some(found) = found.filter(may_have) else { return Ok(None) };
         let target_name = at.node.place.target_name(at.name, meta.kind);
@@ -67,7 +67,10 @@ impl Copier {
         let MetadataTarget { node, meta, to, .. } = *subject;
         // The group that the mode speaks of; its owner may not be who wants to have what is copied.
         let gid = replaced.owner.gid;
-        if !self.keeps(Attributes::OWNERSHIP) && owner.gid != gid && to.set_owner(None, Some(gid)).is_ok() {
+        if !self.setting.keeps(Attributes::OWNERSHIP)
+            && owner.gid != gid
+            && to.set_owner(None, Some(gid)).is_ok()
+        {
             owner.gid = gid;
         }
         let mut mode = replaced.mode;

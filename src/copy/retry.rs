@@ -12,7 +12,6 @@ use crate::{
     error::{Failure, Fault},
     event::Retrying,
     scheduler::sleep_until,
-    transfer::Watch,
     tree::DirNode,
 };
 
@@ -26,7 +25,7 @@ impl Copier {
         tried: u32,
         fault: Fault,
     ) {
-        if !self.may_retry(&fault, tried) {
+        if !self.setting.may_retry(&fault, tried) {
             if let Err(fault) = self.set_aside(node, name, listed, fault) {
                 self.fail(node, name, listed, fault);
             }
@@ -34,11 +33,6 @@ impl Copier {
         }
         let again = Again { node: node.hold(), name: name.into(), listed, tried: tried + 1 };
         self.put_aside(Unit::Again(again), tried, node.failure(name, listed, fault));
-    }
-
-    /// Whether the same is tried again after `fault`.
-    pub(crate) fn may_retry(&self, fault: &Fault, tried: u32) -> bool {
-        tried < self.setting.job.retry.times && fault.may_pass() && !self.teller.is_cancelled()
     }
 
     /// Try what is left of a range again.
@@ -73,7 +67,7 @@ impl Copier {
             let done = work(self);
             self.teller.notes.tried = of_entry;
             match done {
-                Err(fault) if self.may_retry(&fault, tried) => {
+                Err(fault) if self.setting.may_retry(&fault, tried) => {
                     self.rest(node.failure(c"", Some(Kind::Directory), fault), tried);
                     tried += 1;
                 }

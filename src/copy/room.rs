@@ -64,11 +64,6 @@ impl Expected {
 }
 
 impl Copier {
-    /// What room there is at the destination, if that can be told.
-    pub(crate) fn room(&self) -> Option<Room> {
-        platform::room(&self.directory_of_copies()?).ok()
-    }
-
     /// Count an entry that would be created below `node`, other than a name for a file that has one.
     pub(super) fn expect_entry(&self, node: &DirNode, dirs: &Dirs) {
         self.expect(node, dirs, Takes { inodes: 1, ..Takes::default() });
@@ -87,7 +82,7 @@ impl Copier {
             return;
         }
         let data = &self.setting.job.data;
-        let coding = self.coding(name);
+        let coding = self.setting.coding(name);
         // What compressing leaves, and where zeros are, only reading it all tells.
         let is_unknown = matches!(coding, Some(Coding::Encode(..)))
             || node.pair.compresses
@@ -154,7 +149,7 @@ impl Copier {
         let is_plain = job.compression == Compression::None
             && job.data.sparse != Sparse::Always
             && job.selection.wants_all();
-        if !is_plain || self.is_dry() || job.limits.preflight || meta.kind != Kind::Directory {
+        if !is_plain || self.setting.is_dry() || job.limits.preflight || meta.kind != Kind::Directory {
             return;
         }
         let told = || {

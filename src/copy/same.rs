@@ -43,7 +43,7 @@ impl Copier {
         if !decides || !self.setting.job.existing.goes_by_content() {
             return Ok(action);
         }
-        let may_be = self.coding(at.name).is_some() || meta.size == found.size;
+        let may_be = self.setting.coding(at.name).is_some() || meta.size == found.size;
         let is_same = may_be && self.has_same_content(at, meta, found)?;
         Ok(if is_same { Action::Unchanged } else { Action::Replace })
     }
@@ -67,7 +67,7 @@ impl Copier {
         if to.during(Op::Stat).in_copy()? != found.id {
             return Err(Fault::refused(Op::Replace, "it was replaced meanwhile"));
         }
-        self.hold_same([&source_file, &copy_file], self.coding(name), meta.size)
+        self.hold_same([&source_file, &copy_file], self.setting.coding(name), meta.size)
     }
 
     /// Whether two files hold the same, the second of them a copy of the first; their first `size` bytes, unless

@@ -125,7 +125,7 @@ impl Copier {
         }
         let inherits_acl = has_default_acl(&target);
         let copies = target.duplicate().during(Op::Open).in_copy().map_err(at_copy)?;
-        let copies = self.run.tree.target.get_or_init(|| Arc::new(copies)).clone();
+        let copies = self.setting.target.get_or_init(|| Arc::new(copies)).clone();
         self.warn_of_whole((&source, &from.name, &meta), (&target, &to.name));
         let root = Root {
             source_index: index,
@@ -166,10 +166,10 @@ impl Copier {
         pair: &Pair,
     ) -> Result<(), Failure> {
         let found = self.look_at_destination(meta, target, to)?;
-        if !self.is_dry() {
+        if !self.setting.is_dry() {
             self.load_journal(target, target_meta.id).map_err(|fault| fault.at(to.directory.clone()))?;
         }
-        let may_take_up = self.is_dry() && self.setting.job.resume;
+        let may_take_up = self.setting.is_dry() && self.setting.job.resume;
         if may_take_up || found.is_some() {
             self.hear_above(target, pair);
             self.sweep(Of::Holder, target, target_meta.id, pair, &to.directory);
@@ -218,20 +218,6 @@ impl Copier {
             self.run.ledger.found.closed();
         }
         self.hands.push(Unit::Batch(Batch { node, names: Arc::new(names), next: 0, end: 1 }));
-    }
-
-    /// The one copy, as far as it is a directory that is there, or else the directory that holds all copies:
-    /// where something is mounted on the copy itself, room is to be looked for there.
-    pub(crate) fn directory_of_copies(&self) -> Option<Dir> {
-        let holder = self.run.tree.target.get()?;
-        let job = &self.setting.job;
-        let name = match (&job.target, &job.sources[..]) {
-            (Target::Exact(path), _) => SplitPath::of_target(path).ok().map(|to| to.name),
-            (Target::Within(_), [source]) => SplitPath::of(source).ok().map(|from| from.base),
-            (Target::Within(_), _) => None,
-        };
-        let copy = name.and_then(|name| holder.open_dir(&name).ok());
-        copy.or_else(|| holder.duplicate().ok())
     }
 
     /// Say whether the kernel will move the bytes of files that are large enough for it.

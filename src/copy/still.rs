@@ -28,7 +28,7 @@ impl Copier {
                 FillResult::Coded { .. } => meta.size,
                 _ => platform::meta(&staged.file).during(Op::Stat).in_copy()?.size,
             };
-            if !self.hold_same([source, &staged.file], self.coding(at.name), size)? {
+            if !self.hold_same([source, &staged.file], self.setting.coding(at.name), size)? {
                 return Ok(None);
             }
             now = platform::meta(source).during(Op::Stat)?;

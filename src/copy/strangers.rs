@@ -82,7 +82,7 @@ impl Copier {
             return false;
         }
         let run = &self.run;
-        let (is_file, keeps_owner) = (meta.kind == Kind::File, self.keeps(Attributes::OWNERSHIP));
+        let (is_file, keeps_owner) = (meta.kind == Kind::File, self.setting.keeps(Attributes::OWNERSHIP));
         let there = Owner::of(found);
         let owner = match keeps_owner {
             true => run.fidelity.fresh.owner_to_be_had(found.id.dev, Owner::of(meta), there),
@@ -92,18 +92,18 @@ impl Copier {
         let renames = gives_away && owner.uid != found.uid;
         // Names that are missing would become names of a stranger's file.
         let joins = !keeps_owner
-            && self.is_linked(meta)
+            && self.setting.is_linked(meta)
             && found.nlink < meta.nlink
             && found.uid != meta.uid
             && !run.setting.trusts(found.uid);
-        let sets_mode = is_file && self.keeps(Attributes::MODE);
+        let sets_mode = is_file && self.setting.keeps(Attributes::MODE);
         let adds = |mode: u32| sets_mode && mode & (SETUID | SETGID) & !found.mode != 0;
         let is_open =
             is_file && gives_away && run.setting.trusts(found.uid) && found.mode & OTHERS_WRITE != 0;
         // The mode follows an ACL that is set, and where it is not, its mask does not become the group's rights.
         let acl = if is_open { acl_of(Handle::Entry(&at.dirs.source, at.name)) } else { None };
         let of_group = acl.as_ref().map_or(GROUP_RIGHTS, |acl| acl::group_rights(acl).unwrap_or(0));
-        let wished_acl = acl.filter(|acl| self.keeps(Attributes::ACL) && !acl.is_empty());
+        let wished_acl = acl.filter(|acl| self.setting.keeps(Attributes::ACL) && !acl.is_empty());
         let without_acl = meta.mode & !(GROUP_RIGHTS & !of_group);
         let wished_mode = if wished_acl.is_some() { meta.mode } else { without_acl };
         let is_closable = is_open && (sets_mode || wished_acl.is_some());
@@ -139,28 +139,28 @@ impl Copier {
         found: &Meta,
     ) -> bool {
         let may_be = subject.meta.kind == Kind::File && self.may_be_strangers(at, found);
-        if !may_be || !self.keeps(Attributes::XATTR) {
+        if !may_be || !self.setting.keeps(Attributes::XATTR) {
             return false;
         }
         let Some(capability) = capability_of(subject.from) else { return false };
         if capability_of(subject.to).is_some_and(|there| there == capability) {
             return false;
         }
-        let owner = self.keeps(Attributes::OWNERSHIP).then(|| Owner::of(subject.meta));
+        let owner = self.setting.keeps(Attributes::OWNERSHIP).then(|| Owner::of(subject.meta));
         let wish = Wish { owner, capability: Some(capability), ..Wish::default() };
         self.fresh(at, found, wish).is_none_or(|fresh| fresh.has_capability)
     }
 
     /// A copy was refused its owner: learn whether any would be, so that not every file is tried at every run.
     pub(super) fn learn_owner(&mut self, at: Item<'_>, meta: &Meta, found: &Meta) {
-        if self.setting.privileges.gives_away && self.keeps(Attributes::OWNERSHIP) {
+        if self.setting.privileges.gives_away && self.setting.keeps(Attributes::OWNERSHIP) {
             let _ = self.fresh(at, found, Wish { owner: Some(Owner::of(meta)), ..Wish::default() });
         }
     }
 
     /// What a new file beside `found` would get of `wish`; `None` where that cannot be told.
     fn fresh(&mut self, at: Item<'_>, found: &Meta, wish: Wish) -> Option<Fresh> {
-        if self.is_dry() {
+        if self.setting.is_dry() {
             return None; // which makes nothing
         }
         let key = (found.id.dev, wish);
@@ -182,11 +182,11 @@ impl Copier {
         if !self.run.tree.shared.stands_for(found.id, meta.id) {
             return true;
         }
-        let has_stranger = !self.is_linked(meta)
+        let has_stranger = !self.setting.is_linked(meta)
             || found.nlink > meta.nlink
             // Any of its names may have been given by others, to a file that is none of theirs.
             || self.setting.is_open_to_strangers(&subject.node.target);
-        if has_stranger && meta.gid != found.gid && self.keeps(Attributes::OWNERSHIP) {
+        if has_stranger && meta.gid != found.gid && self.setting.keeps(Attributes::OWNERSHIP) {
             // What a new copy would not get either is no reason to make one.
             let _ = self.fresh(at, found, Wish { owner: Some(Owner::of(meta)), ..Wish::default() });
         }

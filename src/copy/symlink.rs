@@ -86,7 +86,7 @@ impl Copier {
             return Ok(first);
         }
         let (appearance, done) = self.appearance(node, target_name, found);
-        if self.is_dry() {
+        if self.setting.is_dry() {
             return self.tell_node(at, meta, found, op, done);
         }
         let replaces = self.replaced(at, meta, found)?;

@@ -63,7 +63,7 @@ impl Copier {
         let Some(kind) = self.setting.job.verify.digest() else { return Ok(None) };
         let passing = self.teller.passing.take();
         let FileInProgress { source, staged, meta, .. } = filling;
-        let coding = self.coding(name);
+        let coding = self.setting.coding(name);
         let is_hollow = coding.is_none() && is_hollow(source, meta);
         let end = match filled {
             FillResult::Coded { content, .. } => content,
@@ -220,10 +220,10 @@ impl Copier {
             at.dirs.target.open_source(&at.node.place.target_name(at.name, Kind::File)).during(Op::Verify)?;
         let meta = platform::meta(&file).during(Op::Stat).in_copy()?;
         if meta.kind == Kind::File {
-            if self.coding(at.name).is_none() && is_hollow(&file, &meta) {
+            if self.setting.coding(at.name).is_none() && is_hollow(&file, &meta) {
                 return Err(no_digest());
             }
-            let codec = self.coding(at.name).and_then(Coding::copy_codec);
+            let codec = self.setting.coding(at.name).and_then(Coding::copy_codec);
             self.teller.notes.digest = Some(self.digest_in(&file, codec, digest, meta.size)?);
         }
         Ok(())

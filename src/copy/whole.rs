@@ -30,7 +30,7 @@ impl Copier {
         let brings = Attributes::MODE | Attributes::XATTR;
         let method = platform::WHOLE_COPY
             .filter(|method| ladder.methods().any(|step| step == *method))
-            .filter(|_| meta.size > 0 && self.keeps(brings));
+            .filter(|_| meta.size > 0 && self.setting.keeps(brings));
         let Some(method) = method else { return Ok(None) };
         if meta.size >= LARGE_MIN {
             self.teller.announce(&node.place, name);

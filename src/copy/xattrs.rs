@@ -59,7 +59,7 @@ impl Copier {
     /// attributes were named.
     pub(super) fn have_xattrs_changed(&mut self, subject: &MetadataTarget<'_>) -> bool {
         let MetadataTarget { node, from, to, meta, found, .. } = *subject;
-        if !self.keeps(Attributes::XATTR) && !self.keeps(Attributes::ACL) {
+        if !self.setting.keeps(Attributes::XATTR) && !self.setting.keeps(Attributes::ACL) {
             return false;
         }
         let preserve = &self.setting.job.preserve;
@@ -77,7 +77,7 @@ impl Copier {
             return false;
         }
         let Ok(mut wanted) = self.source_xattrs(node, from) else { return true };
-        wanted.retain(|name| self.keeps(attribute_of(name)));
+        wanted.retain(|name| self.setting.keeps(attribute_of(name)));
         if seeks_extra {
             let others = self.listed(to).unwrap_or_default();
             let is_extra = |name: &&CString| self.is_extra(subject, to, name, &wanted);
@@ -125,15 +125,17 @@ impl Copier {
 
     /// The extended attributes of the source that have a say in the copy; what cannot be listed is told.
     pub(super) fn wanted(&mut self, subject: &MetadataTarget<'_>) -> Result<Wanted, Fault> {
-        let asks = self.keeps(Attributes::XATTR) || self.keeps(Attributes::ACL) || self.has_mask(subject);
+        let asks = self.setting.keeps(Attributes::XATTR)
+            || self.setting.keeps(Attributes::ACL)
+            || self.has_mask(subject);
         if !asks {
             return Ok(Wanted { names: Vec::new(), is_known: true });
         }
         match self.source_xattrs(subject.node, subject.from) {
             Ok(names) => Ok(Wanted { names, is_known: true }),
             Err(error) => {
-                let is_acl =
-                    !self.keeps(Attributes::XATTR) || self.setting.job.preserve.requires(Attributes::ACL);
+                let is_acl = !self.setting.keeps(Attributes::XATTR)
+                    || self.setting.job.preserve.requires(Attributes::ACL);
                 self.xattr_not_kept(subject, error, Op::ReadXattrs, is_acl)?;
                 // These have known names, and the mode depends on them.
                 let acls = [ACCESS_ACL, DEFAULT_ACL];
@@ -151,7 +153,7 @@ impl Copier {
     /// Whether the group's rights in the mode may be the mask of an ACL.
     fn has_mask(&self, subject: &MetadataTarget<'_>) -> bool {
         let meta = subject.meta;
-        self.keeps(Attributes::MODE) && meta.kind != Kind::Symlink && meta.mode & 0o070 != 0
+        self.setting.keeps(Attributes::MODE) && meta.kind != Kind::Symlink && meta.mode & 0o070 != 0
     }
 
     /// The extended attributes of a copy that are to go.
@@ -186,14 +188,14 @@ impl Copier {
     ) -> bool {
         let is_wanted = wanted.iter().any(|wanted| wanted.as_c_str() == name);
         if attribute_of(name) == Attributes::XATTR {
-            return self.keeps(Attributes::XATTR) && is_removable(name) && !is_wanted;
+            return self.setting.keeps(Attributes::XATTR) && is_removable(name) && !is_wanted;
         }
         // It would let others in through the group bits of the mode (acl(5)).
-        let has_say = self.keeps(Attributes::MODE) && subject.meta.kind != Kind::Symlink;
+        let has_say = self.setting.keeps(Attributes::MODE) && subject.meta.kind != Kind::Symlink;
         let mut value = Vec::new();
         let mut says_something =
             || !to.xattr(name, &mut value).is_ok_and(|length| acl::is_idle(name, &value[..length]));
-        has_say && !(is_wanted && self.keeps(Attributes::ACL)) && says_something()
+        has_say && !(is_wanted && self.setting.keeps(Attributes::ACL)) && says_something()
     }
 
     /// Copy extended attributes and ACLs, and remove what the copy has or inherited beyond them.
@@ -221,14 +223,17 @@ impl Copier {
         given: &mut Given,
     ) -> Result<(), Fault> {
         let MetadataTarget { node, to, meta, .. } = *subject;
-        if subject.is_new() && node.inherits_acl && meta.kind != Kind::Symlink && self.keeps(Attributes::MODE)
+        if subject.is_new()
+            && node.inherits_acl
+            && meta.kind != Kind::Symlink
+            && self.setting.keeps(Attributes::MODE)
         {
             // An inherited ACL would let others in through the group bits of the mode (acl(5)).
             let inheritable = [ACCESS_ACL, DEFAULT_ACL];
             let count = if meta.kind == Kind::Directory { 2 } else { 1 };
             for acl in &inheritable[..count] {
                 let is_wanted = wanted.names.iter().any(|name| name.as_c_str() == *acl);
-                if self.keeps(Attributes::ACL) && is_wanted {
+                if self.setting.keeps(Attributes::ACL) && is_wanted {
                     continue;
                 }
                 match to.remove_xattr(acl) {
@@ -267,7 +272,7 @@ impl Copier {
         let MetadataTarget { from, to, .. } = *subject;
         for name in &wanted.names {
             let name = name.as_c_str();
-            let is_kept = self.keeps(attribute_of(name));
+            let is_kept = self.setting.keeps(attribute_of(name));
             let has_say = name == ACCESS_ACL && self.has_mask(subject);
             if !is_kept && !has_say {
                 continue;
