@@ -34,6 +34,7 @@ mod capabilities;
 mod compare;
 mod copy;
 mod digest;
+mod durability;
 mod engine;
 mod entry;
 mod error;
@@ -59,6 +60,7 @@ mod storage;
 mod threads;
 mod transfer;
 mod tree;
+mod verify;
 
 #[cfg(fuzzing)]
 #[doc(hidden)]

@@ -18,6 +18,8 @@ const FLOORS: &[&[&str]] = &[
     &["report", "resume", "setting"],
     &["event"],
     &["outcomes"],
+    &["verify"],
+    &["durability"],
     // Siblings: each is what one kind of run does.
     &["copy", "compare", "probe"],
     &["engine"],

@@ -221,7 +221,7 @@ impl Copier {
         }
         node.vouch(&target_name, found)?;
         let done = if is_corrected { Done::Corrected } else { Done::Unchanged };
-        self.digest_there(at, meta.kind)?;
+        self.verifier().digest_there(at, meta.kind)?;
         self.leave_alone(meta);
         self.teller.record(&node.place, name, meta.kind, done, 0);
         Ok(Some(Disposition::Copied(found.id)))

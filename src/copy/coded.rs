@@ -1,18 +1,17 @@
 //! Files that are compressed on their way, or brought back.
 
-use std::{fs::File, io::ErrorKind, sync::atomic::Ordering};
+use std::{fs::File, sync::atomic::Ordering};
 
-use super::content::{FileInProgress, FillResult, RESERVE_MIN};
+use super::content::FileInProgress;
 use crate::{
     copy::Copier,
-    digest::{Digest, DigestKind, Hasher},
     entry::Meta,
     error::{During, Fault, Op},
     frames::{Codec, Coding, Content, Encoder, Encoders, content_size},
     method::Method,
     platform,
-    transfer::{Files, Watch, Zeros, cancelled, read_full, write_chunk},
-    tree::{DirNode, Item},
+    transfer::{Files, FillResult, RESERVE_MIN, Watch, Zeros, cancelled, read_full, write_chunk},
+    tree::DirNode,
 };
 
 impl Copier {
@@ -144,73 +143,5 @@ impl Copier {
     pub(super) fn bytes_held(&self, source: &File, meta: &Meta, coding: Option<Coding>) -> u64 {
         let codec = coding.and_then(Coding::source_codec);
         codec.and_then(|codec| content_size(source, codec).ok().flatten()).unwrap_or(meta.size)
-    }
-
-    /// Whether a copy that has its source's time does not hold what the source does, as far as headers tell.
-    pub(super) fn is_other_content(
-        &mut self,
-        at: Item<'_>,
-        meta: &Meta,
-        found: &Meta,
-        coding: Coding,
-    ) -> Result<bool, Fault> {
-        let Item { node, dirs, name } = at;
-        let doubted = self.run.durability.marks.doubts(found.changed);
-        let sizes = if doubted {
-            None
-        } else {
-            let copy = node.place.target_name(name, meta.kind);
-            let (dir, name, op, codec) = match coding {
-                Coding::Encode(codec, _) => (&dirs.target, &*copy, Op::Replace, codec),
-                Coding::Decode(codec) => (&dirs.source, name, Op::Open, codec),
-            };
-            let file = dir.open_source(name).during(op)?;
-            match content_size(&file, codec) {
-                // Of the source that is a failure, which copying it again will tell.
-                Err(error) if error.kind() == ErrorKind::InvalidData => return Ok(true),
-                size => size.during(op)?.map(|size| match coding {
-                    Coding::Encode(..) => (size, meta.size),
-                    Coding::Decode(_) => (size, found.size),
-                }),
-            }
-        };
-        match sizes {
-            Some((one, other)) if one != other => Ok(true),
-            // What a power cut has taken are holes; frames have none.
-            Some(_) if !self.has_any_hole(at, meta, found)? => Ok(false),
-            Some(_) | None => Ok(!self.has_same_content(at, meta, found)?),
-        }
-    }
-
-    fn has_any_hole(&self, at: Item<'_>, meta: &Meta, found: &Meta) -> Result<bool, Fault> {
-        if found.size < RESERVE_MIN && !found.is_sparse() {
-            return Ok(false);
-        }
-        let copy = at.node.place.target_name(at.name, meta.kind);
-        let copy = at.dirs.target.open_source(&copy).during(Op::Replace)?;
-        let data = platform::next_data(&copy, 0, found.size).during(Op::Replace)?;
-        Ok(data != Some((0, found.size)))
-    }
-
-    /// The digest of what a file of frames holds.
-    pub(super) fn digest_of_frames(
-        &mut self,
-        file: &File,
-        codec: Codec,
-        kind: DigestKind,
-    ) -> Result<Digest, Fault> {
-        let mut hasher = Hasher::new(kind);
-        let mut content = Content::of(file, Some(codec)).during(Op::Verify)?;
-        self.with_scratch(|teller, scratch| {
-            loop {
-                if teller.is_cancelled() {
-                    return Err(Fault::new(Op::Verify, cancelled()));
-                }
-                match content.read_full(&mut scratch.buffer).during(Op::Verify)? {
-                    0 => return Ok(hasher.finish()),
-                    read => hasher.update(&scratch.buffer[..read]),
-                }
-            }
-        })
     }
 }

@@ -80,7 +80,7 @@ impl Copier {
     /// for it, and try them again.
     pub(crate) fn clear(&mut self) {
         let run = self.run.clone();
-        if run.durability.replacements.are_any() {
+        if run.replacements.are_any() {
             // They may fail yet, and be tried again.
             run.queue.at_last(Unit::Clear);
             return self.replace();

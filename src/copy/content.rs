@@ -20,18 +20,14 @@ use crate::{
     platform,
     storage::Storage,
     transfer::{
-        Files, Scratch, Transfer, Watch, ZeroCopyResult, Zeros, cancelled, copy_direct, copy_unsized,
-        try_reflink,
+        Files, FillResult, RESERVE_MIN, Scratch, Transfer, Watch, ZeroCopyResult, Zeros, cancelled,
+        copy_direct, copy_unsized, try_reflink,
     },
     tree::{Item, Publish, Staged},
 };
 
 /// From this size on, a file that looks dense is asked for holes.
 pub(super) const ASK_MIN: u64 = 64 * 1024;
-
-/// From this size on, a file's blocks are reserved before it is written: one call against the
-/// bookkeeping of every page (measured on ext4: 6 % of the time of a mixed tree).
-pub(super) const RESERVE_MIN: u64 = 1 << 20;
 
 /// A file of the copy that is being filled.
 #[derive(Debug)]
@@ -64,24 +60,6 @@ impl FileInProgress {
         let slower = || self.was_buffered.load(Ordering::Relaxed).then_some(Declined::Slower);
         self.declined.or_else(slower)
     }
-}
-
-/// How far the content of a file has come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum FillResult {
-    /// All of it is in place.
-    Whole,
-    /// The source ended before its size.
-    Short,
-    /// It is so large that its ranges become units of their own.
-    InRanges,
-    /// All of it is in place, in another form.
-    Coded {
-        /// Bytes that it has outside of frames.
-        content: u64,
-        /// Bytes that the copy has.
-        stored: u64,
-    },
 }
 
 impl Copier {
@@ -235,6 +213,13 @@ impl Copier {
         self.teller.pass_over(*at, end);
         *at = end;
         Ok(())
+    }
+
+    /// Begin to take the digest of a source as its bytes pass, where one is wanted.
+    pub(super) fn begin_passing(&mut self) {
+        if let Some(kind) = self.setting.job.verify.digest() {
+            self.teller.begin_passing(kind);
+        }
     }
 
     pub(super) fn with_scratch<T>(&mut self, work: impl FnOnce(&mut Teller, &mut Scratch) -> T) -> T {

@@ -3,24 +3,23 @@
 use std::{
     collections::{BTreeMap, HashSet},
     sync::{
-        Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock,
+        Arc, Mutex, OnceLock, PoisonError, RwLock,
         atomic::{AtomicBool, AtomicU64, AtomicUsize},
     },
 };
 
 use tokio::sync::mpsc;
 
-use super::{
-    Conflicts, Expected, Extraneous, FreshFiles, Leftovers, Marks, Namesakes, Replacements, RulesUsed, Unit,
-};
+use super::{Conflicts, Expected, Extraneous, FreshFiles, Namesakes, Replacements, RulesUsed, Unit};
 use crate::{
     backend::RingSlot,
     cancel::Cancel,
+    durability::Durability,
     entry::FileId,
     job::CopyJob,
     outcomes::{Ledger, Outcomes},
     plan::Pair,
-    platform::{Dir, Memory, Mounts},
+    platform::{Memory, Mounts},
     resume::Journals,
     scheduler::{Permits, Queue},
     setting::Setting,
@@ -39,7 +38,8 @@ pub(crate) struct Context {
     pub(crate) tree: TreeState,
     pub(crate) fidelity: FidelityState,
     pub(crate) mirror: MirrorState,
-    pub(crate) durability: DurabilityState,
+    pub(crate) durability: Durability,
+    pub(crate) replacements: Replacements,
     pub(crate) journals: Journals,
     pub(crate) space: SpaceState,
     pub(crate) ring: RingState,
@@ -93,16 +93,6 @@ pub(crate) struct MirrorState {
     pub(crate) rules_used: RulesUsed,
 }
 
-/// What is to last, and what it replaces.
-#[derive(Debug)]
-pub(crate) struct DurabilityState {
-    pub(crate) replacements: Replacements,
-    pub(crate) leftovers: Leftovers,
-    pub(crate) marks: Marks,
-    /// Filesystems that are to be durable in the end, by device.
-    filesystems: Mutex<BTreeMap<u64, Dir>>,
-}
-
 /// Whether there is room at the destination.
 #[derive(Debug, Default)]
 pub(crate) struct SpaceState {
@@ -148,7 +138,7 @@ impl Context {
         engine: EngineHandles,
     ) -> Context {
         let EngineHandles { descriptors, mounts, permits, jobs_limit, ring } = engine;
-        let setting = Setting::new(job, cancel, descriptors, mounts);
+        let setting = Arc::new(Setting::new(job, cancel, descriptors, mounts));
         let job = &setting.job;
         let count = job.sources.len();
         let tree = TreeState::of(job);
@@ -171,14 +161,15 @@ impl Context {
                 conflicts: Conflicts::default(),
                 rules_used: RulesUsed::of(&job.selection.rules),
             },
-            durability: DurabilityState::new(),
+            durability: Durability::new(setting.clone()),
+            replacements: Replacements::default(),
             journals: Journals::default(),
             space: SpaceState::default(),
             ring: RingState { slot: ring, refused: OnceLock::new() },
             memory: OnceLock::new(),
             chance: AtomicU64::new(std::process::id().into()),
             pairs: Mutex::default(),
-            setting: Arc::new(setting),
+            setting,
         }
     }
 
@@ -211,21 +202,5 @@ impl TreeState {
             copies: RwLock::default(),
             swept: Mutex::default(),
         }
-    }
-}
-
-impl DurabilityState {
-    fn new() -> DurabilityState {
-        DurabilityState {
-            replacements: Replacements::default(),
-            leftovers: Leftovers::default(),
-            marks: Marks::new(),
-            filesystems: Mutex::default(),
-        }
-    }
-
-    /// Filesystems that are to be durable in the end, by device.
-    pub(crate) fn filesystems(&self) -> MutexGuard<'_, BTreeMap<u64, Dir>> {
-        self.filesystems.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -130,7 +130,7 @@ impl Copier {
         self.teller.outcomes.directories_open += 1;
         child.span.in_scope(|| tracing::debug!("directory entered"));
         if parent.place.is_root() {
-            self.expect_mark(&child);
+            self.run.durability.expect_mark(&child);
         }
         self.hands.push(Unit::List(child));
     }
@@ -280,8 +280,8 @@ impl Copier {
             return Ok(());
         }
         self.close_journal(node);
-        self.sweep_late(node, &dirs);
-        self.remove_marks(node, &dirs.target);
+        self.run.durability.sweep_late(&mut self.teller, node, &dirs);
+        self.run.durability.remove_marks(&mut self.teller, node, &dirs.target);
         let (from, to) = (Handle::Open(&dirs.source), Handle::Open(&dirs.target));
         let now = if node.existed { to.meta().during(Op::Stat).in_copy()? } else { node.target };
         let subject = MetadataTarget {

@@ -2,9 +2,9 @@
 
 use std::{ffi::CStr, path::Path, sync::PoisonError};
 
-use super::kept;
 use crate::{
     copy::Copier,
+    durability::order,
     entry::FileId,
     error::Fault,
     options::Delete,
@@ -37,7 +37,7 @@ impl Copier {
             if !self.setting.is_dry() {
                 self.load_journal(target, id)?;
             }
-            self.hear_above(target, pair);
+            self.run.durability.note_above(&mut self.tools.listing, target, pair);
         }
         self.sweep(Of::Copy, target, id, pair, &parent.place.path_in_copy(target_name));
         Ok(())
@@ -61,7 +61,7 @@ impl Copier {
             return;
         }
         let mut left = Vec::new();
-        let is_lost = || kept::order(pair, id.dev) == Order::Lost;
+        let is_lost = || order(pair, id.dev) == Order::Lost;
         let swept = staged::each_name(target, &mut self.tools.listing, &run.setting.cancel, |name| {
             if counts && !is_internal(name) {
                 run.mirror.extraneous.count_there();
@@ -70,7 +70,7 @@ impl Copier {
                 if staged::is_left(name) && !is_lost() {
                     run.space.expected.expect_gone(target, id.dev, name);
                 }
-                run.durability.marks.read(target, name, pair);
+                run.durability.markers.note(target, name, pair);
                 return Ok(());
             }
             let swept = match staged::is_left(name) && !run.journals.speak_of(name) {
@@ -82,7 +82,8 @@ impl Copier {
                 false => Ok(()),
             };
             // What another user has left may be his to remove; one's own goes all the same.
-            if let Err(error) = swept.and_then(|()| run.durability.marks.meet(target, id, name, pair)) {
+            if let Err(error) = swept.and_then(|()| run.durability.markers.take_over(target, id, name, pair))
+            {
                 left.push((name.to_owned(), error));
             }
             Ok(())

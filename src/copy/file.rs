@@ -4,7 +4,7 @@ use std::{ffi::CStr, fs::File, sync::atomic::AtomicBool, time::UNIX_EPOCH};
 
 use super::{
     attributes::LEAST,
-    content::{ASK_MIN, FileInProgress, FillResult},
+    content::{ASK_MIN, FileInProgress},
     entry::{Disposition, Handled},
     resume::TakenUp,
 };
@@ -12,12 +12,14 @@ use crate::{
     copy::Copier,
     entry::{FileId, Kind, Meta},
     error::{During, Fault, Op, Sided},
-    event::{Differs, Done},
+    event::Done,
     guard::caught,
     options::{Compare, Sparse},
     plan::{self, Action, Ladder, decide, looks_same},
     platform,
+    transfer::FillResult,
     tree::{DirNode, Item, Publish, Staged},
+    verify::what_differs,
 };
 
 impl Copier {
@@ -83,15 +85,15 @@ impl Copier {
         }
         let mut action = decide(&as_kept, found, self.setting.job.existing, granularity);
         if self.setting.job.compare == Compare::Content {
-            action = self.by_content(at, meta, found, action)?;
+            action = self.verifier().by_content(at, meta, found, action)?;
         }
         if action == Action::Unchanged && self.is_cut_off(at, meta, found)? {
             action = Action::Replace;
         }
-        if action == Action::Skip && self.is_left_unfinished(at, meta, &as_kept, found, granularity)? {
+        if action == Action::Skip && self.is_left_unfinished(at, [meta, &as_kept, found], granularity)? {
             action = Action::Replace;
         }
-        self.teller.notes.differs = Differs::between(&as_kept, found, action, granularity);
+        self.teller.notes.differs = what_differs(&as_kept, found, action, granularity);
         match action {
             Action::Unchanged if self.must_be_new(at, meta, found) => {
                 self.copy_listed(at, meta, Some(found), group)
@@ -149,9 +151,9 @@ impl Copier {
         if self.setting.is_dry() {
             return self.tell_file(at, &source, meta, found, done);
         }
-        self.mark();
+        self.run.durability.mark();
         // What lies beside other things gets no mark, and neither does a file that was named by itself.
-        let is_unmarked = node.place.is_root() || self.run.durability.marks.is_unmarked();
+        let is_unmarked = node.place.is_root() || self.run.durability.markers.is_unmarked();
         let waits = may_resume || is_unmarked || self.may_look_finished(node, meta);
         if appearance == Publish::Now && waits {
             appearance = Publish::WhenComplete;

@@ -3,12 +3,8 @@
 use std::{ffi::CStr, io, sync::atomic::Ordering};
 
 use super::{
-    attributes::UNFINISHED_BEFORE,
-    content::{FileInProgress, FillResult, RESERVE_MIN},
-    entry::Disposition,
-    metadata_target::MetadataTarget,
-    quota::is_room_refused,
-    verify::{Digests, no_digest},
+    attributes::UNFINISHED_BEFORE, content::FileInProgress, entry::Disposition,
+    metadata_target::MetadataTarget, quota::is_room_refused,
 };
 use crate::{
     copy::Copier,
@@ -19,7 +15,9 @@ use crate::{
     options::{Attributes, Fsync, Verify},
     platform::{self, Handle},
     storage::Storage,
+    transfer::{FillResult, RESERVE_MIN},
     tree::{Dirs, Item, Kept, Publish},
+    verify::{Digests, no_digest},
 };
 
 /// What is said of a file whose source did not stand still.
@@ -40,8 +38,8 @@ impl Copier {
         let finished = caught(|| {
             let finished = self.finish_attributes(at, filling, filled, digests)?;
             self.name_for_a_moment(at, filling)?;
-            let is_synced =
-                self.setting.syncs_each() && !self.keeps_old(&at.node.pair, at.node.target.id.dev);
+            let is_synced = self.setting.syncs_each()
+                && !self.run.durability.keeps_old(&at.node.pair, at.node.target.id.dev);
             if self.is_trusted_by_name(filling) && self.setting.job.fsync != Fsync::None && !is_synced {
                 filling.staged.file.sync_data().during(Op::Sync)?;
             }
@@ -89,7 +87,9 @@ impl Copier {
         if *appearance != Publish::Now {
             let target_name = &*node.place.target_name(name, Kind::File);
             self.make_way(at, target_name)?;
-            let over = |temporary: &CStr| self.rename_over(node, &dirs.target, temporary, target_name);
+            let over = |temporary: &CStr| {
+                self.run.durability.rename_over(node, &dirs.target, temporary, target_name)
+            };
             let commit = || staged.commit(&dirs.target, target_name, *appearance, over);
             let replaces = *appearance == Publish::Replacing;
             kept = self.name_once(at, target_name, Op::Rename, replaces, commit, |_| staged.id())?;
@@ -141,11 +141,19 @@ impl Copier {
         let Item { node, name, .. } = at;
         let FileInProgress { source, staged, meta, mode, .. } = filling;
         // Before the source is looked at again: what changes until then is a change, and no mismatch.
-        let digests = if digests.is_some() { digests } else { self.digests(at, filling, filled)? };
+        let digests = if digests.is_some() {
+            digests
+        } else {
+            self.verifier().digests(at, [source, &staged.file], meta, filled)?
+        };
         // Files of sysfs say 4096 bytes whatever they hold, and have no blocks; where there are
         // blocks, an early end is a change even if a server has not told of it yet.
         let ended_early = filled == FillResult::Short && meta.allocated > 0;
-        let now = if ended_early { None } else { self.has_stood_still(at, filling, filled)? };
+        let now = if ended_early {
+            None
+        } else {
+            self.verifier().has_stood_still(name, [source, &staged.file], meta, filled)?
+        };
         let has_changed = now.is_none();
         let (content, stored) = match filled {
             FillResult::Coded { content, stored } => (content, stored),
@@ -153,9 +161,9 @@ impl Copier {
         };
         match digests {
             _ if has_changed => {}
-            Some(digests) => self.compare_digests(digests, content)?,
+            Some(digests) => self.verifier().compare_digests(digests, content)?,
             None if self.setting.job.verify == Verify::Size && stored >= RESERVE_MIN => {
-                self.compare_sizes(&staged.file, stored)?;
+                self.verifier().compare_sizes(&staged.file, stored)?;
             }
             None => {}
         }
@@ -206,7 +214,7 @@ impl Copier {
         match filling.staged.discard(&dirs.target, target_name) {
             Ok(()) => fault,
             Err(error) => {
-                self.run.durability.marks.owe();
+                self.run.durability.markers.owe();
                 let both =
                     format!("{}; and what was copied of it could not be removed: {error}", fault.cause);
                 Fault { cause: io::Error::other(both), ..fault }

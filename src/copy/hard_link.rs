@@ -206,7 +206,7 @@ impl Copier {
             && let Some(done) = self.needs_no_link(at, meta, target, found)?
         {
             if done == Done::Unchanged {
-                self.digest_there(at, meta.kind)?;
+                self.verifier().digest_there(at, meta.kind)?;
             }
             self.teller.record(&node.place, name, meta.kind, done, 0);
             return Ok(());
@@ -224,7 +224,7 @@ impl Copier {
         if temporary.is_some() {
             self.give_name_to_link(at, meta, target, names, waits)?;
         }
-        self.digest_there(at, meta.kind)?;
+        self.verifier().digest_there(at, meta.kind)?;
         self.teller.record(&node.place, name, meta.kind, Done::Linked, 0);
         Ok(())
     }
@@ -246,7 +246,7 @@ impl Copier {
         let granularity = Granularity::Nanos(1);
         let replaces = match decide(meta, found, self.setting.job.existing, granularity) {
             Action::Unchanged | Action::Replace => true,
-            Action::Skip => self.is_left_unfinished(at, meta, meta, found, granularity)?,
+            Action::Skip => self.is_left_unfinished(at, [meta, meta, found], granularity)?,
             Action::Refuse(why) => return Err(Fault::refused(Op::Replace, why)),
             Action::InTheWay(why) => return Err(Fault::in_the_way(Op::Replace, why)),
         };
@@ -324,10 +324,10 @@ impl Copier {
             // What it was copied to may be too new to be on its device.
             if meta.kind == Kind::File && self.setting.job.fsync != Fsync::None {
                 dirs.target.open_existing(work)?.sync_data()?;
-            } else if self.keeps_old(&node.pair, node.target.id.dev) {
+            } else if self.run.durability.keeps_old(&node.pair, node.target.id.dev) {
                 platform::sync_filesystem(&dirs.target)?;
             }
-            self.rename_over(node, &dirs.target, work, last)
+            self.run.durability.rename_over(node, &dirs.target, work, last)
         };
         let named = self.name_once(at, last, Op::Rename, true, give, |_| id());
         // Renaming does nothing where both are names of one file already (rename(2)), which numbers did not tell.

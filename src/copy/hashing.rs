@@ -1,11 +1,8 @@
-//! Hashing a large file behind its copy: while one worker copies, others hash what is there.
+//! Hashing a large file trailing its copy: while one worker copies, others hash what is there.
 
 use std::sync::{Arc, atomic::Ordering};
 
-use super::{
-    behind::{Behind, State},
-    large_file::LargeFile,
-};
+use super::large_file::LargeFile;
 use crate::{
     copy::{Copier, Unit},
     digest::Hasher,
@@ -13,6 +10,7 @@ use crate::{
     error::{During, Fault, Op, Side},
     options::Verify,
     platform,
+    verify::{TrailingDigests, TrailingState},
 };
 
 /// The unit: hash one side of a large file as far as it has come.
@@ -37,17 +35,17 @@ pub(crate) enum Hashed {
 
 impl Copier {
     /// Units for the sides of `file` that have something to hash and nobody at it.
-    fn parked_sides(file: &Arc<LargeFile>, behind: &Behind) -> impl Iterator<Item = Unit> {
-        let has_ended = behind.has_ended.load(Ordering::Acquire);
+    fn parked_sides(file: &Arc<LargeFile>, trailing: &TrailingDigests) -> impl Iterator<Item = Unit> {
+        let has_ended = trailing.has_ended.load(Ordering::Acquire);
         [Side::Source, Side::Copy].into_iter().filter_map(move |side| {
-            let mut state = behind.state(side);
-            let limit = behind.limit(side);
+            let mut state = trailing.state(side);
+            let limit = trailing.limit(side);
             match &*state {
-                State::PutDown(_, at) if has_ended || limit > *at => {}
+                TrailingState::PutDown(_, at) if has_ended || limit > *at => {}
                 _ => return None,
             }
-            match std::mem::replace(&mut *state, State::Taken) {
-                State::PutDown(hasher, at) => {
+            match std::mem::replace(&mut *state, TrailingState::Taken) {
+                TrailingState::PutDown(hasher, at) => {
                     Some(Unit::Hash(HashOf { file: file.clone(), side, hasher, at }))
                 }
                 _ => unreachable!("it was parked, and is locked"),
@@ -57,44 +55,44 @@ impl Copier {
 
     /// Let whoever has nothing to do hash what has been copied of a file so far.
     pub(super) fn offer_hashing(&mut self, file: &Arc<LargeFile>, copied: u64) {
-        let Some(behind) = &file.behind else { return };
-        behind.came_to(copied);
+        let Some(trailing) = &file.trailing else { return };
+        trailing.advance_to(copied);
         if self.run.queue.is_hungry() {
-            let units: Vec<Unit> = Self::parked_sides(file, behind).collect();
+            let units: Vec<Unit> = Self::parked_sides(file, trailing).collect();
             self.run.queue.give(units);
         }
     }
 
     /// The copying of a file is over: what is not hashed yet is now.
     pub(super) fn hash_the_rest(&mut self, file: &Arc<LargeFile>) {
-        let Some(behind) = &file.behind else { return };
+        let Some(trailing) = &file.trailing else { return };
         if self.setting.job.verify == Verify::Media && !file.is_failing() {
             let path = || file.node.place.target_path(&file.name, Kind::File);
-            match self.leave_memory(&file.filling.staged.file, path) {
-                Ok(is_direct) => behind.is_direct.store(is_direct, Ordering::Relaxed),
+            match self.verifier().leave_memory(&file.filling.staged.file, path) {
+                Ok(is_direct) => trailing.is_direct.store(is_direct, Ordering::Relaxed),
                 Err(fault) => file.failed(fault),
             }
         }
-        behind.came_to(file.end());
-        behind.has_ended.store(true, Ordering::Release);
-        let units: Vec<Unit> = Self::parked_sides(file, behind).collect();
+        trailing.advance_to(file.end());
+        trailing.has_ended.store(true, Ordering::Release);
+        let units: Vec<Unit> = Self::parked_sides(file, trailing).collect();
         units.into_iter().for_each(|unit| self.hands.push(unit));
     }
 
     /// Hash one side as far as it has come.
     pub(crate) fn hash(&mut self, mut unit: HashOf) -> Hashed {
         let file = unit.file.clone();
-        let behind = file.behind.as_ref().expect("only such files have units for it");
+        let trailing = file.trailing.as_ref().expect("only such files have units for it");
         let on = match unit.side {
             Side::Source => &file.filling.source,
             Side::Copy => &file.filling.staged.file,
         };
         loop {
             // Asked before the limit, which does not move after it.
-            let has_ended = behind.has_ended.load(Ordering::Acquire);
-            let limit = behind.limit(unit.side);
+            let has_ended = trailing.has_ended.load(Ordering::Acquire);
+            let limit = trailing.limit(unit.side);
             while unit.at < limit && !file.is_failing() {
-                match self.hash_some(on, &mut unit.hasher, &mut unit.at, limit) {
+                match self.verifier().hash_some(on, &mut unit.hasher, &mut unit.at, limit) {
                     Ok(true) => {}
                     Ok(false) => break, // it is shorter than what was copied, which its digest shows
                     Err(fault) => file.failed(Fault { side: unit.side, ..fault }),
@@ -105,14 +103,15 @@ impl Copier {
             }
             if has_ended || file.is_failing() {
                 let digest = if file.is_failing() { None } else { Some(unit.hasher.finish()) };
-                *behind.state(unit.side) = State::Done(digest);
+                *trailing.state(unit.side) = TrailingState::Done(digest);
                 return Hashed::Whole;
             }
-            let mut state = behind.state(unit.side);
+            let mut state = trailing.state(unit.side);
             // Looked at under the lock: whoever moves the limit then looks for who is parked.
-            let is_current = behind.limit(unit.side) <= unit.at && !behind.has_ended.load(Ordering::Acquire);
+            let is_current =
+                trailing.limit(unit.side) <= unit.at && !trailing.has_ended.load(Ordering::Acquire);
             if is_current {
-                *state = State::PutDown(unit.hasher, unit.at);
+                *state = TrailingState::PutDown(unit.hasher, unit.at);
                 return Hashed::Waits;
             }
         }
@@ -120,8 +119,8 @@ impl Copier {
 
     /// Undo what reading a copy from its device took.
     pub(super) fn back_to_memory(file: &LargeFile) -> Result<(), Fault> {
-        match &file.behind {
-            Some(behind) if behind.is_direct.load(Ordering::Relaxed) => {
+        match &file.trailing {
+            Some(trailing) if trailing.is_direct.load(Ordering::Relaxed) => {
                 platform::set_direct(&file.filling.staged.file, false).during(Op::Verify)
             }
             _ => Ok(()),

@@ -64,7 +64,7 @@ impl Copier {
             }
         }
         for (hole, data) in self.holes_in(file, from, to)? {
-            if !self.is_zero(content, hole, data)? {
+            if !self.verifier().is_zero(content, hole, data)? {
                 return Ok(None);
             }
         }
@@ -95,7 +95,7 @@ impl Copier {
     fn clear_holes(&mut self, file: &LargeFile, from: u64, to: u64) -> Result<(), Fault> {
         let copy = &file.filling.staged.file;
         for (hole, data) in self.holes_in(file, from, to)? {
-            if self.is_zero(copy, hole, data).in_copy()? {
+            if self.verifier().is_zero(copy, hole, data).in_copy()? {
                 continue;
             }
             self.with_scratch(|_, scratch| {

@@ -10,12 +10,10 @@ use std::{
 };
 
 use super::{
-    behind::Behind,
-    content::{FileInProgress, FillResult},
+    content::FileInProgress,
     file::lies_elsewhere,
     range::{Bounds, Ways},
     sharers::Sharers,
-    verify::is_hollow,
 };
 use crate::{
     copy::{Copier, RangeOf, Unit},
@@ -25,8 +23,9 @@ use crate::{
     plan::{Contest, Ladder, Writing, routes},
     platform,
     resume::{Entered, pieces},
-    transfer::{Watch, cancelled},
+    transfer::{FillResult, Watch, cancelled},
     tree::{DirNode, Dirs, Item},
+    verify::{TrailingDigests, is_hollow},
 };
 
 /// A large file in flight: open on both sides, with the number of ranges still to be copied.
@@ -46,7 +45,7 @@ pub(crate) struct LargeFile {
     has_failed: AtomicBool,
     fault: Mutex<Option<Fault>>,
     /// The digests of both sides, where they are wanted; then the file is copied in order.
-    pub(super) behind: Option<Behind>,
+    pub(super) trailing: Option<TrailingDigests>,
     /// How many times it was tried again.
     tried: u32,
     /// Where it is written down what is in place.
@@ -77,7 +76,7 @@ impl LargeFile {
 
     /// Whether one worker copies it, from its beginning to its end.
     pub(crate) fn is_in_order(&self) -> bool {
-        self.behind.is_some()
+        self.trailing.is_some()
     }
 
     /// Where its source ends, as far as that is known.
@@ -145,7 +144,8 @@ impl Copier {
         };
         let pieces = pieces(ranges, size);
         let verify = self.setting.job.verify;
-        let behind = verify.digest().filter(|_| bounds.is_in_order).map(|kind| Behind::new(verify, kind));
+        let trailing =
+            verify.digest().filter(|_| bounds.is_in_order).map(|kind| TrailingDigests::new(verify, kind));
         let jobs = self.run.queue.limit();
         let file = Arc::new(LargeFile {
             node: node.hold(),
@@ -154,8 +154,8 @@ impl Copier {
             ways,
             sharers: Sharers::default(),
             // Each side that is hashed is one more part.
-            ranges: AtomicUsize::new(pieces.len() + if behind.is_some() { 2 } else { 0 }),
-            behind,
+            ranges: AtomicUsize::new(pieces.len() + if trailing.is_some() { 2 } else { 0 }),
+            trailing,
             tried: self.teller.notes.tried,
             measured_since: self.teller.notes.cost.began,
             left: AtomicU64::new(size),
@@ -258,7 +258,7 @@ impl Copier {
             }),
             None => {
                 self.teller.notes.tried = file.tried;
-                let digests = file.behind.as_ref().and_then(Behind::digests);
+                let digests = file.trailing.as_ref().and_then(TrailingDigests::digests);
                 let finished = self.finish(Item { node, dirs, name }, filling, filled, &moved, digests);
                 file.entered.iter().for_each(|entered| self.run.journals.strike(entered));
                 finished

@@ -112,7 +112,7 @@ impl Copier {
             Err(error) => {
                 // It is not finished, and has the name of what is.
                 if !replaces && dirs.target.remove(target_name).is_err() {
-                    self.run.durability.marks.owe();
+                    self.run.durability.markers.owe();
                 }
                 return Err(Fault::new(Op::Stat, error).in_copy());
             }

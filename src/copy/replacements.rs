@@ -14,14 +14,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{
-    content::{FileInProgress, FillResult},
-    entry::Disposition,
-    kept::Old,
-};
+use super::{content::FileInProgress, entry::Disposition};
 use crate::{
     copy::{Copier, Unit},
     digest::Digest,
+    durability::OldName,
     entry::Kind,
     error::{During, Fault, Op},
     event::Differs,
@@ -29,7 +26,7 @@ use crate::{
     method::Method,
     options::Fsync,
     platform,
-    transfer::Watch,
+    transfer::{FillResult, Watch},
     tree::{DirNode, Item, PlaceToWait, Publish},
 };
 
@@ -138,11 +135,11 @@ impl Copier {
             _place: place,
         };
         let run = self.run.clone();
-        let mut waiting = run.durability.replacements.lock();
+        let mut waiting = run.replacements.lock();
         if waiting.files.is_empty() {
             waiting.since = Some(Instant::now());
-            run.durability.replacements.is_any.store(true, Ordering::Relaxed);
-            run.durability.replacements.was_any.store(true, Ordering::Relaxed);
+            run.replacements.is_any.store(true, Ordering::Relaxed);
+            run.replacements.was_any.store(true, Ordering::Relaxed);
             run.queue.at_last(Unit::Replace);
         }
         waiting.bytes = waiting.bytes.saturating_add(replacement.filling.meta.size);
@@ -158,7 +155,7 @@ impl Copier {
 
     /// As [`replace`](Self::replace), where files have waited for others long enough.
     pub(crate) fn replace_if_late(&mut self) {
-        let replacements = &self.run.durability.replacements;
+        let replacements = &self.run.replacements;
         if replacements.is_any.load(Ordering::Relaxed)
             && replacements.lock().since.is_some_and(|since| since.elapsed() > Replacements::PATIENCE)
         {
@@ -176,20 +173,18 @@ impl Copier {
             );
         // What waits is open.
         let is_out_of_descriptors = platform::is_out_of_descriptors(&fault.cause);
-        (is_full || is_out_of_descriptors)
-            && self.run.durability.replacements.was_any.load(Ordering::Relaxed)
-            && {
-                self.replace();
-                true
-            }
+        (is_full || is_out_of_descriptors) && self.run.replacements.was_any.load(Ordering::Relaxed) && {
+            self.replace();
+            true
+        }
     }
 
     /// Make durable what waits, and give each its name.
     pub(crate) fn replace(&mut self) {
         let run = self.run.clone();
         // One after the other: who looks for room waits for what others are about to give.
-        let _turn = run.durability.replacements.turn.lock().unwrap_or_else(PoisonError::into_inner);
-        let files = self.run.durability.replacements.take();
+        let _turn = run.replacements.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        let files = self.run.replacements.take();
         let are_durable = files.len() > Self::FEW && !self.teller.is_cancelled() && {
             self.name_together(&files);
             are_durable_together(&files)
@@ -226,7 +221,7 @@ impl Copier {
     }
 
     /// Give one its name; what it has replaced, where that is kept.
-    fn replace_one(&mut self, file: Replacement, is_durable: bool) -> Option<Old> {
+    fn replace_one(&mut self, file: Replacement, is_durable: bool) -> Option<OldName> {
         let Replacement { node, name, filling, moved, has_changed, digest, differs, tried, _place, .. } =
             file;
         let dirs = match node.dirs() {
@@ -242,7 +237,7 @@ impl Copier {
             if let Err(error) =
                 filling.staged.discard(&dirs.target, &node.place.target_name(&name, Kind::File))
             {
-                self.run.durability.marks.owe();
+                self.run.durability.markers.owe();
                 self.fail(&node, &name, Some(Kind::File), Fault::new(Op::Remove, error));
             }
             return None;

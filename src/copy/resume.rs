@@ -85,7 +85,7 @@ impl Copier {
         }
         // The source is another by now, or what was there of the copy.
         self.run.journals.strike(&entered);
-        if self.keeps_old(&node.pair, node.target.id.dev) {
+        if self.run.durability.keeps_old(&node.pair, node.target.id.dev) {
             // It may be what another has replaced, whose name is not durable yet.
             dirs.target.sync().during(Op::Sync).in_copy()?;
         }

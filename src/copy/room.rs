@@ -4,7 +4,6 @@ use std::{
     collections::BTreeMap,
     ffi::CStr,
     fs::File,
-    iter,
     sync::{Mutex, PoisonError},
 };
 
@@ -17,6 +16,7 @@ use crate::{
     plan::{self, Pair},
     platform::{self, Dir, Room},
     report::WarningKind,
+    transfer::data_within,
     tree::{DirNode, Dirs, Item, abandoned_bytes},
 };
 
@@ -191,14 +191,6 @@ impl Copier {
         let path = self.setting.job.target.path().to_owned();
         self.teller.warn_of(WarningKind::Room, || path, cause);
     }
-}
-
-/// How many of a file's first `size` bytes are data.
-pub(super) fn data_within(file: &File, size: u64) -> u64 {
-    let ranges = iter::successors(platform::next_data(file, 0, size).ok().flatten(), |(_, end)| {
-        platform::next_data(file, *end, size).ok().flatten()
-    });
-    ranges.map(|(begin, end)| end - begin).sum()
 }
 
 /// Whether files may come to share their blocks instead of taking any.

@@ -171,7 +171,7 @@ impl Copier {
         }
         let may_take_up = self.setting.is_dry() && self.setting.job.resume;
         if may_take_up || found.is_some() {
-            self.hear_above(target, pair);
+            self.run.durability.note_above(&mut self.tools.listing, target, pair);
             self.sweep(Of::Holder, target, target_meta.id, pair, &to.directory);
         }
         Ok(())

@@ -204,11 +204,11 @@ impl Copier {
             if !replaces {
                 return dirs.target.rename_new(work_name, target_name).map(|()| Kept::Nothing);
             }
-            if self.keeps_old(&node.pair, node.target.id.dev) {
+            if self.run.durability.keeps_old(&node.pair, node.target.id.dev) {
                 // Nothing less makes durable what cannot be opened.
                 platform::sync_filesystem(&dirs.target)?;
             }
-            self.rename_over(node, &dirs.target, work_name, target_name)
+            self.run.durability.rename_over(node, &dirs.target, work_name, target_name)
         };
         self.name_once(at, target_name, Op::Rename, replaces, give, |_| Ok(there.id))
     }

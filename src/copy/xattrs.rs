@@ -71,7 +71,7 @@ impl Copier {
             || found.is_none_or(|found| {
                 meta.changed >= found.changed
                     || self.run.tree.shared.has_lost_a_name(found.id)
-                    || self.run.durability.marks.doubts(found.changed)
+                    || self.run.durability.markers.distrusts(found.changed)
             });
         if !seeks_extra && surely_none(from) {
             return false;

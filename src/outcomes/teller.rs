@@ -227,11 +227,17 @@ impl Teller {
         }
     }
 
-    /// Note that something failed, unless the run is cancelled and that is why.
-    pub(crate) fn fail(&mut self, failure: Failure) {
-        if self.count_failure(&failure) {
-            self.outcomes.failures.push(failure);
-        }
+    /// Note that what was copied could not be made durable, which is a failure of no entry.
+    pub(crate) fn fail_to_sync(&mut self, failure: Failure) {
+        tracing::warn!(cause = %failure.cause(), "{failure}");
+        self.outcomes.totals.unsynced += 1;
+        self.ledger.count_failure();
+        self.outcomes.failures.push(failure);
+    }
+
+    /// Whether anything of the run has failed.
+    pub(crate) fn has_failed(&self) -> bool {
+        self.ledger.failed.load(Ordering::Relaxed) > 0
     }
 
     /// Count a failure, which is told as soon as it is added; `false` where the run is cancelled and that is why.

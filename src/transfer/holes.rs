@@ -1,6 +1,6 @@
 //! Holes that two files have in common, which need not be read to be known for equal.
 
-use std::{fs::File, io};
+use std::{fs::File, io, iter};
 
 use crate::platform;
 
@@ -41,6 +41,14 @@ impl CommonHoles {
         self.next_look = next.saturating_add(Self::STEP);
         next
     }
+}
+
+/// How many of a file's first `size` bytes are data.
+pub(crate) fn data_within(file: &File, size: u64) -> u64 {
+    let ranges = iter::successors(platform::next_data(file, 0, size).ok().flatten(), |(_, end)| {
+        platform::next_data(file, *end, size).ok().flatten()
+    });
+    ranges.map(|(begin, end)| end - begin).sum()
 }
 
 #[cfg(test)]

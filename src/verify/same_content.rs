@@ -1,38 +1,36 @@
 //! Whether a file that is there has its source's content, byte by byte.
 
-use std::fs::File;
+use std::{ffi::CStr, fs::File};
 
+use super::Verifier;
 use crate::{
-    copy::Copier,
     entry::{Granularity, Kind, Meta},
     error::{During, Fault, Op, Sided},
     event::Differs,
     frames::{Coding, Content},
     plan::Action,
     platform,
-    transfer::{CommonHoles, Watch, cancelled},
+    transfer::{CommonHoles, FillResult, Watch, cancelled},
     tree::Item,
 };
 
-impl Differs {
-    /// What made `action` of `found`, which stands where a copy of `source` is to be.
-    pub(super) fn between(source: &Meta, found: &Meta, action: Action, granularity: Granularity) -> Differs {
-        let mut differs = Differs::empty();
-        if action == Action::Replace && found.kind == Kind::File {
-            let times = [source.modified, found.modified].map(|time| time.truncated_to(granularity));
-            differs.set(Differs::SIZE, source.size != found.size);
-            differs.set(Differs::TIME, times[0] != times[1]);
-            // Then nothing but the bytes themselves can have told.
-            differs.set(Differs::CONTENT, differs.is_empty());
-        }
-        differs.set(Differs::KIND, source.kind != found.kind);
-        differs
+/// What made `action` of `found`, which stands where a copy of `source` is to be.
+pub(crate) fn what_differs(source: &Meta, found: &Meta, action: Action, granularity: Granularity) -> Differs {
+    let mut differs = Differs::empty();
+    if action == Action::Replace && found.kind == Kind::File {
+        let times = [source.modified, found.modified].map(|time| time.truncated_to(granularity));
+        differs.set(Differs::SIZE, source.size != found.size);
+        differs.set(Differs::TIME, times[0] != times[1]);
+        // Then nothing but the bytes themselves can have told.
+        differs.set(Differs::CONTENT, differs.is_empty());
     }
+    differs.set(Differs::KIND, source.kind != found.kind);
+    differs
 }
 
-impl Copier {
+impl Verifier<'_> {
     /// Decide by the content about a file that is there.
-    pub(super) fn by_content(
+    pub(crate) fn by_content(
         &mut self,
         at: Item<'_>,
         meta: &Meta,
@@ -49,7 +47,7 @@ impl Copier {
     }
 
     /// Whether the copy `found` has the bytes of its source; both have one size, or one of them is compressed.
-    pub(super) fn has_same_content(
+    pub(crate) fn has_same_content(
         &mut self,
         at: Item<'_>,
         meta: &Meta,
@@ -72,7 +70,7 @@ impl Copier {
 
     /// Whether two files hold the same, the second of them a copy of the first; their first `size` bytes, unless
     /// one of them is in frames.
-    pub(super) fn hold_same(
+    pub(crate) fn hold_same(
         &mut self,
         [source_file, copy_file]: [&File; 2],
         coding: Option<Coding>,
@@ -97,28 +95,52 @@ impl Copier {
                 source = Content::Plain { file: source_file, at };
                 copy = Content::Plain { file: copy_file, at };
             }
-            let read = self.with_scratch(|_, scratch| {
-                let middle = scratch.buffer.len() / 2;
-                let (one, other) = scratch.buffer.split_at_mut(middle);
-                let most = middle.min(usize::try_from(left).unwrap_or(middle));
-                let read = source.read_full(&mut one[..most]).during(Op::Read)?;
-                let there = if_whole(copy.read_full(&mut other[..most]));
-                let there = there.during(Op::Read).in_copy()?;
-                let is_same = there == Some(read) && one[..read] == other[..read];
-                Ok::<_, Fault>(is_same.then_some((read, most)))
-            })?;
-            match read {
-                Some((read, most)) if read == most && most > 0 => left -= read as u64,
+            let middle = self.scratch.buffer.len() / 2;
+            let (one, other) = self.scratch.buffer.split_at_mut(middle);
+            let most = middle.min(usize::try_from(left).unwrap_or(middle));
+            let read = source.read_full(&mut one[..most]).during(Op::Read)?;
+            let there = if_whole(copy.read_full(&mut other[..most]));
+            let there = there.during(Op::Read).in_copy()?;
+            let is_same = there == Some(read) && one[..read] == other[..read];
+            match is_same {
+                true if read == most && most > 0 => left -= read as u64,
                 // Both have ended; a plain source that ended before its size is none of these.
-                Some((_, most)) => return Ok(coding.is_some() || most == 0),
-                None => return Ok(false),
+                true => return Ok(coding.is_some() || most == 0),
+                false => return Ok(false),
             }
         }
+    }
+
+    /// What a source is now whose copy has all it is to have, unless its content changed meanwhile.
+    ///
+    /// Size and modification time tell. Where the change time alone is another, what changed are names, links or
+    /// attributes, or somebody has set the modification time back: then the content itself is compared.
+    pub(crate) fn has_stood_still(
+        &mut self,
+        name: &CStr,
+        [source, copy]: [&File; 2],
+        meta: &Meta,
+        filled: FillResult,
+    ) -> Result<Option<Meta>, Fault> {
+        let mut now = platform::meta(source).during(Op::Stat)?;
+        // What says that it is empty and is not (procfs) says something else each time.
+        if now.changed != meta.changed && !meta.content_differs(&now) && meta.size > 0 {
+            let size = match filled {
+                FillResult::Coded { .. } => meta.size,
+                _ => platform::meta(copy).during(Op::Stat).in_copy()?.size,
+            };
+            if !self.hold_same([source, copy], self.setting.coding(name), size)? {
+                return Ok(None);
+            }
+            now = platform::meta(source).during(Op::Stat)?;
+        }
+        // Copying it may have moved the access time.
+        Ok((!meta.content_differs(&now)).then_some(Meta { accessed: meta.accessed, ..now }))
     }
 }
 
 /// What was read of a copy, unless it is no whole frame.
-pub(super) fn if_whole<T>(read: std::io::Result<T>) -> std::io::Result<Option<T>> {
+pub(crate) fn if_whole<T>(read: std::io::Result<T>) -> std::io::Result<Option<T>> {
     match read {
         Err(error) if error.kind() == std::io::ErrorKind::InvalidData => Ok(None),
         read => read.map(Some),

@@ -15,22 +15,26 @@ use std::{
     },
 };
 
+use super::Durability;
 use crate::{
-    copy::Copier,
     entry::{FileId, Kind},
     error::{During, Op, Sided},
     options::Fsync,
+    outcomes::Teller,
     plan::Pair,
     platform::{self, Dir, Order},
     report::WarningKind,
     tree::{DirNode, Dirs, Item, Kept, staged},
 };
 
+/// Fewer directories are made durable one by one, without what else their filesystem has to write.
+const FEW: usize = 4;
+
 /// Something that was replaced, and the directory that has it.
 #[derive(Debug)]
-pub(super) struct Old {
-    pub(super) node: Arc<DirNode>,
-    pub(super) name: CString,
+pub(crate) struct OldName {
+    pub(crate) node: Arc<DirNode>,
+    pub(crate) name: CString,
 }
 
 /// What runs that died have left under names of ours where one of them may be what was replaced, which a later
@@ -43,7 +47,7 @@ pub(crate) struct Leftovers {
 
 impl Leftovers {
     /// Leave a name alone until all of its directory is copied.
-    pub(super) fn add(&self, dir: FileId, name: &CStr) {
+    pub(crate) fn add(&self, dir: FileId, name: &CStr) {
         self.lock().entry(dir).or_default().push(name.to_owned());
         self.is_any.store(true, Ordering::Relaxed);
     }
@@ -62,18 +66,18 @@ impl Leftovers {
 }
 
 /// What a crash leaves of the order of changes in directories of the copy on the device `dev`.
-pub(super) fn order(pair: &Pair, dev: u64) -> Order {
+pub(crate) fn order(pair: &Pair, dev: u64) -> Order {
     *pair.order.get_or_init(|| platform::order(pair.names[1].as_deref(), dev))
 }
 
-impl Copier {
+impl Durability {
     /// Whether what is replaced in a directory of the copy has to be kept.
-    pub(super) fn keeps_old(&self, pair: &Pair, dev: u64) -> bool {
+    pub(crate) fn keeps_old(&self, pair: &Pair, dev: u64) -> bool {
         self.setting.job.fsync != Fsync::None && order(pair, dev) == Order::Lost
     }
 
     /// Rename within a directory of the copy, over what is called `to`.
-    pub(super) fn rename_over(&self, node: &DirNode, dir: &Dir, from: &CStr, to: &CStr) -> io::Result<Kept> {
+    pub(crate) fn rename_over(&self, node: &DirNode, dir: &Dir, from: &CStr, to: &CStr) -> io::Result<Kept> {
         if !self.keeps_old(&node.pair, node.target.id.dev) {
             return dir.rename(from, to).map(|()| Kept::Nothing);
         }
@@ -100,89 +104,62 @@ impl Copier {
         }
     }
 
-    /// An entry has its name: let go of what it has replaced, as soon as that may go.
-    pub(super) fn let_go_of_old(&mut self, at: Item<'_>, kind: Kind, kept: Kept) {
-        if let Some(old) = self.old(at, kind, kept) {
-            self.let_go_of_all(vec![old]);
-        }
-    }
-
     /// What an entry has replaced, where that was kept; where it could not be, a warning says so.
-    pub(super) fn old(&mut self, at: Item<'_>, kind: Kind, kept: Kept) -> Option<Old> {
+    pub(crate) fn old(&self, teller: &mut Teller, at: Item<'_>, kind: Kind, kept: Kept) -> Option<OldName> {
         let Item { node, name, .. } = at;
         match kept {
             Kept::Nothing => None,
-            Kept::Under(name) => Some(Old { node: node.hold(), name }),
+            Kept::Under(name) => Some(OldName { node: node.hold(), name }),
             Kept::Not(error) => {
                 let filesystem = node.pair.names[1].as_deref().unwrap_or_default();
                 let why = format!(
                     "{filesystem} has no journal, and the old one could not be kept beside the new one ({error}); \
                      take away the power, or the device, only after a run with --fsync=end has ended"
                 );
-                self.teller.warn(WarningKind::Order, node, name, kind, &why);
+                teller.warn(WarningKind::Order, node, name, kind, &why);
                 None
             }
         }
     }
 
     /// Make the names durable that others have now, and remove what these stood for.
-    pub(super) fn let_go_of_all(&mut self, olds: Vec<Old>) {
-        let mut durable = self.are_names_durable(&olds);
-        for Old { node, name } in olds {
+    pub(crate) fn let_go_of_all(&self, teller: &mut Teller, olds: &[OldName]) {
+        let mut durable = are_names_durable(olds);
+        for OldName { node, name } in olds {
             let removed = node.dirs().and_then(|dirs| {
                 if !durable.contains(&node.target.id) {
                     dirs.target.sync().during(Op::Sync).in_copy()?;
                     durable.insert(node.target.id);
                 }
-                remove_old(&dirs, &name).during(Op::Remove).in_copy()
+                remove_old(&dirs, name).during(Op::Remove).in_copy()
             });
             if let Err(fault) = removed {
-                let path = || node.place.path_in_copy(&name);
-                self.teller.warn_of(
+                let path = || node.place.path_in_copy(name);
+                teller.warn_of(
                     WarningKind::Leftover,
                     path,
                     &format!("what was replaced stays: {}", fault.cause),
                 );
             }
-            self.release(node);
         }
     }
 
     /// All that a directory of the copy holds is done: remove what runs that died have left there, unless
     /// anything failed, whose only copy that may be.
-    pub(super) fn sweep_late(&mut self, node: &DirNode, dirs: &Dirs) {
-        let names = self.run.durability.leftovers.take(node.target.id);
-        if names.is_empty() || self.run.ledger.failed.load(Ordering::Relaxed) > 0 {
+    pub(crate) fn sweep_late(&self, teller: &mut Teller, node: &DirNode, dirs: &Dirs) {
+        let names = self.leftovers.take(node.target.id);
+        if names.is_empty() || teller.has_failed() {
             return;
         }
         let mut tell = |name: &CStr, swept: io::Result<()>| {
             if let Err(error) = swept {
-                self.teller.warn_of(
-                    WarningKind::Leftover,
-                    || node.place.path_in_copy(name),
-                    &error.to_string(),
-                );
+                teller.warn_of(WarningKind::Leftover, || node.place.path_in_copy(name), &error.to_string());
             }
         };
         match dirs.target.sync() {
             Ok(()) => names.iter().for_each(|name| tell(name, staged::sweep(&dirs.target, name))),
             Err(error) => tell(&names[0], Err(error)),
         }
-    }
-
-    /// Make filesystems durable where that is less than each of the directories; which of these are.
-    fn are_names_durable(&self, olds: &[Old]) -> HashSet<FileId> {
-        let dirs: HashSet<FileId> = olds.iter().map(|old| old.node.target.id).collect();
-        if dirs.len() <= Self::FEW {
-            return HashSet::new();
-        }
-        let mut synced = HashMap::new();
-        for Old { node, .. } in olds {
-            synced.entry(node.target.id.dev).or_insert_with(|| {
-                node.dirs().is_ok_and(|dirs| platform::sync_filesystem(&dirs.target).is_ok())
-            });
-        }
-        dirs.into_iter().filter(|dir| synced[&dir.dev]).collect()
     }
 }
 
@@ -191,4 +168,19 @@ fn remove_old(dirs: &Dirs, name: &CStr) -> io::Result<()> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         removed => removed,
     }
+}
+
+/// Make filesystems durable where that is less than each of the directories; which of these are.
+fn are_names_durable(olds: &[OldName]) -> HashSet<FileId> {
+    let dirs: HashSet<FileId> = olds.iter().map(|old| old.node.target.id).collect();
+    if dirs.len() <= FEW {
+        return HashSet::new();
+    }
+    let mut synced = HashMap::new();
+    for OldName { node, .. } in olds {
+        synced
+            .entry(node.target.id.dev)
+            .or_insert_with(|| node.dirs().is_ok_and(|dirs| platform::sync_filesystem(&dirs.target).is_ok()));
+    }
+    dirs.into_iter().filter(|dir| synced[&dir.dev]).collect()
 }

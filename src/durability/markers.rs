@@ -9,7 +9,8 @@ use std::{
     collections::BTreeMap,
     ffi::{CStr, CString},
     fs::{File, TryLockError},
-    io, mem,
+    io,
+    mem::{self, MaybeUninit},
     sync::{
         Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak,
         atomic::{AtomicBool, AtomicI64, Ordering},
@@ -17,12 +18,11 @@ use std::{
     time::UNIX_EPOCH,
 };
 
-use super::kept;
+use super::{Durability, order};
 use crate::{
-    copy::Copier,
     entry::{FileId, Kind, Stamp},
-    error::{Fault, Op},
     options::Fsync,
+    outcomes::Teller,
     plan::Pair,
     platform::{self, Dir, ListCursor, Names, Order},
     report::WarningKind,
@@ -32,7 +32,7 @@ use crate::{
 
 /// Marks of runs that this one has made or found.
 #[derive(Debug)]
-pub(crate) struct Marks {
+pub(crate) struct RunMarkers {
     /// Whether top directories wait for a mark.
     is_due: AtomicBool,
     is_any: AtomicBool,
@@ -77,7 +77,7 @@ const FOUND_MAX: usize = 16;
 const SLACK: i64 = 3;
 
 /// This boot and the mount of a directory, hashed.
-fn sitting(dir: &Dir) -> Option<u64> {
+fn mount_epoch(dir: &Dir) -> Option<u64> {
     let hash = blake3::hash(&platform::sitting(dir)?);
     Some(u64::from_le_bytes(hash.as_bytes()[..8].try_into().expect("8 bytes")))
 }
@@ -92,10 +92,10 @@ fn is_dead(dir: &Dir, name: &CStr) -> io::Result<Option<File>> {
     }
 }
 
-impl Marks {
-    pub(crate) fn new() -> Marks {
+impl RunMarkers {
+    pub(crate) fn new() -> RunMarkers {
         let now = UNIX_EPOCH.elapsed().map_or(0, |since| since.as_secs());
-        Marks {
+        RunMarkers {
             is_due: AtomicBool::new(false),
             is_any: AtomicBool::new(false),
             unfinished_since: AtomicI64::new(i64::MAX),
@@ -109,22 +109,22 @@ impl Marks {
     }
 
     /// Whether a copy that changed then may have lost what it was given.
-    pub(super) fn doubts(&self, changed: Stamp) -> bool {
+    pub(crate) fn distrusts(&self, changed: Stamp) -> bool {
         changed.secs >= self.doubtful_since.load(Ordering::Relaxed)
     }
 
     /// Whether a copy that changed then may be one that a run which died has left unfinished.
-    pub(super) fn may_be_unfinished(&self, changed: Stamp) -> bool {
+    pub(crate) fn may_be_unfinished(&self, changed: Stamp) -> bool {
         changed.secs >= self.unfinished_since.load(Ordering::Relaxed)
     }
 
     /// Whether files must not have their names before they are finished, since no mark says that they are not.
-    pub(super) fn is_unmarked(&self) -> bool {
+    pub(crate) fn is_unmarked(&self) -> bool {
         self.is_unmarked.load(Ordering::Relaxed)
     }
 
     /// This run leaves something under its name that is not finished: its marks stay.
-    pub(super) fn owe(&self) {
+    pub(crate) fn owe(&self) {
         self.is_owed.store(true, Ordering::Relaxed);
     }
 
@@ -137,9 +137,9 @@ impl Marks {
     /// # Errors
     /// Those of opening it, but for its being gone: who cannot open it cannot tell whether its run is alive,
     /// and believes what it says.
-    pub(super) fn meet(&self, dir: &Dir, id: FileId, name: &CStr, pair: &Pair) -> io::Result<()> {
+    pub(crate) fn take_over(&self, dir: &Dir, id: FileId, name: &CStr, pair: &Pair) -> io::Result<()> {
         let Some(said) = MarkerName::in_name(name) else { return Ok(()) };
-        let lock = match self.hear_if_dead(dir, name, said, pair) {
+        let lock = match self.note_if_dead(dir, name, said, pair) {
             Ok(None) => return Ok(()),
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
             heard => heard?,
@@ -156,13 +156,13 @@ impl Marks {
     }
 
     /// Note what the mark `name` says, if it is one, and leave it alone.
-    pub(super) fn read(&self, dir: &Dir, name: &CStr, pair: &Pair) {
+    pub(crate) fn note(&self, dir: &Dir, name: &CStr, pair: &Pair) {
         if let Some(said) = MarkerName::in_name(name) {
-            let _ = self.hear_if_dead(dir, name, said, pair);
+            let _ = self.note_if_dead(dir, name, said, pair);
         }
     }
 
-    fn hear_if_dead(
+    fn note_if_dead(
         &self,
         dir: &Dir,
         name: &CStr,
@@ -184,7 +184,7 @@ impl Marks {
         let since = since - SLACK;
         self.unfinished_since.fetch_min(since, Ordering::Relaxed);
         // Of this boot and mount, whatever was written is still to be had.
-        if sitting(dir) != Some(said.sitting) {
+        if mount_epoch(dir) != Some(said.sitting) {
             let knows = platform::keeps_change_times(pair.names[1].as_deref());
             self.doubtful_since.fetch_min(if knows { since } else { i64::MIN }, Ordering::Relaxed);
         }
@@ -192,23 +192,23 @@ impl Marks {
     }
 }
 
-impl Copier {
+impl Durability {
     /// A top directory of the copy is open: it gets a mark before the first file is copied.
-    pub(super) fn expect_mark(&self, node: &Arc<DirNode>) {
+    pub(crate) fn expect_mark(&self, node: &Arc<DirNode>) {
         const MANY: usize = 64;
         if self.setting.job.leaves_marks() && !self.setting.is_dry() {
-            let mut known = self.run.durability.marks.lock();
+            let mut known = self.markers.lock();
             if known.due.len() >= MANY {
                 known.due.retain(|node| node.strong_count() > 0);
             }
             known.due.push(Arc::downgrade(node));
-            self.run.durability.marks.is_due.store(true, Ordering::Relaxed);
+            self.markers.is_due.store(true, Ordering::Relaxed);
         }
     }
 
     /// A file is about to be copied: see that a mark says so.
-    pub(super) fn mark(&self) {
-        let marks = &self.run.durability.marks;
+    pub(crate) fn mark(&self) {
+        let marks = &self.markers;
         if !marks.is_due.load(Ordering::Relaxed) {
             return;
         }
@@ -234,10 +234,9 @@ impl Copier {
     }
 
     fn make_mark(&self, node: &DirNode, dirs: &Dirs) -> io::Result<Option<Mark>> {
-        let sitting = sitting(&dirs.target);
+        let sitting = mount_epoch(&dirs.target);
         let of = Some(self.what_is_copied(node));
-        let name =
-            MarkerName { sitting: sitting.unwrap_or(0), began: self.run.durability.marks.began, of }.name();
+        let name = MarkerName { sitting: sitting.unwrap_or(0), began: self.markers.began, of }.name();
         let is_remote = node.pair.storages[1] == Storage::Remote;
         let made = match is_remote {
             // What is removed while it is open, or was just now, changes its directory later.
@@ -251,7 +250,7 @@ impl Copier {
         };
         if let Some(lock) = &lock {
             let _ = lock.try_lock();
-            let is_in_order = sitting.is_none() || kept::order(&node.pair, node.target.id.dev) == Order::Kept;
+            let is_in_order = sitting.is_none() || order(&node.pair, node.target.id.dev) == Order::Kept;
             if !is_in_order && self.setting.job.fsync.outlives_cuts() {
                 let durable = lock.sync_all().and_then(|()| dirs.target.sync());
                 if let Err(error) = durable {
@@ -266,7 +265,7 @@ impl Copier {
 
     fn what_is_copied(&self, node: &DirNode) -> Of {
         let mut of = Of::source(&node.place.source_path(c""));
-        of.choice = *self.run.durability.marks.choice.get_or_init(|| Of::choice(&self.setting.job));
+        of.choice = *self.markers.choice.get_or_init(|| Of::choice(&self.setting.job));
         of
     }
 
@@ -279,14 +278,14 @@ impl Copier {
     }
 
     /// All that a directory of the copy holds is done: take its marks away.
-    pub(super) fn remove_marks(&mut self, node: &DirNode, dir: &Dir) {
-        let marks = &self.run.durability.marks;
+    pub(crate) fn remove_marks(&self, teller: &mut Teller, node: &DirNode, dir: &Dir) {
+        let marks = &self.markers;
         if !marks.is_any.load(Ordering::Relaxed) {
             return;
         }
         let FileId { dev, ino } = node.target.id;
         let here = marks.lock().marks.remove(&(dev, ino)).unwrap_or_default();
-        let is_certain = self.run.ledger.failed.load(Ordering::Relaxed) == 0;
+        let is_certain = !teller.has_failed();
         let is_owed = marks.is_owed.load(Ordering::Relaxed);
         for mark in here {
             // What one that was found says still holds for what this run did not, or could not, look at.
@@ -295,12 +294,12 @@ impl Copier {
                 None => is_certain && !is_owed && self.looks_at_all(node, mark.of),
             };
             if goes {
-                self.remove_mark(mark, dir, &node.place);
+                self.remove_mark(teller, mark, dir, &node.place);
             }
         }
     }
 
-    fn remove_mark(&mut self, mark: Mark, dir: &Dir, place: &DirPath) {
+    fn remove_mark(&self, teller: &mut Teller, mark: Mark, dir: &Dir, place: &DirPath) {
         let waits = mark.place.is_none() || self.setting.job.fsync == Fsync::End;
         let durable = match if waits { platform::sync_filesystem(dir) } else { Ok(()) } {
             Err(error) if error.kind() == io::ErrorKind::Unsupported => Ok(()),
@@ -310,15 +309,15 @@ impl Copier {
         drop(lock);
         match durable.and_then(|()| dir.remove(&name)) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                self.teller.warn_of(WarningKind::Leftover, || place.path_in_copy(&name), &error.to_string());
+                teller.warn_of(WarningKind::Leftover, || place.path_in_copy(&name), &error.to_string());
             }
             _ => {}
         }
     }
 
-    /// Where names alone say that files are whole: hear the marks of runs that died in the directories above
+    /// Where names alone say that files are whole: note the marks of runs that died in the directories above
     /// a copy, which are of runs that copied more.
-    pub(super) fn hear_above(&mut self, target: &Dir, pair: &Pair) {
+    pub(crate) fn note_above(&self, listing: &mut [MaybeUninit<u8>], target: &Dir, pair: &Pair) {
         if self.setting.job.existing.trusts_mtime() {
             return;
         }
@@ -330,46 +329,32 @@ impl Copier {
             && meta.id.dev == id.dev
             && meta.id != id
         {
-            let marks = &self.run.durability.marks;
+            let marks = &self.markers;
             let mut cursor = ListCursor::default();
             loop {
                 let mut names = Names::default();
-                match above.list(&mut self.tools.listing, &mut cursor, &mut names) {
+                match above.list(listing, &mut cursor, &mut names) {
                     Ok(true) => {}
                     Ok(false) | Err(_) => break,
                 }
-                (0..names.len()).for_each(|index| marks.read(&above, names.get(index).0, pair));
+                (0..names.len()).for_each(|index| marks.note(&above, names.get(index).0, pair));
             }
             id = meta.id;
             at = Some(above);
         }
     }
 
-    /// The last thing that a run does.
-    pub(crate) fn conclude_run(&mut self, is_cancelled: bool) {
-        self.close_journals(is_cancelled);
-        // Of directories that a cancelled run did not finish.
-        let left = mem::take(&mut *self.run.durability.marks.lock());
-        if !self.run.durability.marks.is_owed.load(Ordering::Relaxed) {
-            for mark in left.marks.into_values().flatten() {
-                if let Some(place) = mark.place.clone()
-                    && let Ok(dir) = place.open_target()
-                {
-                    self.remove_mark(mark, &dir, &place);
-                }
-            }
-        }
-        if is_cancelled || self.setting.job.fsync != Fsync::End {
+    /// Take away the marks of directories that a cancelled run did not finish.
+    pub(crate) fn remove_all_marks(&self, teller: &mut Teller) {
+        let left = mem::take(&mut *self.markers.lock());
+        if self.markers.is_owed.load(Ordering::Relaxed) {
             return;
         }
-        let filesystems = mem::take(&mut *self.run.durability.filesystems());
-        for dir in filesystems.into_values() {
-            if let Err(error) = platform::sync_filesystem(&dir) {
-                let path = self.setting.job.target.path().to_owned();
-                let failed_before = self.teller.outcomes.totals.failed;
-                self.fail_at(Fault::new(Op::Sync, error).at(path));
-                self.teller.outcomes.totals.failed = failed_before; // it is no entry
-                self.teller.outcomes.totals.unsynced += 1;
+        for mark in left.marks.into_values().flatten() {
+            if let Some(place) = mark.place.clone()
+                && let Ok(dir) = place.open_target()
+            {
+                self.remove_mark(teller, mark, &dir, &place);
             }
         }
     }

@@ -2,72 +2,61 @@
 
 use std::{fs::File, io, path::PathBuf};
 
-use super::{
-    content::{FileInProgress, FillResult},
-    room::data_within,
-};
+use super::Verifier;
 use crate::{
-    copy::Copier,
     digest::{Digest, DigestKind, Hasher},
     entry::{Kind, Meta},
     error::{During, Fault, Op, Sided},
-    frames::{Codec, Coding},
+    frames::{Codec, Coding, Content},
     options::Verify,
     platform,
     report::WarningKind,
-    transfer::{Watch, cancelled, next_data_of},
+    transfer::{FillResult, Watch, cancelled, data_within, next_data_of},
     tree::Item,
 };
 
 /// The digests of a file and of its copy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Digests {
-    pub(super) source: Digest,
-    pub(super) copy: Digest,
+    pub(crate) source: Digest,
+    pub(crate) copy: Digest,
     /// Whether they are of all of the content, and not of the data alone and where it lies.
-    pub(super) are_whole: bool,
+    pub(crate) are_whole: bool,
 }
 
 /// Holes of more bytes than this are not hashed, which would take an hour or, of the largest, centuries.
 const HOLES_MAX: u64 = 1 << 40;
 
 /// Whether the digests of a file are taken of its data alone.
-pub(super) fn is_hollow(file: &File, meta: &Meta) -> bool {
+pub(crate) fn is_hollow(file: &File, meta: &Meta) -> bool {
     meta.size.saturating_sub(meta.allocated) > HOLES_MAX
         && meta.size - data_within(file, meta.size) > HOLES_MAX // it may just be compressed
 }
 
 /// A file that is to have its digest written down has none.
-pub(super) fn no_digest() -> Fault {
+pub(crate) fn no_digest() -> Fault {
     let why = "it is in place but has no digest, since it has more than 1 TiB of holes, which are not hashed; \
                exclude it where a manifest is wanted";
     Fault::refused(Op::Verify, why)
 }
 
-impl Copier {
-    /// Begin to take the digest of a source as its bytes pass, where one is wanted.
-    pub(super) fn begin_passing(&mut self) {
-        if let Some(kind) = self.setting.job.verify.digest() {
-            self.teller.begin_passing(kind);
-        }
-    }
-
+impl Verifier<'_> {
     /// The digests of a file that is in place as a whole, where they are wanted.
-    pub(super) fn digests(
+    pub(crate) fn digests(
         &mut self,
         at: Item<'_>,
-        filling: &FileInProgress,
+        [source, copy]: [&File; 2],
+        meta: &Meta,
         filled: FillResult,
     ) -> Result<Option<Digests>, Fault> {
         let Item { node, name, .. } = at;
         let Some(kind) = self.setting.job.verify.digest() else { return Ok(None) };
         let passing = self.teller.passing.take();
-        let FileInProgress { source, staged, meta, .. } = filling;
         let coding = self.setting.coding(name);
         let is_hollow = coding.is_none() && is_hollow(source, meta);
         let end = match filled {
             FillResult::Coded { content, .. } => content,
-            _ => platform::meta(&staged.file).during(Op::Stat).in_copy()?.size,
+            _ => platform::meta(copy).during(Op::Stat).in_copy()?.size,
         };
         let passed = passing.and_then(|passing| passing.finish(end));
         let source_digest = match passed {
@@ -78,11 +67,11 @@ impl Copier {
             }
             passed => passed,
         };
-        let is_direct = self.leave_memory(&staged.file, || node.place.target_path(name, Kind::File))?;
+        let is_direct = self.leave_memory(copy, || node.place.target_path(name, Kind::File))?;
         let digests = match source_digest {
-            None => self.digests_of_data([source, &staged.file], kind, end),
+            None => self.digests_of_data([source, copy], kind, end),
             Some(source) => {
-                let copy = self.digest_in(&staged.file, coding.and_then(Coding::copy_codec), kind, end);
+                let copy = self.digest_in(copy, coding.and_then(Coding::copy_codec), kind, end);
                 if copy.as_ref().is_err_and(|fault| fault.cause.kind() == io::ErrorKind::InvalidData) {
                     self.teller.outcomes.totals.mismatches += 1; // it is no frame any more
                 }
@@ -90,7 +79,7 @@ impl Copier {
             }
         };
         if is_direct {
-            platform::set_direct(&staged.file, false).during(Op::Verify)?;
+            platform::set_direct(copy, false).during(Op::Verify)?;
         }
         digests.map(Some)
     }
@@ -119,7 +108,7 @@ impl Copier {
     }
 
     /// Refuse a copy whose content is not that of its source.
-    pub(super) fn compare_digests(&mut self, digests: Digests, size: u64) -> Result<(), Fault> {
+    pub(crate) fn compare_digests(&mut self, digests: Digests, size: u64) -> Result<(), Fault> {
         let Digests { source, copy, are_whole } = digests;
         if source != copy {
             self.teller.outcomes.totals.mismatches += 1;
@@ -134,7 +123,7 @@ impl Copier {
     }
 
     /// Refuse a copy that does not have the size of what was put in place.
-    pub(super) fn compare_sizes(&mut self, copy: &File, expected: u64) -> Result<(), Fault> {
+    pub(crate) fn compare_sizes(&mut self, copy: &File, expected: u64) -> Result<(), Fault> {
         let size = platform::meta(copy).during(Op::Stat).in_copy()?.size;
         if size == expected {
             return Ok(());
@@ -146,7 +135,7 @@ impl Copier {
 
     /// Where the copy is to be read from its device: see to it that it is there, and nowhere else;
     /// whether reads go past the page cache from now on.
-    pub(super) fn leave_memory(
+    pub(crate) fn leave_memory(
         &mut self,
         copy: &File,
         path: impl FnOnce() -> PathBuf,
@@ -177,7 +166,7 @@ impl Copier {
     }
 
     /// The digest of the first `end` bytes of a file, or of fewer where it ends before.
-    pub(super) fn digest_of(&mut self, file: &File, kind: DigestKind, end: u64) -> Result<Digest, Fault> {
+    pub(crate) fn digest_of(&mut self, file: &File, kind: DigestKind, end: u64) -> Result<Digest, Fault> {
         let mut hasher = Hasher::new(kind);
         let mut at = 0;
         while at < end && self.hash_some(file, &mut hasher, &mut at, end)? {}
@@ -185,7 +174,7 @@ impl Copier {
     }
 
     /// Hash the next bytes at `at`; whether there were any.
-    pub(super) fn hash_some(
+    pub(crate) fn hash_some(
         &mut self,
         file: &File,
         hasher: &mut Hasher,
@@ -195,25 +184,22 @@ impl Copier {
         if self.teller.is_cancelled() {
             return Err(Fault::new(Op::Verify, cancelled()));
         }
-        let bytes = self.with_scratch(|_, scratch| {
-            // Whole blocks also at the end of the file, which direct I/O wants.
-            let buffer = scratch.aligned();
-            let bytes = loop {
-                match platform::read_at(file, buffer, *at) {
-                    Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                    read => break read.during(Op::Verify)?,
-                }
-            };
-            let bytes = bytes.min(usize::try_from(end - *at).unwrap_or(usize::MAX));
-            hasher.update(&buffer[..bytes]);
-            Ok::<_, Fault>(bytes)
-        })?;
+        // Whole blocks also at the end of the file, which direct I/O wants.
+        let buffer = self.scratch.aligned();
+        let bytes = loop {
+            match platform::read_at(file, buffer, *at) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                read => break read.during(Op::Verify)?,
+            }
+        };
+        let bytes = bytes.min(usize::try_from(end - *at).unwrap_or(usize::MAX));
+        hasher.update(&buffer[..bytes]);
         *at += bytes as u64;
         Ok(bytes > 0)
     }
 
     /// Take the digest of an entry of the copy that was not copied, where every file's is wanted.
-    pub(super) fn digest_there(&mut self, at: Item<'_>, kind: Kind) -> Result<(), Fault> {
+    pub(crate) fn digest_there(&mut self, at: Item<'_>, kind: Kind) -> Result<(), Fault> {
         let wanted = self.setting.job.digest_all && kind == Kind::File;
         let Some(digest) = self.setting.job.verify.digest().filter(|_| wanted) else { return Ok(()) };
         let file =
@@ -227,5 +213,20 @@ impl Copier {
             self.teller.notes.digest = Some(self.digest_in(&file, codec, digest, meta.size)?);
         }
         Ok(())
+    }
+
+    /// The digest of what a file of frames holds.
+    fn digest_of_frames(&mut self, file: &File, codec: Codec, kind: DigestKind) -> Result<Digest, Fault> {
+        let mut hasher = Hasher::new(kind);
+        let mut content = Content::of(file, Some(codec)).during(Op::Verify)?;
+        loop {
+            if self.teller.is_cancelled() {
+                return Err(Fault::new(Op::Verify, cancelled()));
+            }
+            match content.read_full(&mut self.scratch.buffer).during(Op::Verify)? {
+                0 => return Ok(hasher.finish()),
+                read => hasher.update(&self.scratch.buffer[..read]),
+            }
+        }
     }
 }

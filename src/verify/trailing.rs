@@ -5,7 +5,7 @@ use std::sync::{
     atomic::{AtomicBool, AtomicU64, Ordering},
 };
 
-use super::verify::Digests;
+use super::Digests;
 use crate::{
     digest::{Digest, DigestKind, Hasher},
     error::Side,
@@ -14,20 +14,20 @@ use crate::{
 
 /// The digests of a large file in the making, one of each side.
 #[derive(Debug)]
-pub(super) struct Behind {
-    source: Mutex<State>,
-    copy: Mutex<State>,
+pub(crate) struct TrailingDigests {
+    source: Mutex<TrailingState>,
+    copy: Mutex<TrailingState>,
     /// Up to where both files may be read.
     frontier: AtomicU64,
     /// Whether the copying is over, well or badly.
-    pub(super) has_ended: AtomicBool,
+    pub(crate) has_ended: AtomicBool,
     /// Whether the copy may be read only then, because it is to be read from its device.
     copy_waits: bool,
-    pub(super) is_direct: AtomicBool,
+    pub(crate) is_direct: AtomicBool,
 }
 
 #[derive(Debug)]
-pub(super) enum State {
+pub(crate) enum TrailingState {
     /// Nobody is at it; so far it has come.
     PutDown(Hasher, u64),
     /// A worker has it.
@@ -35,10 +35,10 @@ pub(super) enum State {
     Done(Option<Digest>),
 }
 
-impl Behind {
-    pub(super) fn new(verify: Verify, kind: DigestKind) -> Behind {
-        let side = || Mutex::new(State::PutDown(Hasher::new(kind), 0));
-        Behind {
+impl TrailingDigests {
+    pub(crate) fn new(verify: Verify, kind: DigestKind) -> TrailingDigests {
+        let side = || Mutex::new(TrailingState::PutDown(Hasher::new(kind), 0));
+        TrailingDigests {
             source: side(),
             copy: side(),
             frontier: AtomicU64::new(0),
@@ -49,11 +49,11 @@ impl Behind {
     }
 
     /// Everything up to `at` is in place.
-    pub(super) fn came_to(&self, at: u64) {
+    pub(crate) fn advance_to(&self, at: u64) {
         self.frontier.store(at, Ordering::Release);
     }
 
-    pub(super) fn state(&self, side: Side) -> MutexGuard<'_, State> {
+    pub(crate) fn state(&self, side: Side) -> MutexGuard<'_, TrailingState> {
         let state = match side {
             Side::Source => &self.source,
             Side::Copy => &self.copy,
@@ -62,16 +62,16 @@ impl Behind {
     }
 
     /// Up to where a side may be hashed now.
-    pub(super) fn limit(&self, side: Side) -> u64 {
+    pub(crate) fn limit(&self, side: Side) -> u64 {
         if side == Side::Copy && self.copy_waits && !self.has_ended.load(Ordering::Acquire) {
             return 0;
         }
         self.frontier.load(Ordering::Acquire)
     }
 
-    pub(super) fn digests(&self) -> Option<Digests> {
+    pub(crate) fn digests(&self) -> Option<Digests> {
         match (&*self.state(Side::Source), &*self.state(Side::Copy)) {
-            (State::Done(Some(source)), State::Done(Some(copy))) => {
+            (TrailingState::Done(Some(source)), TrailingState::Done(Some(copy))) => {
                 Some(Digests { source: *source, copy: *copy, are_whole: true })
             }
             _ => None,

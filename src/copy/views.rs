@@ -1,0 +1,65 @@
+//! What the rooms below take of a worker.
+
+use super::Copier;
+use crate::{
+    durability::OldName,
+    entry::{Granularity, Kind, Meta},
+    error::Fault,
+    tree::{Item, Kept},
+    verify::Verifier,
+};
+
+impl Copier {
+    /// To read files and see what they hold.
+    pub(super) fn verifier(&mut self) -> Verifier<'_> {
+        Verifier::new(&self.setting, &mut self.teller, &mut self.tools.scratch)
+    }
+
+    /// Whether a copy that looks like its source lacks some of its content.
+    pub(super) fn is_cut_off(&mut self, at: Item<'_>, meta: &Meta, found: &Meta) -> Result<bool, Fault> {
+        let verifier = &mut Verifier::new(&self.setting, &mut self.teller, &mut self.tools.scratch);
+        self.run.durability.is_cut_off(verifier, at, meta, found)
+    }
+
+    /// Whether a file that would be left alone, whatever it is, is one that a run which died has not finished.
+    ///
+    /// # Errors
+    /// Where it may be, and has something that its source does not.
+    pub(super) fn is_left_unfinished(
+        &mut self,
+        at: Item<'_>,
+        [meta, as_kept, found]: [&Meta; 3],
+        granularity: Granularity,
+    ) -> Result<bool, Fault> {
+        let verifier = &mut Verifier::new(&self.setting, &mut self.teller, &mut self.tools.scratch);
+        self.run.durability.is_left_unfinished(verifier, at, [meta, as_kept, found], granularity)
+    }
+
+    /// What an entry has replaced, where that was kept; where it could not be, a warning says so.
+    pub(super) fn old(&mut self, at: Item<'_>, kind: Kind, kept: Kept) -> Option<OldName> {
+        self.run.durability.old(&mut self.teller, at, kind, kept)
+    }
+
+    /// An entry has its name: let go of what it has replaced, as soon as that may go.
+    pub(super) fn let_go_of_old(&mut self, at: Item<'_>, kind: Kind, kept: Kept) {
+        if let Some(old) = self.old(at, kind, kept) {
+            self.let_go_of_all(vec![old]);
+        }
+    }
+
+    /// Make the names durable that others have now, and remove what these stood for.
+    pub(super) fn let_go_of_all(&mut self, olds: Vec<OldName>) {
+        self.run.durability.let_go_of_all(&mut self.teller, &olds);
+        olds.into_iter().for_each(|old| self.release(old.node));
+    }
+
+    /// The last thing that a run does.
+    pub(super) fn conclude_run(&mut self, is_cancelled: bool) {
+        self.close_journals(is_cancelled);
+        let run = self.run.clone();
+        run.durability.remove_all_marks(&mut self.teller);
+        if !is_cancelled {
+            run.durability.sync_filesystems(&mut self.teller);
+        }
+    }
+}
