@@ -11,11 +11,12 @@ use std::{
     },
 };
 
-use super::{attributes::LEAST, delete::Does, quota::is_room_refused, reach::OWNERS};
+use super::{delete::Does, quota::is_room_refused, reach::OWNERS};
 use crate::{
     copy::{Again, Copier, Unit},
     entry::{Kind, Meta},
     error::{During, Fault, Op, Sided},
+    fidelity::LEAST,
     guard::caught,
     options::Delete,
     plan::{Deletion, is_in_the_way},

@@ -7,12 +7,13 @@ use std::{
     time::Instant,
 };
 
-use super::{replaced::Replaced, resume::TakenUp};
+use super::resume::TakenUp;
 use crate::{
     copy::Copier,
     entry::{FileId, Meta},
     error::{During, Fault, Op},
     event::Done,
+    fidelity::Replaced,
     method::{Declined, Method},
     options::{Attributes, Reflink, Sparse},
     outcomes::Teller,

@@ -10,12 +10,13 @@ use std::{
 
 use tokio::sync::mpsc;
 
-use super::{Conflicts, Expected, Extraneous, FreshFiles, Namesakes, Replacements, RulesUsed, Unit};
+use super::{Conflicts, Expected, Extraneous, Namesakes, Replacements, RulesUsed, Unit};
 use crate::{
     backend::RingSlot,
     cancel::Cancel,
     durability::Durability,
     entry::FileId,
+    fidelity::{FreshFiles, Learned},
     job::CopyJob,
     outcomes::{Ledger, Outcomes},
     plan::Pair,
@@ -36,7 +37,7 @@ pub(crate) struct Context {
     /// Sources that are not done with.
     pub(crate) sources_left: AtomicUsize,
     pub(crate) tree: TreeState,
-    pub(crate) fidelity: FidelityState,
+    pub(crate) fidelity: Learned,
     pub(crate) mirror: MirrorState,
     pub(crate) durability: Durability,
     pub(crate) replacements: Replacements,
@@ -73,15 +74,6 @@ pub(crate) struct TreeState {
     pub(crate) copies: RwLock<HashSet<FileId>>,
     /// With several sources: directories of the copy whose leftovers were removed.
     pub(crate) swept: Mutex<HashSet<FileId>>,
-}
-
-/// What the copy's filesystems were found to do with attributes.
-#[derive(Debug)]
-pub(crate) struct FidelityState {
-    /// What becomes of new files on each filesystem.
-    pub(crate) fresh: FreshFiles,
-    /// Whether changing an owner was refused, which it then always is.
-    pub(crate) owner_refused: AtomicBool,
 }
 
 /// What is deleted, and which rules decide about that.
@@ -155,7 +147,7 @@ impl Context {
             workers: Workers { limit: jobs_limit, reason: OnceLock::new(), permits },
             sources_left: AtomicUsize::new(count),
             tree,
-            fidelity: FidelityState { fresh: FreshFiles::default(), owner_refused },
+            fidelity: Learned { fresh: FreshFiles::default(), owner_refused },
             mirror: MirrorState {
                 extraneous: Extraneous::new(count),
                 conflicts: Conflicts::default(),

@@ -7,7 +7,6 @@ use std::{
 
 use super::{
     entry::Handled,
-    metadata_target::MetadataTarget,
     reach::{OWNERS, Reached, reach_as_is},
 };
 use crate::{
@@ -15,7 +14,7 @@ use crate::{
     entry::{Granularity, Kind, Meta},
     error::{During, Fault, Op, Sided},
     event::Done,
-    fidelity::acl,
+    fidelity::{MetadataTarget, acl},
     guard::caught,
     options::{Attributes, Fsync},
     plan::Pair,
@@ -296,11 +295,11 @@ impl Copier {
             times: true,
         };
         let is_due = !node.existed
-            || self.differs(&subject, Granularity::Nanos(1))
-            || self.have_xattrs_changed(&subject);
+            || self.fidelity().differs(&subject, Granularity::Nanos(1))
+            || self.fidelity().have_xattrs_changed(&subject);
         let done = match is_due {
-            true => self.attributes(&subject).map(drop),
-            false => self.owner_not_kept(&subject, &now),
+            true => self.fidelity().attributes(&subject).map(drop),
+            false => self.fidelity().owner_not_kept(&subject, &now),
         };
         match node.closes_to {
             Some(mode) if mode != now.mode => done.and(to.set_mode(mode).during(Op::SetMode)),

@@ -3,7 +3,6 @@
 use std::{ffi::CStr, fs::File, sync::atomic::AtomicBool, time::UNIX_EPOCH};
 
 use super::{
-    attributes::LEAST,
     content::{ASK_MIN, FileInProgress},
     entry::{Disposition, Handled},
     resume::TakenUp,
@@ -13,6 +12,7 @@ use crate::{
     entry::{FileId, Kind, Meta},
     error::{During, Fault, Op, Sided},
     event::Done,
+    fidelity::{LEAST, as_kept, creation_mode, granularity, replaced},
     guard::caught,
     options::{Compare, Sparse},
     plan::{self, Action, Ladder, decide, looks_same},
@@ -77,8 +77,8 @@ impl Copier {
             self.claim_name(at, target_name, true)?;
         }
         node.refuse_made(target_name, found)?;
-        let granularity = self.granularity(node, dirs, meta, found);
-        let mut as_kept = self.as_kept(node, dirs, meta, found);
+        let granularity = granularity(&self.setting, node, dirs, meta, found);
+        let mut as_kept = as_kept(&self.setting, node, dirs, meta, found);
         let is_coded = found.kind == Kind::File && self.setting.coding(name).is_some();
         if is_coded {
             as_kept.size = found.size; // what the sizes say is asked below
@@ -95,7 +95,7 @@ impl Copier {
         }
         self.teller.notes.differs = what_differs(&as_kept, found, action, granularity);
         match action {
-            Action::Unchanged if self.must_be_new(at, meta, found) => {
+            Action::Unchanged if self.fidelity().must_be_new(at, meta, found) => {
                 self.copy_listed(at, meta, Some(found), group)
             }
             Action::Unchanged => match self.keep(at, meta, found)? {
@@ -106,7 +106,8 @@ impl Copier {
                 self.leave_alone(meta);
                 self.teller.record(&node.place, name, meta.kind, Done::Skipped, 0);
                 // Names that are missing may be linked to it where it is the same file all the same.
-                let is_same = looks_same(&as_kept, found, granularity) && !self.lends(at, meta, found);
+                let is_same =
+                    looks_same(&as_kept, found, granularity) && !self.fidelity().lends(at, meta, found);
                 Ok(if is_same { Disposition::Copied(found.id) } else { Disposition::Skipped })
             }
             Action::Refuse(why) => Err(Fault::refused(Op::Replace, why)),
@@ -159,8 +160,8 @@ impl Copier {
             appearance = Publish::WhenComplete;
         }
         let mut ladder = self.ladder_of(node, meta, coding.is_some());
-        let replaces = self.replaced(at, meta, found)?;
-        let mode = if replaces.is_some() { LEAST } else { self.creation_mode(node, meta) };
+        let replaces = replaced(&self.setting, at, meta, found)?;
+        let mode = if replaces.is_some() { LEAST } else { creation_mode(&self.setting, node, meta) };
         let found = &mut self.teller.outcomes.totals.bytes_found;
         *found = found.saturating_add(meta.size);
         let mut whole = None;

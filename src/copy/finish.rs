@@ -2,14 +2,12 @@
 
 use std::{ffi::CStr, io, sync::atomic::Ordering};
 
-use super::{
-    attributes::UNFINISHED_BEFORE, content::FileInProgress, entry::Disposition,
-    metadata_target::MetadataTarget, quota::is_room_refused,
-};
+use super::{content::FileInProgress, entry::Disposition, quota::is_room_refused};
 use crate::{
     copy::Copier,
     entry::{FileId, Kind},
     error::{During, Fault, Op, Sided},
+    fidelity::{MetadataTarget, UNFINISHED_BEFORE},
     guard::caught,
     method::Method,
     options::{Attributes, Fsync, Verify},
@@ -176,7 +174,7 @@ impl Copier {
             // Before the times, which say that it is all there.
             staged.file.sync_data().during(Op::Sync)?;
         }
-        self.attributes(&MetadataTarget {
+        self.fidelity().attributes(&MetadataTarget {
             node,
             name,
             from: Handle::Open(source),

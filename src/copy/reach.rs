@@ -11,6 +11,7 @@ use crate::{
     copy::Copier,
     entry::{FileId, Kind, Meta},
     error::{During, Fault, Op, Sided},
+    fidelity::{check_made, is_ours},
     options::Attributes,
     platform::{Dir, Handle},
     tree::{DirNode, Dirs},
@@ -49,7 +50,7 @@ impl Copier {
         };
         let may_be_anothers = !existed && self.setting.is_open_to_strangers(&parent.target);
         let mut found = match may_be_anothers {
-            true => self.check_made(dirs, &target, mode)?,
+            true => check_made(&self.setting, &mut self.tools.listing, dirs, &target, mode)?,
             false => target.meta().during(Op::Stat).in_copy()?,
         };
         if !existed && found.mode & OWNERS != OWNERS && !self.setting.privileges.overrides_modes {
@@ -95,7 +96,9 @@ impl Copier {
         let pinned = dirs.target.pin(name).during(Op::CreateDirectory)?;
         let there = pinned.meta().during(Op::Stat).in_copy()?;
         let replaced = || Fault::refused(Op::CreateDirectory, "it was replaced meanwhile");
-        if there.kind != Kind::Directory || !self.is_ours(dirs, &there).during(Op::CreateDirectory)? {
+        if there.kind != Kind::Directory
+            || !is_ours(&self.setting, dirs, &there).during(Op::CreateDirectory)?
+        {
             return Err(replaced());
         }
         pinned.set_mode(there.mode | OWNERS).during(Op::SetMode)?;

@@ -6,6 +6,7 @@ use crate::{
     entry::{FileId, Meta},
     error::{During, Fault, Op},
     event::Done,
+    fidelity::creation_mode,
     options::Attributes,
     platform,
     tree::Item,
@@ -30,7 +31,7 @@ impl Copier {
         let Item { node, dirs, name } = at;
         let target_name = &*node.place.target_name(name, meta.kind);
         let found = if node.existed { self.found(node, dirs, target_name)? } else { None };
-        let mode = self.creation_mode(node, meta);
+        let mode = creation_mode(&self.setting, node, meta);
         self.place_node(at, meta, found.as_ref(), Op::CreateSpecial, mode, |name| {
             platform::make_special(&dirs.target, name, meta, mode)
         })

@@ -2,16 +2,13 @@
 
 use std::{cell::Cell, ffi::CStr, io};
 
-use super::{
-    attributes::LEAST,
-    entry::{Disposition, Handled},
-    metadata_target::MetadataTarget,
-};
+use super::entry::{Disposition, Handled};
 use crate::{
     copy::Copier,
     entry::{FileId, Granularity, Kind, Meta},
     error::{During, Fault, Op, Sided},
     event::Done,
+    fidelity::{LEAST, MetadataTarget, hold_made, replaced},
     options::Existing,
     plan::{Action, decide},
     platform::{self, Handle},
@@ -41,7 +38,7 @@ impl Copier {
                 && dirs.target.read_link(target_name).is_ok_and(|there| there == points_to);
             let may_keep = is_same && self.setting.job.existing == Existing::Update;
             if may_keep
-                && !self.must_be_new(at, meta, found)
+                && !self.fidelity().must_be_new(at, meta, found)
                 && let Some(kept) = self.keep(at, meta, found)?
             {
                 return Ok(kept);
@@ -89,7 +86,7 @@ impl Copier {
         if self.setting.is_dry() {
             return self.tell_node(at, meta, found, op, done);
         }
-        let replaces = self.replaced(at, meta, found)?;
+        let replaces = replaced(&self.setting, at, meta, found)?;
         let temporary = (appearance != Publish::Now).then(|| self.setting.temporaries.next());
         let work_name = temporary.as_deref().unwrap_or(target_name);
         let made = || make(work_name);
@@ -99,7 +96,7 @@ impl Copier {
             }
             Some(_) => made().during(op)?,
         }
-        let pinned = self.hold_made(node, dirs, work_name, meta, op).inspect_err(|_| {
+        let pinned = hold_made(&self.setting, node, dirs, work_name, meta, op).inspect_err(|_| {
             if !self.setting.is_open_to_strangers(&node.target) {
                 let _ = dirs.target.remove(work_name);
             }
@@ -115,7 +112,7 @@ impl Copier {
             replaces: replaces.as_deref(),
             times: true,
         };
-        let finished = self.attributes(&subject).and_then(|_| {
+        let finished = self.fidelity().attributes(&subject).and_then(|_| {
             let there = pinned.meta().during(Op::Stat).in_copy()?;
             self.make_way(at, target_name)?;
             let kept = self.name_node(at, &there, (work_name, target_name), appearance)?;
@@ -166,7 +163,7 @@ impl Copier {
         let Item { node, dirs, name } = at;
         node.refuse_made(&node.place.target_name(name, meta.kind), found)?;
         match decide(meta, found, self.setting.job.existing, Granularity::Nanos(1)) {
-            Action::Unchanged if !self.must_be_new(at, meta, found) => {
+            Action::Unchanged if !self.fidelity().must_be_new(at, meta, found) => {
                 if let Some(kept) = self.keep(at, meta, found)? {
                     return Ok(Some(kept));
                 }

@@ -2,7 +2,7 @@
 
 use std::{mem::MaybeUninit, sync::Arc};
 
-use crate::{backend::Ring, frames::Encoders, transfer::Scratch, tree::LinkCache};
+use crate::{backend::Ring, fidelity::XattrBuffers, frames::Encoders, transfer::Scratch, tree::LinkCache};
 
 /// Buffers and caches that a worker keeps from one entry to the next.
 #[derive(Debug)]
@@ -14,13 +14,6 @@ pub(crate) struct Tools {
     pub(crate) encoders: Encoders,
     /// The engine's ring, once this worker has used it.
     pub(crate) ring: Option<Arc<Ring>>,
-}
-
-/// Where extended attributes are read to.
-#[derive(Debug, Default)]
-pub(crate) struct XattrBuffers {
-    pub(crate) names: Vec<u8>,
-    pub(crate) value: Vec<u8>,
 }
 
 impl Tools {

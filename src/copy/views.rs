@@ -5,11 +5,25 @@ use crate::{
     durability::OldName,
     entry::{Granularity, Kind, Meta},
     error::Fault,
+    fidelity::Fidelity,
     tree::{Item, Kept},
     verify::Verifier,
 };
 
 impl Copier {
+    /// To give copies the attributes of their sources.
+    #[inline]
+    pub(super) fn fidelity(&mut self) -> Fidelity<'_> {
+        Fidelity {
+            setting: &self.setting,
+            learned: &self.run.fidelity,
+            shared: &self.run.tree.shared,
+            markers: &self.run.durability.markers,
+            teller: &mut self.teller,
+            buffers: &mut self.tools.attributes,
+        }
+    }
+
     /// To read files and see what they hold.
     pub(super) fn verifier(&mut self) -> Verifier<'_> {
         Verifier::new(&self.setting, &mut self.teller, &mut self.tools.scratch)

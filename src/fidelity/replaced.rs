@@ -1,60 +1,61 @@
 //! What a file had that is replaced, where the source's is not kept: its new content is for the same people.
 
 use super::{
+    Fidelity,
     attributes::{GROUP_RIGHTS, SETGID, SETUID},
     metadata_target::MetadataTarget,
     xattrs::AccessAcl,
 };
 use crate::{
-    copy::Copier,
     entry::{Kind, Meta},
     error::{During, Fault, Op, Sided},
     fidelity::acl,
     options::Attributes,
     platform::{self, ACCESS_ACL, Handle},
     report::WarningKind,
+    setting::Setting,
     tree::{Item, Owner},
 };
 
 /// Who may do what with a file that is replaced.
 #[derive(Debug)]
-pub(super) struct Replaced {
+pub(crate) struct Replaced {
     owner: Owner,
     mode: u32,
     acl: Option<Vec<u8>>,
 }
 
-impl Copier {
-    /// What the copy is to have of the file that it replaces, if anything.
-    pub(super) fn replaced(
-        &self,
-        at: Item<'_>,
-        meta: &Meta,
-        found: Option<&Meta>,
-    ) -> Result<Option<Box<Replaced>>, Fault> {
-        let may_have = |found: &&Meta| {
-            found.kind == meta.kind && found.kind != Kind::Symlink && !self.setting.keeps(Attributes::MODE)
-        };
-        let Some(found) = found.filter(may_have) else { return Ok(None) };
-        let target_name = at.node.place.target_name(at.name, meta.kind);
-        let pinned = at.dirs.target.pin(&target_name).during(Op::Replace)?;
-        let there = pinned.meta().during(Op::Stat).in_copy()?;
-        if there.id != found.id {
-            return Err(Fault::refused(Op::Replace, "it was replaced meanwhile"));
-        }
-        let mut value = Vec::new();
-        let acl = match Handle::Pinned(&pinned).xattr(ACCESS_ACL, &mut value) {
-            Ok(length) => {
-                value.truncate(length);
-                Some(value)
-            }
-            Err(_) => None,
-        };
-        Ok(Some(Box::new(Replaced { owner: Owner::of(&there), mode: there.mode, acl })))
+/// What the copy is to have of the file that it replaces, if anything.
+pub(crate) fn replaced(
+    setting: &Setting,
+    at: Item<'_>,
+    meta: &Meta,
+    found: Option<&Meta>,
+) -> Result<Option<Box<Replaced>>, Fault> {
+    let may_have = |found: &&Meta| {
+        found.kind == meta.kind && found.kind != Kind::Symlink && !setting.keeps(Attributes::MODE)
+    };
+    let Some(found) = found.filter(may_have) else { return Ok(None) };
+    let target_name = at.node.place.target_name(at.name, meta.kind);
+    let pinned = at.dirs.target.pin(&target_name).during(Op::Replace)?;
+    let there = pinned.meta().during(Op::Stat).in_copy()?;
+    if there.id != found.id {
+        return Err(Fault::refused(Op::Replace, "it was replaced meanwhile"));
     }
+    let mut value = Vec::new();
+    let acl = match Handle::Pinned(&pinned).xattr(ACCESS_ACL, &mut value) {
+        Ok(length) => {
+            value.truncate(length);
+            Some(value)
+        }
+        Err(_) => None,
+    };
+    Ok(Some(Box::new(Replaced { owner: Owner::of(&there), mode: there.mode, acl })))
+}
 
+impl Fidelity<'_> {
     /// Let a finished file have the mode of the one that it is about to replace, whatever its owner is now.
-    pub(super) fn keep_replaced(
+    pub(crate) fn keep_replaced(
         &mut self,
         subject: &MetadataTarget<'_>,
         replaced: &Replaced,

@@ -1,63 +1,63 @@
 //! Everything about an entry that is not its content: owner, ACL, extended attributes, mode, times.
 
-use std::{fs::File, sync::atomic::Ordering};
+use std::sync::atomic::Ordering;
 
-use super::{entry::Disposition, held::Held, metadata_target::MetadataTarget, xattrs::AccessAcl};
+use super::{Fidelity, metadata_target::MetadataTarget, xattrs::AccessAcl};
 use crate::{
-    copy::Copier,
     entry::{Granularity, Kind, Meta, Stamp},
     error::{During, Fault, Op, Sided},
-    event::Done,
+    fidelity::may_clamp,
     options::{Attributes, Compare},
     platform::{self, Handle},
     report::WarningKind,
-    tree::{DirNode, Item, Owner},
+    setting::Setting,
+    tree::{DirNode, Owner},
 };
 
-pub(super) const SETUID: u32 = 0o4000;
-pub(super) const SETGID: u32 = 0o2000;
-pub(super) const GROUP_RIGHTS: u32 = 0o070;
+pub(crate) const SETUID: u32 = 0o4000;
+pub(crate) const SETGID: u32 = 0o2000;
+pub(crate) const GROUP_RIGHTS: u32 = 0o070;
 /// What everything is created with that does not get its own mode at once.
-pub(super) const LEAST: u32 = 0o600;
+pub(crate) const LEAST: u32 = 0o600;
 const OWNER_WRITES: u32 = 0o200;
 
 /// How many seconds older than its source a copy says to be that is not finished or not to be
 /// trusted: more than the step of any clock.
-pub(super) const UNFINISHED_BEFORE: i64 = 10;
+pub(crate) const UNFINISHED_BEFORE: i64 = 10;
 
-impl Copier {
-    /// The mode to create an entry with: its own, where its directory is new and so closed to others
-    /// until all in it is finished, and the least otherwise. An ACL that comes later may leave the
-    /// owning group less than its mask, which is what the mode says (acl(5)).
-    pub(super) fn creation_mode(&self, node: &DirNode, meta: &Meta) -> u32 {
-        if !self.setting.keeps(Attributes::MODE) {
-            return meta.mode & 0o777;
-        }
-        let is_plain = meta.mode & !0o777 == 0 && !node.existed && !node.inherits_acl;
-        let is_ours = !self.setting.keeps(Attributes::OWNERSHIP) || node.born.get() == Some(&Owner::of(meta));
-        // Only who may write to a file may give it extended attributes (xattr(7)).
-        let may_describe = self.setting.privileges.overrides_modes || meta.mode & OWNER_WRITES != 0;
-        let is_final =
-            is_plain && is_ours && may_describe && node.pair.created_modes.keeps(meta.mode) != Some(false);
-        if is_final { meta.mode } else { LEAST }
+/// The mode to create an entry with: its own, where its directory is new and so closed to others
+/// until all in it is finished, and the least otherwise. An ACL that comes later may leave the
+/// owning group less than its mask, which is what the mode says (acl(5)).
+pub(crate) fn creation_mode(setting: &Setting, node: &DirNode, meta: &Meta) -> u32 {
+    if !setting.keeps(Attributes::MODE) {
+        return meta.mode & 0o777;
     }
+    let is_plain = meta.mode & !0o777 == 0 && !node.existed && !node.inherits_acl;
+    let is_ours = !setting.keeps(Attributes::OWNERSHIP) || node.born.get() == Some(&Owner::of(meta));
+    // Only who may write to a file may give it extended attributes (xattr(7)).
+    let may_describe = setting.privileges.overrides_modes || meta.mode & OWNER_WRITES != 0;
+    let is_final =
+        is_plain && is_ours && may_describe && node.pair.created_modes.keeps(meta.mode) != Some(false);
+    if is_final { meta.mode } else { LEAST }
+}
 
-    /// The mode of an entry that this run has just created with `mode`.
-    fn mode_of_created(&self, node: &DirNode, created: Handle<'_>, mode: u32) -> std::io::Result<u32> {
-        let modes = &node.pair.created_modes;
-        if modes.keeps(mode) == Some(true) {
-            return Ok(mode);
-        }
-        let got = created.meta()?.mode;
-        modes.learn(mode, got);
-        Ok(got)
+/// The mode of an entry that this run has just created with `mode`.
+fn mode_of_created(node: &DirNode, created: Handle<'_>, mode: u32) -> std::io::Result<u32> {
+    let modes = &node.pair.created_modes;
+    if modes.keeps(mode) == Some(true) {
+        return Ok(mode);
     }
+    let got = created.meta()?.mode;
+    modes.learn(mode, got);
+    Ok(got)
+}
 
+impl Fidelity<'_> {
     /// Give a copy its source's attributes, in the order that is safe: owner, ACL and extended
     /// attributes, mode, and last the times; whether any extended attribute or ACL was changed.
     ///
     /// What cannot be given, whatever the reason, is told, and fails the entry only where it was named.
-    pub(super) fn attributes(&mut self, subject: &MetadataTarget<'_>) -> Result<bool, Fault> {
+    pub(crate) fn attributes(&mut self, subject: &MetadataTarget<'_>) -> Result<bool, Fault> {
         let MetadataTarget { node, meta, to, found, .. } = *subject;
         let current = match found {
             Some(found) => Owner::of(found),
@@ -73,7 +73,7 @@ impl Copier {
                 None
             }
             None => {
-                let mode = self.mode_of_created(node, to, subject.created.unwrap_or(LEAST));
+                let mode = mode_of_created(node, to, subject.created.unwrap_or(LEAST));
                 Some(mode.during(Op::Stat).in_copy()?)
             }
         };
@@ -114,7 +114,7 @@ impl Copier {
             if subject.is_new() || is_unmarked || self.times_differ(subject, Granularity::Nanos(1)) {
                 self.kept_or_warned(subject, set, Op::SetTimes, Attributes::TIMESTAMPS, WarningKind::Times)?;
             }
-            if node.may_clamp(meta.modified) {
+            if may_clamp(node, meta.modified) {
                 let kept = to.meta().during(Op::Stat).in_copy()?.modified;
                 self.see_clamped(subject, kept)?;
             }
@@ -123,7 +123,7 @@ impl Copier {
     }
 
     /// See whether the filesystem has kept a far time, which it does not say.
-    fn see_clamped(&mut self, subject: &MetadataTarget<'_>, kept: Stamp) -> Result<(), Fault> {
+    pub(crate) fn see_clamped(&mut self, subject: &MetadataTarget<'_>, kept: Stamp) -> Result<(), Fault> {
         if kept.secs.abs_diff(subject.meta.modified.secs) <= 2 {
             return Ok(()); // but for its clock's step
         }
@@ -157,86 +157,8 @@ impl Copier {
         }
     }
 
-    /// Leave an entry's content alone, and correct its metadata where that differs; `None` where that
-    /// takes a new copy.
-    pub(super) fn keep(
-        &mut self,
-        at: Item<'_>,
-        meta: &Meta,
-        found: &Meta,
-    ) -> Result<Option<Disposition>, Fault> {
-        let Item { node, dirs, name } = at;
-        let target_name = node.place.target_name(name, meta.kind);
-        let subject = MetadataTarget::there(at, &target_name, meta, found);
-        let granularity = self.granularity(node, dirs, meta, found);
-        let have_xattrs_changed = self.have_xattrs_changed(&subject);
-        if self.setting.is_dry() {
-            let is_corrected = have_xattrs_changed || self.differs(&subject, granularity);
-            if is_corrected && self.lends_capability(at, &subject, found) {
-                return Ok(None);
-            }
-            let done = if is_corrected { Done::Corrected } else { Done::Unchanged };
-            node.vouch(&target_name, found)?;
-            self.leave_alone(meta);
-            self.teller.record(&node.place, name, meta.kind, done, 0);
-            return Ok(Some(Disposition::Copied(found.id)));
-        }
-        let mut is_corrected = false;
-        if have_xattrs_changed || self.differs(&subject, granularity) {
-            if self.lends_capability(at, &subject, found) {
-                return Ok(None);
-            }
-            let mut subject = subject;
-            // Where it may be opened: without /proc, attributes can be had of an open file alone.
-            let source = match meta.kind {
-                Kind::File if have_xattrs_changed => dirs.source.open_source(name).ok(),
-                _ => None,
-            };
-            if let Some(source) = source.as_ref().filter(|source| is_file(source, meta)) {
-                subject.from = Handle::Open(source);
-            }
-            // The very entry that was looked at, and none put in its place.
-            let held = Held::of(&dirs.target, &target_name, meta.kind).during(Op::Replace)?;
-            subject.to = held.handle();
-            let there = subject.to.meta().during(Op::Stat).in_copy()?;
-            if (there.id, there.uid, there.mode) != (found.id, found.uid, found.mode) {
-                return Err(Fault::refused(Op::Replace, "it was replaced meanwhile"));
-            }
-            is_corrected |= self.attributes(&subject).map_err(Fault::of_attributes)?;
-            // Where the destination cannot keep it, there is nothing to correct, today or tomorrow.
-            let now = subject.to.meta().during(Op::Stat).in_copy()?;
-            if Owner::of(&now) != Owner::of(meta) {
-                self.learn_owner(at, meta, found);
-            }
-            is_corrected |= Owner::of(&now) != Owner::of(found)
-                || (now.mode, now.modified) != (found.mode, found.modified);
-        } else {
-            self.owner_not_kept(&subject, found).map_err(Fault::of_attributes)?;
-        }
-        if meta.kind == Kind::File
-            && self.setting.keeps(Attributes::TIMESTAMPS)
-            && node.may_clamp(meta.modified)
-        {
-            self.see_clamped(&subject, found.modified).map_err(Fault::of_attributes)?;
-        }
-        node.vouch(&target_name, found)?;
-        let done = if is_corrected { Done::Corrected } else { Done::Unchanged };
-        self.verifier().digest_there(at, meta.kind)?;
-        self.leave_alone(meta);
-        self.teller.record(&node.place, name, meta.kind, done, 0);
-        Ok(Some(Disposition::Copied(found.id)))
-    }
-
-    /// Count what an entry holds that is left as it is in the copy.
-    pub(super) fn leave_alone(&mut self, meta: &Meta) {
-        if meta.kind == Kind::File {
-            let totals = &mut self.teller.outcomes.totals;
-            totals.bytes_left_alone = totals.bytes_left_alone.saturating_add(meta.size);
-        }
-    }
-
     /// Say again of a copy that is left as it is what was said when its owner was refused.
-    pub(super) fn owner_not_kept(&mut self, subject: &MetadataTarget<'_>, found: &Meta) -> Result<(), Fault> {
+    pub(crate) fn owner_not_kept(&mut self, subject: &MetadataTarget<'_>, found: &Meta) -> Result<(), Fault> {
         if self.setting.keeps(Attributes::OWNERSHIP) && Owner::of(found) != Owner::of(subject.meta) {
             self.owner_refused(subject, Owner::of(found), platform::not_permitted())?;
         }
@@ -245,18 +167,18 @@ impl Copier {
 
     /// Whether a copy of the right content has other metadata than it should, as far as that can
     /// be changed.
-    pub(super) fn differs(&self, subject: &MetadataTarget<'_>, granularity: Granularity) -> bool {
+    pub(crate) fn differs(&self, subject: &MetadataTarget<'_>, granularity: Granularity) -> bool {
         let MetadataTarget { meta, found, .. } = *subject;
         let Some(found) = found.filter(|_| !subject.is_new()) else { return true };
         let (wanted, there) = (Owner::of(meta), Owner::of(found));
-        let to_be_had = || self.run.fidelity.fresh.owner_to_be_had(found.id.dev, wanted, there);
+        let to_be_had = || self.learned.fresh.owner_to_be_had(found.id.dev, wanted, there);
         let owner = self.setting.keeps(Attributes::OWNERSHIP)
             && wanted != there
             && if self.setting.privileges.gives_away {
                 to_be_had() != there
             } else {
                 to_be_had().gid != there.gid
-                    || wanted.uid != there.uid && !self.run.fidelity.owner_refused.load(Ordering::Relaxed)
+                    || wanted.uid != there.uid && !self.learned.owner_refused.load(Ordering::Relaxed)
             };
         let mode = self.setting.keeps(Attributes::MODE)
             && meta.kind != Kind::Symlink
@@ -292,14 +214,14 @@ impl Copier {
         }
         let gid = (want.gid != current.gid).then_some(want.gid);
         let mut refusal = None;
-        if want.uid == current.uid || !self.run.fidelity.owner_refused.load(Ordering::Relaxed) {
+        if want.uid == current.uid || !self.learned.owner_refused.load(Ordering::Relaxed) {
             let uid = (want.uid != current.uid).then_some(want.uid);
             match subject.to.set_owner(uid, gid) {
                 Ok(()) => return Ok(want),
                 Err(error) => {
                     let is_settled = uid.is_some() && !self.setting.privileges.gives_away;
                     if is_settled && platform::is_not_kept(&error) {
-                        self.run.fidelity.owner_refused.store(true, Ordering::Relaxed);
+                        self.learned.owner_refused.store(true, Ordering::Relaxed);
                     }
                     refusal = Some(error);
                 }
@@ -334,7 +256,7 @@ impl Copier {
         Ok(())
     }
 
-    pub(super) fn kept_or_warned(
+    pub(crate) fn kept_or_warned(
         &mut self,
         subject: &MetadataTarget<'_>,
         done: std::io::Result<()>,
@@ -352,7 +274,7 @@ impl Copier {
     ///
     /// It is a fault as well where the same is tried again, and where the destination as a whole has
     /// become read-only: then the content is not safe either.
-    pub(super) fn not_kept(
+    pub(crate) fn not_kept(
         &mut self,
         subject: &MetadataTarget<'_>,
         error: std::io::Error,
@@ -377,13 +299,8 @@ impl Copier {
     }
 }
 
-/// Whether an open file is the one that was looked at by name.
-fn is_file(open: &File, looked_at: &Meta) -> bool {
-    platform::meta(open).is_ok_and(|now| now.id == looked_at.id)
-}
-
 /// A mode without what would lend rights of the owner `of` the source to a copy that belongs to another.
-pub(super) fn without_lent(mode: u32, of: Owner, owner: Owner) -> u32 {
+pub(crate) fn without_lent(mode: u32, of: Owner, owner: Owner) -> u32 {
     let setuid = if owner.uid == of.uid { 0 } else { SETUID };
     let setgid = if owner.gid == of.gid { 0 } else { SETGID };
     mode & !(setuid | setgid)

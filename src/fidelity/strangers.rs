@@ -7,12 +7,12 @@ use std::{
 };
 
 use super::{
+    Fidelity,
     attributes::{GROUP_RIGHTS, LEAST, SETGID, SETUID, without_lent},
     metadata_target::MetadataTarget,
     xattrs::{CAPABILITY, capability_of},
 };
 use crate::{
-    copy::Copier,
     entry::{Granularity, Kind, Meta},
     fidelity::acl,
     options::Attributes,
@@ -53,7 +53,7 @@ impl FreshFiles {
     }
 
     /// As much of an owner as a new file on the device would get, as far as that is known.
-    pub(super) fn owner_to_be_had(&self, device: u64, wanted: Owner, there: Owner) -> Owner {
+    pub(crate) fn owner_to_be_had(&self, device: u64, wanted: Owner, there: Owner) -> Owner {
         let wish = Wish { owner: Some(wanted), ..Wish::default() };
         self.known().get(&(device, wish)).map_or(wanted, |fresh| Owner {
             uid: if fresh.owner.uid == wanted.uid { wanted.uid } else { there.uid },
@@ -62,10 +62,10 @@ impl FreshFiles {
     }
 }
 
-impl Copier {
+impl Fidelity<'_> {
     /// Whether a file that looks the same must be copied all the same, because correcting it in place
     /// would do what no copy may.
-    pub(super) fn must_be_new(&mut self, at: Item<'_>, meta: &Meta, found: &Meta) -> bool {
+    pub(crate) fn must_be_new(&mut self, at: Item<'_>, meta: &Meta, found: &Meta) -> bool {
         let target_name = at.node.place.target_name(at.name, meta.kind);
         let subject = MetadataTarget::there(at, &target_name, meta, found);
         self.lends(at, meta, found) || found.nlink > 1 && self.is_anothers(at, &subject, found)
@@ -76,30 +76,29 @@ impl Copier {
     ///
     /// A file that nobody but root could write to any more would pass for root's at a later run, so the one
     /// that closes it writes it.
-    pub(super) fn lends(&mut self, at: Item<'_>, meta: &Meta, found: &Meta) -> bool {
+    pub(crate) fn lends(&mut self, at: Item<'_>, meta: &Meta, found: &Meta) -> bool {
         // Where a symbolic link leads was compared.
         if meta.kind == Kind::Symlink || !self.may_be_strangers(at, found) {
             return false;
         }
-        let run = &self.run;
         let (is_file, keeps_owner) = (meta.kind == Kind::File, self.setting.keeps(Attributes::OWNERSHIP));
         let there = Owner::of(found);
         let owner = match keeps_owner {
-            true => run.fidelity.fresh.owner_to_be_had(found.id.dev, Owner::of(meta), there),
+            true => self.learned.fresh.owner_to_be_had(found.id.dev, Owner::of(meta), there),
             false => there,
         };
-        let gives_away = run.setting.privileges.gives_away;
+        let gives_away = self.setting.privileges.gives_away;
         let renames = gives_away && owner.uid != found.uid;
         // Names that are missing would become names of a stranger's file.
         let joins = !keeps_owner
             && self.setting.is_linked(meta)
             && found.nlink < meta.nlink
             && found.uid != meta.uid
-            && !run.setting.trusts(found.uid);
+            && !self.setting.trusts(found.uid);
         let sets_mode = is_file && self.setting.keeps(Attributes::MODE);
         let adds = |mode: u32| sets_mode && mode & (SETUID | SETGID) & !found.mode != 0;
         let is_open =
-            is_file && gives_away && run.setting.trusts(found.uid) && found.mode & OTHERS_WRITE != 0;
+            is_file && gives_away && self.setting.trusts(found.uid) && found.mode & OTHERS_WRITE != 0;
         // The mode follows an ACL that is set, and where it is not, its mask does not become the group's rights.
         let acl = if is_open { acl_of(Handle::Entry(&at.dirs.source, at.name)) } else { None };
         let of_group = acl.as_ref().map_or(GROUP_RIGHTS, |acl| acl::group_rights(acl).unwrap_or(0));
@@ -132,7 +131,7 @@ impl Copier {
     }
 
     /// Whether correcting a copy in place would lend it a capability that it does not have.
-    pub(super) fn lends_capability(
+    pub(crate) fn lends_capability(
         &mut self,
         at: Item<'_>,
         subject: &MetadataTarget<'_>,
@@ -152,7 +151,7 @@ impl Copier {
     }
 
     /// A copy was refused its owner: learn whether any would be, so that not every file is tried at every run.
-    pub(super) fn learn_owner(&mut self, at: Item<'_>, meta: &Meta, found: &Meta) {
+    pub(crate) fn learn_owner(&mut self, at: Item<'_>, meta: &Meta, found: &Meta) {
         if self.setting.privileges.gives_away && self.setting.keeps(Attributes::OWNERSHIP) {
             let _ = self.fresh(at, found, Wish { owner: Some(Owner::of(meta)), ..Wish::default() });
         }
@@ -164,14 +163,14 @@ impl Copier {
             return None; // which makes nothing
         }
         let key = (found.id.dev, wish);
-        if let Some(fresh) = self.run.fidelity.fresh.known().get(&key) {
+        if let Some(fresh) = self.learned.fresh.known().get(&key) {
             return Some(*fresh);
         }
         let names = &self.setting.temporaries;
         let staged = Staged::unnamed(&at.dirs.target, LEAST, names).ok()?;
         let fresh = try_on(Handle::Open(&staged.file), &key.1).ok();
         staged.discard(&at.dirs.target, c"").ok()?;
-        self.run.fidelity.fresh.known().insert(key, fresh?);
+        self.learned.fresh.known().insert(key, fresh?);
         fresh
     }
 
@@ -179,7 +178,7 @@ impl Copier {
     /// that the source does not link it to.
     fn is_anothers(&mut self, at: Item<'_>, subject: &MetadataTarget<'_>, found: &Meta) -> bool {
         let meta = subject.meta;
-        if !self.run.tree.shared.stands_for(found.id, meta.id) {
+        if !self.shared.stands_for(found.id, meta.id) {
             return true;
         }
         let has_stranger = !self.setting.is_linked(meta)

@@ -11,26 +11,26 @@ use crate::{
 
 /// An entry whose copy is to get the source's attributes.
 #[derive(Clone, Copy)]
-pub(super) struct MetadataTarget<'a> {
-    pub(super) node: &'a DirNode,
-    pub(super) name: &'a CStr,
-    pub(super) from: Handle<'a>,
-    pub(super) to: Handle<'a>,
-    pub(super) meta: &'a Meta,
+pub(crate) struct MetadataTarget<'a> {
+    pub(crate) node: &'a DirNode,
+    pub(crate) name: &'a CStr,
+    pub(crate) from: Handle<'a>,
+    pub(crate) to: Handle<'a>,
+    pub(crate) meta: &'a Meta,
     /// What the copy has now, where that is known.
-    pub(super) found: Option<&'a Meta>,
+    pub(crate) found: Option<&'a Meta>,
     /// The mode this run created it with, so that it has nothing else but what it inherited; none
     /// for what was there before.
-    pub(super) created: Option<u32>,
+    pub(crate) created: Option<u32>,
     /// What it is about to replace, where it is to have that one's mode.
-    pub(super) replaces: Option<&'a Replaced>,
+    pub(crate) replaces: Option<&'a Replaced>,
     /// Whether to set the times, which say that the copy is finished.
-    pub(super) times: bool,
+    pub(crate) times: bool,
 }
 
 impl<'a> MetadataTarget<'a> {
     /// An entry that the copy has already as `target_name`, where it is `found`.
-    pub(super) fn there(
+    pub(crate) fn there(
         at: Item<'a>,
         target_name: &'a CStr,
         meta: &'a Meta,
@@ -42,7 +42,7 @@ impl<'a> MetadataTarget<'a> {
         MetadataTarget { node, name, from, to, meta, found, created: None, replaces: None, times: true }
     }
 
-    pub(super) fn is_new(&self) -> bool {
+    pub(crate) fn is_new(&self) -> bool {
         self.created.is_some()
     }
 }

@@ -6,12 +6,11 @@ use std::{
     sync::atomic::Ordering,
 };
 
-use super::metadata_target::MetadataTarget;
+use super::{Fidelity, metadata_target::MetadataTarget};
 use crate::{
-    copy::Copier,
     entry::Kind,
     error::{Fault, Op},
-    fidelity::acl,
+    fidelity::{XattrBuffers, acl},
     options::Attributes,
     platform::{self, ACCESS_ACL, ACL_ALIASES, DEFAULT_ACL, Handle},
     report::WarningKind,
@@ -20,7 +19,7 @@ use crate::{
 
 /// What became of the source's access ACL.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum AccessAcl {
+pub(crate) enum AccessAcl {
     /// It has none that has a say, or the copy had it before.
     #[default]
     None,
@@ -32,7 +31,7 @@ pub(super) enum AccessAcl {
 
 /// The extended attributes of a source that have a say in its copy.
 #[derive(Debug)]
-pub(super) struct Wanted {
+pub(crate) struct Wanted {
     names: Vec<CString>,
     /// Whether these are all.
     is_known: bool,
@@ -40,24 +39,24 @@ pub(super) struct Wanted {
 
 /// What became of the extended attributes of a copy.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Given {
-    pub(super) access_acl: AccessAcl,
+pub(crate) struct Given {
+    pub(crate) access_acl: AccessAcl,
     /// Whether any was set or removed.
-    pub(super) has_changed: bool,
+    pub(crate) has_changed: bool,
     /// Whether an ACL was removed, with which some filesystems change the mode.
-    pub(super) has_lost_acl: bool,
+    pub(crate) has_lost_acl: bool,
     /// Whether one is left that the source lacks.
-    pub(super) has_extra: bool,
+    pub(crate) has_extra: bool,
 }
 
-impl Copier {
+impl Fidelity<'_> {
     /// Whether a copy that is there has other extended attributes or ACLs than it should, or that cannot
     /// be told.
     ///
     /// Those that the source has are looked at by every run. What the copy alone has is looked for where
     /// the source may have lost something since the copy was made, which has moved its ctime, and where
     /// attributes were named.
-    pub(super) fn have_xattrs_changed(&mut self, subject: &MetadataTarget<'_>) -> bool {
+    pub(crate) fn have_xattrs_changed(&mut self, subject: &MetadataTarget<'_>) -> bool {
         let MetadataTarget { node, from, to, meta, found, .. } = *subject;
         if !self.setting.keeps(Attributes::XATTR) && !self.setting.keeps(Attributes::ACL) {
             return false;
@@ -70,8 +69,8 @@ impl Copier {
             || node.inherits_acl
             || found.is_none_or(|found| {
                 meta.changed >= found.changed
-                    || self.run.tree.shared.has_lost_a_name(found.id)
-                    || self.run.durability.markers.distrusts(found.changed)
+                    || self.shared.has_lost_a_name(found.id)
+                    || self.markers.distrusts(found.changed)
             });
         if !seeks_extra && surely_none(from) {
             return false;
@@ -90,7 +89,7 @@ impl Copier {
 
     /// Whether a copy lacks this attribute as its source has it, or that cannot be told.
     fn differs_in(&mut self, from: Handle<'_>, to: Handle<'_>, name: &CStr) -> bool {
-        let (wanted, there) = (&mut self.tools.attributes.value, &mut self.tools.attributes.names);
+        let (wanted, there) = (&mut self.buffers.value, &mut self.buffers.names);
         match from.xattr(name, wanted) {
             Ok(length) if acl::is_idle(name, &wanted[..length]) => false,
             Ok(length) => {
@@ -102,8 +101,8 @@ impl Copier {
 
     /// The names of an entry's extended attributes.
     fn listed(&mut self, of: Handle<'_>) -> std::io::Result<Vec<CString>> {
-        let length = of.list_xattrs(&mut self.tools.attributes.names)?;
-        Ok(c_strings(&self.tools.attributes.names[..length]).map(CStr::to_owned).collect())
+        let length = of.list_xattrs(&mut self.buffers.names)?;
+        Ok(c_strings(&self.buffers.names[..length]).map(CStr::to_owned).collect())
     }
 
     /// The names of a source's extended attributes.
@@ -124,7 +123,7 @@ impl Copier {
     }
 
     /// The extended attributes of the source that have a say in the copy; what cannot be listed is told.
-    pub(super) fn wanted(&mut self, subject: &MetadataTarget<'_>) -> Result<Wanted, Fault> {
+    pub(crate) fn wanted(&mut self, subject: &MetadataTarget<'_>) -> Result<Wanted, Fault> {
         let asks = self.setting.keeps(Attributes::XATTR)
             || self.setting.keeps(Attributes::ACL)
             || self.has_mask(subject);
@@ -157,7 +156,7 @@ impl Copier {
     }
 
     /// The extended attributes of a copy that are to go.
-    pub(super) fn extra_xattrs(
+    pub(crate) fn extra_xattrs(
         &mut self,
         subject: &MetadataTarget<'_>,
         wanted: &Wanted,
@@ -199,20 +198,18 @@ impl Copier {
     }
 
     /// Copy extended attributes and ACLs, and remove what the copy has or inherited beyond them.
-    pub(super) fn xattrs(
+    pub(crate) fn xattrs(
         &mut self,
         subject: &MetadataTarget<'_>,
         wanted: &Wanted,
         extra: &[CString],
     ) -> Result<Given, Fault> {
-        let mut value = std::mem::take(&mut self.tools.attributes.value);
-        let mut there = std::mem::take(&mut self.tools.attributes.names);
         let mut given = Given::default();
-        let done = self
-            .remove_xattrs(subject, wanted, extra, &mut given)
-            .and_then(|()| self.set_xattrs(subject, wanted, &mut given, [&mut value, &mut there]));
-        (self.tools.attributes.value, self.tools.attributes.names) = (value, there);
-        done.map(|()| given)
+        self.remove_xattrs(subject, wanted, extra, &mut given)?;
+        let mut buffers = std::mem::take(self.buffers);
+        let set = self.set_xattrs(subject, wanted, &mut given, &mut buffers);
+        *self.buffers = buffers;
+        set.map(|()| given)
     }
 
     fn remove_xattrs(
@@ -267,7 +264,7 @@ impl Copier {
         subject: &MetadataTarget<'_>,
         wanted: &Wanted,
         given: &mut Given,
-        [value, there]: [&mut Vec<u8>; 2],
+        XattrBuffers { value, names: there }: &mut XattrBuffers,
     ) -> Result<(), Fault> {
         let MetadataTarget { from, to, .. } = *subject;
         for name in &wanted.names {
@@ -373,10 +370,10 @@ fn is_removable(name: &CStr) -> bool {
 }
 
 /// The rights that a program lends to whoever runs it (capabilities(7)).
-pub(super) const CAPABILITY: &CStr = c"security.capability";
+pub(crate) const CAPABILITY: &CStr = c"security.capability";
 
 /// Such rights that a file lends, if any.
-pub(super) fn capability_of(file: Handle<'_>) -> Option<Vec<u8>> {
+pub(crate) fn capability_of(file: Handle<'_>) -> Option<Vec<u8>> {
     let mut value = Vec::new();
     let length = file.xattr(CAPABILITY, &mut value).ok()?;
     value.truncate(length);
