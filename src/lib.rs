@@ -31,6 +31,7 @@ mod bell;
 
 mod cancel;
 mod capabilities;
+mod choice;
 mod compare;
 mod copy;
 mod digest;
@@ -45,6 +46,7 @@ mod guard;
 mod job;
 mod manifest;
 mod method;
+mod mirror;
 mod options;
 mod outcomes;
 mod pair_report;

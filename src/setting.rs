@@ -39,6 +39,9 @@ pub(crate) struct Setting {
 /// Rights of the group, which may be an ACL's mask, and of all others.
 pub(crate) const OTHERS_WRITE: u32 = 0o022;
 
+/// What the owner of a directory needs to work in it.
+pub(crate) const OWNERS: u32 = 0o700;
+
 impl Setting {
     pub(crate) fn new(
         job: CopyJob,

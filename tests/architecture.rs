@@ -20,7 +20,8 @@ const FLOORS: &[&[&str]] = &[
     &["outcomes"],
     &["verify"],
     &["durability"],
-    &["fidelity"],
+    &["choice", "fidelity"],
+    &["mirror"],
     // Siblings: each is what one kind of run does.
     &["copy", "compare", "probe"],
     &["engine"],

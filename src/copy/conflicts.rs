@@ -11,18 +11,20 @@ use std::{
     },
 };
 
-use super::{delete::Does, quota::is_room_refused, reach::OWNERS};
+use super::quota::is_room_refused;
 use crate::{
     copy::{Again, Copier, Unit},
     entry::{Kind, Meta},
     error::{During, Fault, Op, Sided},
     fidelity::LEAST,
     guard::caught,
+    mirror::{Does, extraneous_in},
     options::Delete,
     plan::{Deletion, is_in_the_way},
     platform::{self, Dir, Names},
+    setting::OWNERS,
     transfer::Watch,
-    tree::{DirNode, Dirs, ExtraneousIn, InTheWay, Item},
+    tree::{DirNode, Dirs, ExtraneousIn, InTheWay, Item, names_in},
 };
 
 /// Entries that wait for what is in their place to be deleted.
@@ -52,7 +54,7 @@ impl Copier {
             // The copy as a whole is not deleted.
             && node.source.is_some()
             && node.chosen.some().is_none()
-            && !self.run.mirror.conflicts.are_over.load(Ordering::Relaxed)
+            && !self.run.conflicts.are_over.load(Ordering::Relaxed)
             && !self.teller.is_cancelled()
     }
 
@@ -69,7 +71,7 @@ impl Copier {
         }
         self.teller.notes.forget();
         let conflict = Conflict { node: node.hold(), name: name.into(), listed, fault };
-        let mut waiting = self.run.mirror.conflicts.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut waiting = self.run.conflicts.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         if waiting.is_empty() {
             self.run.queue.at_last(Unit::Clear);
         }
@@ -86,9 +88,8 @@ impl Copier {
             run.queue.at_last(Unit::Clear);
             return self.replace();
         }
-        run.mirror.conflicts.are_over.store(true, Ordering::Relaxed);
-        let conflicts =
-            mem::take(&mut *run.mirror.conflicts.waiting.lock().unwrap_or_else(PoisonError::into_inner));
+        run.conflicts.are_over.store(true, Ordering::Relaxed);
+        let conflicts = mem::take(&mut *run.conflicts.waiting.lock().unwrap_or_else(PoisonError::into_inner));
         // What else is extraneous counts against the same limit.
         unfinished(&conflicts).iter().for_each(|node| self.note_unfinished(node));
         let mut waiting = Vec::new();
@@ -113,13 +114,13 @@ impl Copier {
     }
 
     fn clear_one(&mut self, conflict: Conflict, successor: Kind, within: ExtraneousIn) {
-        self.run.mirror.extraneous.count_listed([&within]);
+        self.run.extraneous.count_listed([&within]);
         let (node, op) = (conflict.node.clone(), conflict.fault.op);
         let name: Box<CStr> = within.names.get(0).0.into();
         let in_the_way = InTheWay { within, op, described: conflict.fault.cause.to_string() };
         // A directory has its name before what it holds; and for what stays in any case nothing need be copied.
         let mut stays = || {
-            let counted = self.walk_extraneous(&in_the_way.within, Does::Count);
+            let counted = self.deleter().walk_extraneous(&in_the_way.within, Does::Count);
             counted.is_ok_and(|walked| !walked.is_all)
         };
         let waits = match successor == Kind::Directory || stays() {
@@ -138,18 +139,18 @@ impl Copier {
     /// Whether what the copy has as `name` is to be deleted when its successor is whole: until then the name counts
     /// as free.
     pub(super) fn is_in_the_way(&self, node: &DirNode, name: &CStr) -> bool {
-        self.run.mirror.conflicts.are_over.load(Ordering::Relaxed) && node.is_in_the_way(name)
+        self.run.conflicts.are_over.load(Ordering::Relaxed) && node.is_in_the_way(name)
     }
 
     /// An entry is whole but for its name: delete what is to be deleted for it, if nothing has failed meanwhile.
     pub(super) fn make_way(&mut self, at: Item<'_>, target_name: &CStr) -> Result<(), Fault> {
-        if !self.run.mirror.conflicts.are_over.load(Ordering::Relaxed) {
+        if !self.run.conflicts.are_over.load(Ordering::Relaxed) {
             return Ok(());
         }
         let Some(in_the_way) = at.node.take_in_the_way(target_name) else { return Ok(()) };
         let mirror = self.setting.job.mirror;
         let source = in_the_way.within.place.source_index();
-        if source.is_none_or(|source| self.run.mirror.extraneous.decide(source, mirror) != Deletion::Goes) {
+        if source.is_none_or(|source| self.run.extraneous.decide(source, mirror) != Deletion::Goes) {
             return Err(in_the_way.stays());
         }
         // Said of this entry, and not of those that go for it.
@@ -161,10 +162,10 @@ impl Copier {
 
     fn delete_in_the_way(&mut self, in_the_way: InTheWay) -> Result<(), Fault> {
         let within = &in_the_way.within;
-        match caught(|| self.try_delete(within)) {
+        match caught(|| self.deleter().try_delete(within)) {
             Ok(true) => return Ok(()),
             Ok(false) => {} // what stays was said, or is what a rule keeps
-            Err(fault) => self.fail_to_delete(fault.at(within.place.path_in_copy(c""))),
+            Err(fault) => self.teller.fail_to_delete(fault.at(within.place.path_in_copy(c""))),
         }
         Err(in_the_way.stays())
     }
@@ -190,13 +191,13 @@ impl Copier {
             _ => return Ok(None), // not any more
         };
         // Where several spellings are one name it may be the copy of another entry.
-        let names = self.names_in(&dirs.target).during(Op::List).in_copy()?;
+        let names = names_in(&dirs.target, &mut self.tools.listing).during(Op::List).in_copy()?;
         let is_spelled_so = (0..names.len()).any(|index| names.get(index).0 == target_name);
         let source = node.source.as_ref().filter(|_| is_spelled_so);
         let Some(source) = source else {
             return Err(Fault::in_the_way(fault.op, fault.cause.to_string()));
         };
-        Ok(Some((meta.kind, ExtraneousIn::new(node, source, Names::one(target_name, there.kind)))))
+        Ok(Some((meta.kind, extraneous_in(node, source, Names::one(target_name, there.kind)))))
     }
 
     /// See whether an entry can be read; and made, where it has its name only when what is in its place is gone: a
@@ -217,7 +218,7 @@ impl Copier {
             }
             Kind::Directory => {
                 let dir = source.open_dir(name).during(Op::Open)?;
-                self.names_in(&dir).during(Op::List)?;
+                names_in(&dir, &mut self.tools.listing).during(Op::List)?;
                 if is_made {
                     let make = |trial: &CStr| target.make_dir(trial, OWNERS);
                     self.try_to_make(target, meta.kind, Op::CreateDirectory, make)?;
@@ -261,19 +262,19 @@ impl Copier {
         let run = self.run.clone();
         let sources = 0..run.setting.job.sources.len();
         let goes: HashSet<usize> = sources
-            .filter(|source| run.mirror.extraneous.decide(*source, run.setting.job.mirror) == Deletion::Goes)
+            .filter(|source| run.extraneous.decide(*source, run.setting.job.mirror) == Deletion::Goes)
             .collect();
         let goes_of = move |within: &ExtraneousIn| {
             within.place.source_index().is_some_and(|source| goes.contains(&source))
         };
-        let found = run.mirror.extraneous.found();
+        let found = run.extraneous.found();
         let all: Vec<_> =
             { found.iter() }.chain(waiting.iter().copied()).filter(|found| goes_of(found)).collect();
-        let exceeds = self.exceeds_limit(&all);
+        let exceeds = self.deleter().exceeds_limit(&all);
         if exceeds {
-            run.mirror.extraneous.refuse_all();
+            run.extraneous.refuse_all();
         }
-        run.mirror.extraneous.put_back(found);
+        run.extraneous.put_back(found);
         move |within| !exceeds && goes_of(within)
     }
 
@@ -283,7 +284,7 @@ impl Copier {
         node.is_noted.store(true, Ordering::Relaxed);
         let noted = caught(|| {
             let dirs = node.dirs()?;
-            self.note_extraneous(node, &dirs, &source)
+            self.deleter().note_extraneous(node, &dirs, &source)
         });
         if let Err(fault) = noted {
             self.fail_directory(node, fault);

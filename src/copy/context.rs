@@ -10,14 +10,16 @@ use std::{
 
 use tokio::sync::mpsc;
 
-use super::{Conflicts, Expected, Extraneous, Namesakes, Replacements, RulesUsed, Unit};
+use super::{Conflicts, Expected, Namesakes, Replacements, Unit};
 use crate::{
     backend::RingSlot,
     cancel::Cancel,
+    choice::Choice,
     durability::Durability,
     entry::FileId,
     fidelity::{FreshFiles, Learned},
     job::CopyJob,
+    mirror::Extraneous,
     outcomes::{Ledger, Outcomes},
     plan::Pair,
     platform::{Memory, Mounts},
@@ -38,7 +40,9 @@ pub(crate) struct Context {
     pub(crate) sources_left: AtomicUsize,
     pub(crate) tree: TreeState,
     pub(crate) fidelity: Learned,
-    pub(crate) mirror: MirrorState,
+    pub(crate) choice: Choice,
+    pub(crate) extraneous: Extraneous,
+    pub(crate) conflicts: Conflicts,
     pub(crate) durability: Durability,
     pub(crate) replacements: Replacements,
     pub(crate) journals: Journals,
@@ -74,15 +78,6 @@ pub(crate) struct TreeState {
     pub(crate) copies: RwLock<HashSet<FileId>>,
     /// With several sources: directories of the copy whose leftovers were removed.
     pub(crate) swept: Mutex<HashSet<FileId>>,
-}
-
-/// What is deleted, and which rules decide about that.
-#[derive(Debug)]
-pub(crate) struct MirrorState {
-    pub(crate) extraneous: Extraneous,
-    pub(crate) conflicts: Conflicts,
-    /// Rules that have decided about any entry.
-    pub(crate) rules_used: RulesUsed,
 }
 
 /// Whether there is room at the destination.
@@ -148,11 +143,9 @@ impl Context {
             sources_left: AtomicUsize::new(count),
             tree,
             fidelity: Learned { fresh: FreshFiles::default(), owner_refused },
-            mirror: MirrorState {
-                extraneous: Extraneous::new(count),
-                conflicts: Conflicts::default(),
-                rules_used: RulesUsed::of(&job.selection.rules),
-            },
+            extraneous: Extraneous::new(count),
+            conflicts: Conflicts::default(),
+            choice: Choice::new(setting.clone()),
             durability: Durability::new(setting.clone()),
             replacements: Replacements::default(),
             journals: Journals::default(),

@@ -89,7 +89,7 @@ impl Copier {
     /// Note that something failed that is no entry, though it may have been the work on many.
     fn fail_run(&mut self, fault: crate::error::Fault) {
         let path = self.setting.job.sources.first().cloned().unwrap_or_default();
-        self.run.mirror.extraneous.count_failed(None);
+        self.run.extraneous.count_failed(None);
         self.fail_at(fault.at(path));
     }
 
@@ -118,7 +118,7 @@ impl Copier {
                 }
                 self.end_part(file);
             }
-            Unit::Delete(within) => self.delete(&within),
+            Unit::Delete(within) => self.deleter().delete(&within),
             Unit::Again(again) => {
                 let Again { node, name, listed, tried } = again;
                 self.holding(listed, |copier| {

@@ -30,11 +30,13 @@ impl Copier {
         let dirs = node.dirs()?;
         let is_plain = listed.is_some_and(|kind| kind != Kind::File)
             && !(listed == Some(Kind::Symlink) && dirs.source.follows());
-        if is_plain || self.setting.job.selection.has_rules() && self.is_excluded(node, name, listed)? {
+        if is_plain
+            || self.setting.job.selection.has_rules() && self.run.choice.is_excluded(node, name, listed)?
+        {
             return Ok(false);
         }
         let meta = dirs.source.stat(name).during(Op::Stat)?;
-        if meta.kind == Kind::File && !self.leaves_out(&meta) {
+        if meta.kind == Kind::File && !self.run.choice.leaves_out(&mut self.teller, &meta) {
             let bytes = self.bytes_of_name(&meta);
             let totals = &mut self.teller.outcomes.totals;
             totals.bytes_found = totals.bytes_found.saturating_add(bytes);

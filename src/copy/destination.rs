@@ -6,8 +6,8 @@ use std::{
     path::{Component, Path},
 };
 
-use super::selected::with_ignore_file;
 use crate::{
+    choice::with_ignore_file,
     copy::Copier,
     entry::{FileId, Kind, Meta},
     error::{During, Failure, Fault, Op, Sided},
@@ -103,7 +103,7 @@ impl Copier {
                 path.push(b'/');
             }
             path.extend_from_slice(name.to_bytes());
-            if selection.has_rules() && !self.wants_path(&path, true, ignores.as_deref()) {
+            if selection.has_rules() && !self.run.choice.wants_path(&path, true, ignores.as_deref()) {
                 return Ok(false);
             }
             dir = match dir.open_dir(name) {

@@ -7,7 +7,7 @@ use std::{
 
 use super::{
     entry::Handled,
-    reach::{OWNERS, Reached, reach_as_is},
+    reach::{Reached, reach_as_is},
 };
 use crate::{
     copy::{Batch, Copier, Unit},
@@ -19,6 +19,7 @@ use crate::{
     options::{Attributes, Fsync},
     plan::Pair,
     platform::{self, DEFAULT_ACL, Dir, Handle, Names},
+    setting::OWNERS,
     transfer::Watch,
     tree::{DirNode, DirNodeParts, DirPath, Dirs, Item, Owner},
 };
@@ -36,9 +37,9 @@ impl Copier {
         };
         let meta = source.meta().during(Op::Stat)?;
         self.refuse_loop(parent, &source, &meta)?;
-        let chosen = self.chosen(parent, name, &source, &meta)?;
+        let chosen = self.run.choice.chosen(parent, name, &source, &meta)?;
         let target_name = &*parent.place.target_name(name, Kind::Directory);
-        self.claim_name(at, target_name, false)?;
+        self.speller().claim_name(at, target_name, false)?;
         if self.setting.is_dry() {
             self.refuse_told(parent, target_name)?;
         }
@@ -137,7 +138,7 @@ impl Copier {
     /// Refuse a directory that is the copy, or that leads back to one that it lies in.
     fn refuse_loop(&self, parent: &DirNode, source: &Dir, meta: &Meta) -> Result<(), Fault> {
         // Where another filesystem begins that is not to be copied, the copy may be all of that.
-        let is_boundary = self.is_boundary(parent, meta);
+        let is_boundary = self.run.choice.is_boundary(parent, meta);
         let is_copy =
             || self.run.tree.copies.read().unwrap_or_else(PoisonError::into_inner).contains(&meta.id);
         if !is_boundary && is_copy() {
@@ -273,7 +274,7 @@ impl Copier {
         let dirs = node.dirs()?;
         node.resume_parent(&dirs);
         if !node.is_noted.load(Ordering::Relaxed) {
-            self.note_extraneous(node, &dirs, meta)?;
+            self.deleter().note_extraneous(node, &dirs, meta)?;
         }
         if self.setting.is_dry() {
             return Ok(());

@@ -64,7 +64,7 @@ impl Copier {
         let is_lost = || order(pair, id.dev) == Order::Lost;
         let swept = staged::each_name(target, &mut self.tools.listing, &run.setting.cancel, |name| {
             if counts && !is_internal(name) {
-                run.mirror.extraneous.count_there();
+                run.extraneous.count_there();
             }
             if is_dry {
                 if staged::is_left(name) && !is_lost() {

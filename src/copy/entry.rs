@@ -50,7 +50,7 @@ impl Copier {
             return self.teller.record(&node.place, name, Kind::File, Done::Skipped, 0);
         }
         let has_rules = self.setting.job.selection.has_rules();
-        let excluded = if has_rules { self.is_excluded(node, name, listed) } else { Ok(false) };
+        let excluded = if has_rules { self.run.choice.is_excluded(node, name, listed) } else { Ok(false) };
         let done = match excluded {
             Ok(true) => {
                 self.teller.outcomes.totals.excluded += 1;

@@ -16,7 +16,7 @@ impl Copier {
     /// What `kind` it is need not be known; it is taken for a file then.
     pub(crate) fn fail(&mut self, node: &DirNode, name: &CStr, kind: Option<Kind>, fault: Fault) {
         if !fault.leaves_content {
-            self.run.mirror.extraneous.count_failed(node.place.source_index());
+            self.run.extraneous.count_failed(node.place.source_index());
         }
         self.fail_uncounted(node, name, kind, fault);
     }
@@ -43,6 +43,7 @@ impl Copier {
             self.run.ledger.stop(why);
             self.run.queue.wake_all();
         }
+        self.teller.outcomes.totals.failed += 1;
         self.teller.outcomes.failures.push(failure);
     }
 

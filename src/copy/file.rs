@@ -31,7 +31,7 @@ impl Copier {
             if meta.kind != Kind::File {
                 return Ok(Handled::KindChanged(meta.kind));
             }
-            if self.leaves_out(&meta) {
+            if self.run.choice.leaves_out(&mut self.teller, &meta) {
                 return Ok(Handled::Done);
             }
             let found = self.found(node, dirs, &node.place.target_name(name, Kind::File))?;
@@ -56,7 +56,7 @@ impl Copier {
         if meta.kind != Kind::File {
             return Ok(Handled::KindChanged(meta.kind));
         }
-        if self.leaves_out(&meta) {
+        if self.run.choice.leaves_out(&mut self.teller, &meta) {
             return Ok(Handled::Done);
         }
         self.once(at, &meta, owed, |copier, group| copier.copy_file(at, source, &meta, None, group))?;
@@ -74,7 +74,7 @@ impl Copier {
         let Item { node, dirs, name } = at;
         let target_name = &*node.place.target_name(name, Kind::File);
         if found.nlink > 1 {
-            self.claim_name(at, target_name, true)?;
+            self.speller().claim_name(at, target_name, true)?;
         }
         node.refuse_made(target_name, found)?;
         let granularity = granularity(&self.setting, node, dirs, meta, found);

@@ -25,7 +25,7 @@ impl Copier {
         });
         if let Err(fault) = begun {
             let path = self.setting.job.sources[index].clone();
-            self.run.mirror.extraneous.count_failed(Some(index));
+            self.run.extraneous.count_failed(Some(index));
             self.fail_at(fault.at(path));
             self.after_source(index);
         }

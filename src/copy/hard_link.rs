@@ -75,7 +75,7 @@ impl Copier {
     ) -> Result<(), Fault> {
         let Item { node, name, .. } = at;
         if node.made.is_some() {
-            self.claim_name(at, &node.place.target_name(name, meta.kind), false)?;
+            self.speller().claim_name(at, &node.place.target_name(name, meta.kind), false)?;
         }
         let is_heir = owed.take_if(|group| *group == meta.id).is_some();
         if !is_heir {

@@ -72,7 +72,7 @@ impl Copier {
 
     /// Count an entry that is not tried.
     pub(super) fn leave_untried(&mut self, node: &Arc<DirNode>) {
-        self.run.mirror.extraneous.count_failed(node.place.source_index());
+        self.run.extraneous.count_failed(node.place.source_index());
         self.teller.outcomes.totals.untried += 1;
     }
 }

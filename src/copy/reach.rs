@@ -14,11 +14,9 @@ use crate::{
     fidelity::{check_made, is_ours},
     options::Attributes,
     platform::{Dir, Handle},
+    setting::OWNERS,
     tree::{DirNode, Dirs},
 };
-
-/// What the owner of a directory needs to work in it.
-pub(super) const OWNERS: u32 = 0o700;
 
 /// The copy's directory, open.
 pub(super) struct Reached {

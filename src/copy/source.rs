@@ -58,8 +58,8 @@ impl Copier {
         self.run.tree.namesakes.after(index).into_iter().for_each(|next| self.hands.push(Unit::Source(next)));
         if self.run.sources_left.fetch_sub(1, Ordering::AcqRel) == 1 {
             self.warn_of_expected();
-            self.warn_of_rules();
-            self.mirror();
+            self.run.choice.warn_of_rules(&mut self.teller);
+            self.delete_extraneous();
         }
     }
 
@@ -81,7 +81,7 @@ impl Copier {
             self.teller.outcomes.totals.entries_found += 1;
             self.run.ledger.found.add(1, 0);
             self.run.ledger.found.closed();
-            self.run.mirror.extraneous.count_failed(Some(index));
+            self.run.extraneous.count_failed(Some(index));
             self.fail_at(failure);
             self.after_source(index);
         }

@@ -2,15 +2,45 @@
 
 use super::Copier;
 use crate::{
+    copy::Unit,
     durability::OldName,
     entry::{Granularity, Kind, Meta},
     error::Fault,
     fidelity::Fidelity,
-    tree::{Item, Kept},
+    mirror::Deleter,
+    tree::{Item, Kept, Speller},
     verify::Verifier,
 };
 
 impl Copier {
+    /// To find and delete what only the copy has.
+    pub(super) fn deleter(&mut self) -> Deleter<'_> {
+        Deleter {
+            setting: &self.setting,
+            choice: &self.run.choice,
+            extraneous: &self.run.extraneous,
+            teller: &mut self.teller,
+            listing: &mut self.tools.listing,
+        }
+    }
+
+    /// All sources are done with: delete what only their copies have.
+    pub(super) fn delete_extraneous(&mut self) {
+        let goes = self.deleter().decide();
+        goes.into_iter().for_each(|within| self.hands.push(Unit::Delete(within)));
+        self.hands.share_if_wanted();
+    }
+
+    /// To compare names as the copy's filesystem does.
+    pub(super) fn speller(&mut self) -> Speller<'_> {
+        Speller {
+            cancel: &self.setting.cancel,
+            temporaries: &self.setting.temporaries,
+            is_dry: self.setting.is_dry(),
+            listing: &mut self.tools.listing,
+        }
+    }
+
     /// To give copies the attributes of their sources.
     #[inline]
     pub(super) fn fidelity(&mut self) -> Fidelity<'_> {

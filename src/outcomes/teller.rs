@@ -229,10 +229,18 @@ impl Teller {
 
     /// Note that what was copied could not be made durable, which is a failure of no entry.
     pub(crate) fn fail_to_sync(&mut self, failure: Failure) {
-        tracing::warn!(cause = %failure.cause(), "{failure}");
-        self.outcomes.totals.unsynced += 1;
-        self.ledger.count_failure();
-        self.outcomes.failures.push(failure);
+        if self.count_failure(&failure) {
+            self.outcomes.totals.unsynced += 1;
+            self.outcomes.failures.push(failure);
+        }
+    }
+
+    /// Note that something could not be deleted, which is a failure of no entry of the source.
+    pub(crate) fn fail_to_delete(&mut self, failure: Failure) {
+        if self.count_failure(&failure) {
+            self.outcomes.totals.undeleted += 1;
+            self.outcomes.failures.push(failure);
+        }
     }
 
     /// Whether anything of the run has failed.
@@ -240,14 +248,13 @@ impl Teller {
         self.ledger.failed.load(Ordering::Relaxed) > 0
     }
 
-    /// Count a failure, which is told as soon as it is added; `false` where the run is cancelled and that is why.
+    /// Count a failure of any kind towards the limit; `false` where the run is cancelled and that is why.
     pub(crate) fn count_failure(&mut self, failure: &Failure) -> bool {
         self.notes.forget();
         if self.is_cancelled() && is_left_undone(failure) {
             return false;
         }
         tracing::warn!(cause = %failure.cause(), "{failure}");
-        self.outcomes.totals.failed += 1;
         self.ledger.count_failure();
         true
     }

@@ -244,6 +244,14 @@ impl Staged {
     }
 }
 
+/// All names of a directory.
+pub(crate) fn names_in(dir: &Dir, listing: &mut [MaybeUninit<u8>]) -> io::Result<Names> {
+    let dir = dir.open_dir(c".")?;
+    let (mut names, mut cursor) = (Names::default(), ListCursor::default());
+    while dir.list(listing, &mut cursor, &mut names)? {}
+    Ok(names)
+}
+
 /// Do something about every name in `dir`, as far as that goes without an error.
 pub(crate) fn each_name(
     dir: &Dir,

@@ -2,19 +2,20 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use super::Choice;
 use crate::{
-    copy::Copier,
     options::Delete,
+    outcomes::Teller,
     report::WarningKind,
     select::{Rule, Rules},
 };
 
 /// Which rules have decided about any entry of this run.
 #[derive(Debug)]
-pub(crate) struct RulesUsed(Box<[AtomicBool]>);
+pub(super) struct RulesUsed(Box<[AtomicBool]>);
 
 impl RulesUsed {
-    pub(crate) fn of(rules: &Rules) -> RulesUsed {
+    pub(super) fn of(rules: &Rules) -> RulesUsed {
         RulesUsed(rules.all().iter().map(|_| AtomicBool::new(false)).collect())
     }
 
@@ -30,12 +31,11 @@ impl RulesUsed {
     }
 }
 
-impl Copier {
+impl Choice {
     /// All sources are done with: tell of rules that had no effect.
-    pub(super) fn warn_of_rules(&mut self) {
-        let run = self.run.clone();
-        let rules = run.setting.job.selection.rules.all();
-        if run.setting.cancel.is_cancelled() || run.setting.job.mirror.delete == Delete::Only {
+    pub(crate) fn warn_of_rules(&self, teller: &mut Teller) {
+        let rules = self.setting.job.selection.rules.all();
+        if self.setting.cancel.is_cancelled() || self.setting.job.mirror.delete == Delete::Only {
             return;
         }
         let last_exclude = rules.iter().rposition(|rule| matches!(rule, Rule::Exclude(_)));
@@ -46,11 +46,11 @@ impl Copier {
                                anything: for nothing else to be copied, add --exclude '*' behind it";
                     Some((WarningKind::Include, why))
                 }
-                _ if run.mirror.rules_used.has(index) => None,
+                _ if self.rules_used.has(index) => None,
                 _ => Some((WarningKind::Rule, "it decided about nothing that was looked at")),
             };
             if let Some((loss, why)) = warned {
-                self.teller.warn_of(loss, || rule.pattern().into(), why);
+                teller.warn_of(loss, || rule.pattern().into(), why);
             }
         }
     }

@@ -7,10 +7,11 @@
 use std::{
     ffi::{CStr, CString},
     io,
+    mem::MaybeUninit,
 };
 
 use crate::{
-    copy::Copier,
+    cancel::Cancel,
     entry::Kind,
     error::{During, Fault, Op, Sided},
     platform::{self, Dir},
@@ -40,11 +41,20 @@ fn try_folding(dir: &Dir, temporaries: &TemporaryNames) -> io::Result<bool> {
     }
 }
 
-impl Copier {
+/// Compares names as the copy's filesystem does.
+pub(crate) struct Speller<'a> {
+    pub(crate) cancel: &'a Cancel,
+    pub(crate) temporaries: &'a TemporaryNames,
+    /// Whether the run changes nothing.
+    pub(crate) is_dry: bool,
+    pub(crate) listing: &'a mut [MaybeUninit<u8>],
+}
+
+impl Speller<'_> {
     /// Refuse an entry whose name the copy's filesystem holds for equal to that of another one which the source has.
     ///
     /// `is_linked` says whether what is there under the name has others, so that its inode does not tell.
-    pub(super) fn claim_name(
+    pub(crate) fn claim_name(
         &mut self,
         at: Item<'_>,
         target_name: &CStr,
@@ -109,9 +119,8 @@ impl Copier {
 
     fn spellings_of(&mut self, dir: &Dir) -> Spellings {
         let mut known = KnownSpellings::default();
-        let cancel = self.setting.cancel.clone();
         let listed = dir.open_dir(c".").and_then(|dir| {
-            each_name(&dir, &mut self.tools.listing, &cancel, |name| {
+            each_name(&dir, self.listing, self.cancel, |name| {
                 if !is_internal(name) {
                     known.there.entry(folded(name)).or_default().push(name.into());
                 }
@@ -127,10 +136,9 @@ impl Copier {
     /// Whether a directory's filesystem folds case, if that can be told.
     fn ask_folding(&mut self, dir: &Dir) -> Option<bool> {
         let mut sample = None;
-        let cancel = self.setting.cancel.clone();
         // The first name with a letter is enough; a wrong kind of error ends the listing there.
         let _ = dir.open_dir(c".").and_then(|dir| {
-            each_name(&dir, &mut self.tools.listing, &cancel, |name| {
+            each_name(&dir, self.listing, self.cancel, |name| {
                 sample = swapped(name).map(|swapped| (name.to_owned(), swapped));
                 if sample.is_some() { Err(io::ErrorKind::Other.into()) } else { Ok(()) }
             })
@@ -141,10 +149,10 @@ impl Copier {
         {
             return Some(false);
         }
-        if self.setting.is_dry() {
+        if self.is_dry {
             return None; // which changes nothing
         }
-        try_folding(dir, &self.setting.temporaries).ok()
+        try_folding(dir, self.temporaries).ok()
     }
 
     /// Which of these names of copies belongs to an entry that the source's directory has now.
@@ -154,9 +162,8 @@ impl Copier {
             return Ok(None); // what else lies beside the source is no part of it
         }
         let mut found = None;
-        let cancel = self.setting.cancel.clone();
         let listed = dirs.source.open_dir(c".").and_then(|dir| {
-            each_name(&dir, &mut self.tools.listing, &cancel, |name| {
+            each_name(&dir, self.listing, self.cancel, |name| {
                 let copies = [Kind::File, Kind::Directory].map(|kind| node.place.target_name(name, kind));
                 let mut its = names.iter().filter(|copy| copies.iter().any(|name| **name == ***copy));
                 found = found.take().or_else(|| its.next().cloned());

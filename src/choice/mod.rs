@@ -1,4 +1,8 @@
-//! Which entries of a directory are wanted.
+//! Which entries are wanted, of the source and of what only the copy has.
+
+use crate::outcomes::Teller;
+use crate::setting::Setting;
+mod rules_used;
 
 use std::{
     ffi::CStr,
@@ -7,23 +11,34 @@ use std::{
 };
 
 use crate::{
-    copy::Copier,
     entry::{Kind, Meta},
     error::{During, Fault, Op},
     platform::{self, Dir},
     select::Ignores,
     tree::{Chosen, DirNode, DirPath},
 };
+use rules_used::RulesUsed;
 
-impl Copier {
+/// Which entries a run wants.
+#[derive(Debug)]
+pub(crate) struct Choice {
+    setting: Arc<Setting>,
+    rules_used: RulesUsed,
+}
+
+impl Choice {
+    pub(crate) fn new(setting: Arc<Setting>) -> Choice {
+        Choice { rules_used: RulesUsed::of(&setting.job.selection.rules), setting }
+    }
+
     /// Whether a directory of `parent` is not looked into, because another filesystem begins there.
-    pub(super) fn is_boundary(&self, parent: &DirNode, meta: &Meta) -> bool {
+    pub(crate) fn is_boundary(&self, parent: &DirNode, meta: &Meta) -> bool {
         let is_asked = self.setting.job.selection.one_file_system && !parent.place.is_root();
         is_asked && meta.id.dev != parent.source_id.dev
     }
 
     /// What is wanted of the directory `name` of `parent`, open as `source`.
-    pub(super) fn chosen(
+    pub(crate) fn chosen(
         &self,
         parent: &DirNode,
         name: &CStr,
@@ -47,7 +62,7 @@ impl Copier {
     }
 
     /// Whether the rules leave an entry out, listed as `listed`.
-    pub(super) fn is_excluded(
+    pub(crate) fn is_excluded(
         &self,
         node: &DirNode,
         name: &CStr,
@@ -69,12 +84,12 @@ impl Copier {
 
     /// Whether the rules want an entry of this name and kind; asked of entries of the source, and of
     /// those that only the copy has.
-    pub(super) fn wants(&self, node: &DirNode, name: &CStr, kind: Kind) -> bool {
+    pub(crate) fn wants(&self, node: &DirNode, name: &CStr, kind: Kind) -> bool {
         self.wants_at(&node.place, node.chosen.ignores.as_deref(), name, kind)
     }
 
     /// The same of an entry of the directory at `place`, where these ignore files hold.
-    pub(super) fn wants_at(
+    pub(crate) fn wants_at(
         &self,
         place: &DirPath,
         ignores: Option<&Ignores>,
@@ -91,11 +106,11 @@ impl Copier {
     }
 
     /// Whether the rules want the entry at `path`, below the source, where these ignore files hold.
-    pub(super) fn wants_path(&self, path: &[u8], is_directory: bool, ignores: Option<&Ignores>) -> bool {
+    pub(crate) fn wants_path(&self, path: &[u8], is_directory: bool, ignores: Option<&Ignores>) -> bool {
         let rules = &self.setting.job.selection.rules;
         let is_wanted = match rules.decides(path, is_directory) {
             Some(rule) => {
-                self.run.mirror.rules_used.note(rule);
+                self.rules_used.note(rule);
                 rules.includes(rule)
             }
             None => true,
@@ -104,10 +119,10 @@ impl Copier {
     }
 
     /// Leave a regular file out that is not of the size or time that is wanted.
-    pub(super) fn leaves_out(&mut self, meta: &Meta) -> bool {
+    pub(crate) fn leaves_out(&self, teller: &mut Teller, meta: &Meta) -> bool {
         let wants = self.setting.job.selection.wants_file(meta.size, meta.modified);
         if !wants {
-            self.teller.outcomes.totals.excluded += 1;
+            teller.outcomes.totals.excluded += 1;
         }
         !wants
     }
@@ -115,7 +130,7 @@ impl Copier {
 
 /// The ignore files that hold in a directory `depth` parts below the source, which is open as `source`, where
 /// `above` hold in the one above it.
-pub(super) fn with_ignore_file(
+pub(crate) fn with_ignore_file(
     above: Option<Arc<Ignores>>,
     source: &Dir,
     depth: usize,

@@ -6,9 +6,8 @@ use std::{
     sync::{Arc, atomic::Ordering},
 };
 
-use super::reach::OWNERS;
+use super::{Deleter, extraneous::check_source};
 use crate::{
-    copy::Copier,
     entry::{FileId, Kind, Meta},
     error::{During, Fault, Op, Sided},
     event::Done,
@@ -17,13 +16,14 @@ use crate::{
     platform::{self, Dir, Handle, ListCursor, Names},
     report::WarningKind,
     select::Ignores,
+    setting::OWNERS,
     transfer::{Watch, cancelled},
     tree::{DirPath, ExtraneousIn, Made},
 };
 
 /// What a walk does with what it comes across.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Does {
+pub(crate) enum Does {
     Count,
     Tell,
     Delete,
@@ -31,11 +31,11 @@ pub(super) enum Does {
 
 /// What a walk came to.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Walked {
+pub(crate) struct Walked {
     /// How many entries are extraneous, or were deleted.
-    pub(super) entries: u64,
+    pub(crate) entries: u64,
     /// Whether none of those that it was to go through is left.
-    pub(super) is_all: bool,
+    pub(crate) is_all: bool,
 }
 
 /// A directory that is being deleted, and those above it.
@@ -67,19 +67,19 @@ struct Bounds<'a> {
     mount: Option<u64>,
 }
 
-impl Copier {
+impl Deleter<'_> {
     /// Delete the extraneous entries of one directory of the copy, and give it back its times.
     pub(crate) fn delete(&mut self, within: &ExtraneousIn) {
         if let Err(fault) = caught(|| self.try_delete(within)) {
-            self.fail_to_delete(fault.at(within.place.path_in_copy(c"")));
+            self.teller.fail_to_delete(fault.at(within.place.path_in_copy(c"")));
         }
         self.end_deletion();
     }
 
     /// Delete these entries, or say that they would be; whether all are gone.
-    pub(super) fn try_delete(&mut self, within: &ExtraneousIn) -> Result<bool, Fault> {
+    pub(crate) fn try_delete(&mut self, within: &ExtraneousIn) -> Result<bool, Fault> {
         // It may have been empty already, and about to be removed, when it was looked at.
-        within.check_source()?;
+        check_source(within)?;
         if self.setting.job.dry_run {
             return Ok(self.walk_extraneous(within, Does::Tell)?.is_all);
         }
@@ -113,7 +113,7 @@ impl Copier {
     ///
     /// One directory is open at a time, whatever the depth; going up is through `..`, and only to the
     /// directory that was left.
-    pub(super) fn walk_extraneous(&mut self, within: &ExtraneousIn, does: Does) -> Result<Walked, Fault> {
+    pub(crate) fn walk_extraneous(&mut self, within: &ExtraneousIn, does: Does) -> Result<Walked, Fault> {
         let mut dir = open_again(within)?;
         let bounds = Bounds { within, does, mount: platform::mount_number(&dir) };
         let mut entries = 0;
@@ -146,7 +146,7 @@ impl Copier {
                     Err(fault) => {
                         level.is_emptied = false;
                         let path = level.place.path_in_copy(name);
-                        self.fail_to_delete(fault.at(path));
+                        self.teller.fail_to_delete(fault.at(path));
                     }
                 }
                 continue;
@@ -227,7 +227,7 @@ impl Copier {
         let opened_up = if does == Does::Delete { self.let_in(&below, &there)? } else { None };
         let mut names = Names::default();
         let mut cursor = ListCursor::default();
-        while below.list(&mut self.tools.listing, &mut cursor, &mut names).during(Op::List).in_copy()? {}
+        while below.list(self.listing, &mut cursor, &mut names).during(Op::List).in_copy()? {}
         let inside = Level {
             place: Arc::new(DirPath::below(&level.place, name)),
             id: meta.id,
@@ -243,7 +243,7 @@ impl Copier {
     fn is_kept(&self, place: &DirPath, ignores: Option<&Ignores>, name: &CStr, kind: Kind) -> bool {
         let compression = self.setting.job.compression;
         !self.setting.job.mirror.delete_excluded
-            && !compression.is_wanted(name, |name| self.wants_at(place, ignores, name, kind))
+            && !compression.is_wanted(name, |name| self.choice.wants_at(place, ignores, name, kind))
     }
 
     /// Remove one entry, or act as if; whether it is gone.
@@ -256,12 +256,12 @@ impl Copier {
         };
         match removed {
             Ok(()) => {
-                self.run.mirror.extraneous.deleted.fetch_add(1, Ordering::Relaxed);
+                self.extraneous.deleted.fetch_add(1, Ordering::Relaxed);
                 self.teller.record(place, name, kind, Done::Deleted, 0);
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => {
-                self.fail_to_delete(Fault::new(Op::Remove, error).at(place.path_in_copy(name)));
+                self.teller.fail_to_delete(Fault::new(Op::Remove, error).at(place.path_in_copy(name)));
                 return false;
             }
         }

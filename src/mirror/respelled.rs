@@ -8,20 +8,21 @@ use std::{
     io,
 };
 
+use super::Deleter;
 use crate::{
-    copy::Copier,
     entry::FileId,
     error::{During, Fault, Op, Sided},
     options::Compression,
     platform::{Dir, Names},
+    tree::names_in,
 };
 
-impl Copier {
+impl Deleter<'_> {
     /// Those of `names`, which the directory `to` of the copy has and `from` of the source lacks, that the
     /// copy answers with where it is asked for a name of the source.
     ///
     /// Where a filesystem takes names as they are, that costs a look for each of them.
-    pub(super) fn respelled(
+    pub(crate) fn respelled(
         &mut self,
         (from, to): (&Dir, &Dir),
         names: &Names,
@@ -34,9 +35,9 @@ impl Copier {
         if !may_be {
             return Ok(respelled);
         }
-        let there = self.names_in(to).during(Op::List).in_copy()?;
+        let there = names_in(to, self.listing).during(Op::List).in_copy()?;
         let there: HashSet<&CStr> = (0..there.len()).map(|index| there.get(index).0).collect();
-        let wanted = self.names_in(from).during(Op::List)?;
+        let wanted = names_in(from, self.listing).during(Op::List)?;
         for name in (0..wanted.len()).map(|index| wanted.get(index).0) {
             for copy_name in copy_names(self.setting.job.compression, name) {
                 if there.contains(&*copy_name) {

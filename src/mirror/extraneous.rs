@@ -9,17 +9,16 @@ use std::{
     },
 };
 
-use super::delete::Does;
+use super::{Deleter, Does};
 use crate::{
-    copy::{Copier, Unit},
     entry::{Kind, Meta},
-    error::{During, Failure, Fault, Op, Sided},
+    error::{During, Fault, Op, Sided},
     options::{Compression, Delete, Mirror},
     plan::{Deletion, deletion, is_most, why_it_stays},
     platform::{self, Dir, ListCursor, Names},
     report::WarningKind,
     transfer::Watch,
-    tree::{DirNode, Dirs, ExtraneousIn, is_internal},
+    tree::{DirNode, Dirs, ExtraneousIn, is_internal, names_in},
 };
 
 /// What a run is to delete in the end.
@@ -31,7 +30,7 @@ pub(crate) struct Extraneous {
     /// Those of them that are extraneous.
     listed: AtomicU64,
     /// Entries that are deleted, also those that were in directories which only the copy had.
-    pub(super) deleted: AtomicU64,
+    pub(crate) deleted: AtomicU64,
     /// Directories in which there is something left to delete.
     left: AtomicUsize,
 }
@@ -59,7 +58,7 @@ impl Extraneous {
     }
 
     /// Count an entry that the copy has before anything is put there.
-    pub(super) fn count_there(&self) {
+    pub(crate) fn count_there(&self) {
         self.there.fetch_add(1, Ordering::Relaxed);
     }
 
@@ -78,22 +77,22 @@ impl Extraneous {
         }
     }
 
-    pub(super) fn decide(&self, source: usize, mirror: Mirror) -> Deletion {
+    pub(crate) fn decide(&self, source: usize, mirror: Mirror) -> Deletion {
         let OfSource { failed, is_refused, .. } = &self.of[source];
         deletion(failed.load(Ordering::Relaxed), mirror.ignore_errors, is_refused.load(Ordering::Relaxed))
     }
 
     /// Keep everything in all copies.
-    pub(super) fn refuse_all(&self) {
+    pub(crate) fn refuse_all(&self) {
         self.of.iter().for_each(|of| of.is_refused.store(true, Ordering::Relaxed));
     }
 
     /// What was found so far, of all sources; to be put back.
-    pub(super) fn found(&self) -> Vec<ExtraneousIn> {
+    pub(crate) fn found(&self) -> Vec<ExtraneousIn> {
         (0..self.of.len()).flat_map(|source| self.take(source)).collect()
     }
 
-    pub(super) fn put_back(&self, found: Vec<ExtraneousIn>) {
+    pub(crate) fn put_back(&self, found: Vec<ExtraneousIn>) {
         found.into_iter().for_each(|within| self.add(within));
     }
 
@@ -108,31 +107,30 @@ impl Extraneous {
     }
 }
 
-impl ExtraneousIn {
-    pub(super) fn new(node: &DirNode, source: &Meta, names: Names) -> ExtraneousIn {
-        ExtraneousIn {
-            place: node.place.clone(),
-            id: node.target.id,
-            names: Arc::new(names),
-            source: *source,
-            ignores: node.chosen.ignores.clone(),
-            made: node.made.clone(),
-        }
+/// Entries of a directory of the copy that are to go.
+pub(crate) fn extraneous_in(node: &DirNode, source: &Meta, names: Names) -> ExtraneousIn {
+    ExtraneousIn {
+        place: node.place.clone(),
+        id: node.target.id,
+        names: Arc::new(names),
+        source: *source,
+        ignores: node.chosen.ignores.clone(),
+        made: node.made.clone(),
     }
+}
 
-    /// Make sure that the source's directory is what it was. What cannot be looked at may be all there is.
-    pub(super) fn check_source(&self) -> Result<(), Fault> {
-        match self.place.open_source().and_then(|dir| dir.meta()) {
-            Ok(now) if now.id == self.source.id && !has_moved(&self.source, &now) => Ok(()),
-            Ok(_) => Err(has_changed()),
-            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
-                Err(has_changed())
-            }
-            Err(error) => {
-                let why =
-                    format!("its source cannot be looked at any more, so nothing in it is deleted: {error}");
-                Err(Fault::refused(Op::Remove, why))
-            }
+/// Make sure that the source's directory is what it was. What cannot be looked at may be all there is.
+pub(crate) fn check_source(within: &ExtraneousIn) -> Result<(), Fault> {
+    match within.place.open_source().and_then(|dir| dir.meta()) {
+        Ok(now) if now.id == within.source.id && !has_moved(&within.source, &now) => Ok(()),
+        Ok(_) => Err(has_changed()),
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+            Err(has_changed())
+        }
+        Err(error) => {
+            let why =
+                format!("its source cannot be looked at any more, so nothing in it is deleted: {error}");
+            Err(Fault::refused(Op::Remove, why))
         }
     }
 }
@@ -152,9 +150,9 @@ fn has_changed() -> Fault {
     Fault::changed(Op::Remove, why)
 }
 
-impl Copier {
+impl Deleter<'_> {
     /// A directory's copy is done: note what it has that the source lacks.
-    pub(super) fn note_extraneous(
+    pub(crate) fn note_extraneous(
         &mut self,
         node: &DirNode,
         dirs: &Dirs,
@@ -178,8 +176,7 @@ impl Copier {
         let mut cursor = ListCursor::default();
         loop {
             let mut names = Names::default();
-            let goes_on =
-                to.list(&mut self.tools.listing, &mut cursor, &mut names).during(Op::List).in_copy()?;
+            let goes_on = to.list(self.listing, &mut cursor, &mut names).during(Op::List).in_copy()?;
             for (name, kind) in (0..names.len()).map(|index| names.get(index)) {
                 if self.teller.is_cancelled() {
                     return Ok(());
@@ -206,17 +203,17 @@ impl Copier {
         }
         let is_top = node.parent.as_ref().is_some_and(|parent| parent.place.is_root());
         if is_top && !mirror.force_empty && self.is_empty(&from)? {
-            self.run.mirror.extraneous.refuse(node.place.source_index());
+            self.extraneous.refuse(node.place.source_index());
             let why =
                 "the source is empty, so nothing of the copy is deleted (--force-empty does it all the same)";
             return Err(Fault::refused(Op::List, why));
         }
         // A name may be missing since its directory is on its way out.
         if has_moved(source, &from.meta().during(Op::Stat)?) {
-            self.fail_to_delete(has_changed().at(node.place.path_in_copy(c"")));
+            self.teller.fail_to_delete(has_changed().at(node.place.path_in_copy(c"")));
             return Ok(());
         }
-        self.run.mirror.extraneous.add(ExtraneousIn::new(node, source, extraneous));
+        self.extraneous.add(extraneous_in(node, source, extraneous));
         Ok(())
     }
 
@@ -237,9 +234,9 @@ impl Copier {
             return Ok(None);
         }
         let excludes = self.setting.job.mirror.delete_excluded && self.setting.job.selection.has_rules();
-        let wants = |copier: &Copier, kind| {
-            let compression = copier.setting.job.compression;
-            compression.is_wanted(name, |name| copier.wants(node, name, kind))
+        let wants = |mirror: &Self, kind| {
+            let compression = mirror.setting.job.compression;
+            compression.is_wanted(name, |name| mirror.choice.wants(node, name, kind))
         };
         let is_extraneous = match self.source_kind(from, name)? {
             // What the source has is wanted or not as what it is there.
@@ -275,7 +272,7 @@ impl Copier {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             // Longer than the source's names can be; but servers say so of paths, too.
             Err(error) if error.kind() == io::ErrorKind::InvalidFilename => {
-                let names = self.names_in(from).during(Op::List)?;
+                let names = names_in(from, self.listing).during(Op::List)?;
                 let is_there = (0..names.len()).any(|index| names.get(index).0 == name);
                 if is_there { Err(Fault::new(Op::Stat, error)) } else { Ok(None) }
             }
@@ -283,44 +280,35 @@ impl Copier {
         }
     }
 
-    /// All names of a directory.
-    pub(super) fn names_in(&mut self, dir: &Dir) -> io::Result<Names> {
-        let dir = dir.open_dir(c".")?;
-        let (mut names, mut cursor) = (Names::default(), ListCursor::default());
-        while dir.list(&mut self.tools.listing, &mut cursor, &mut names)? {}
-        Ok(names)
-    }
-
     fn is_empty(&mut self, dir: &Dir) -> Result<bool, Fault> {
-        self.names_in(dir).during(Op::List).map(|names| names.is_empty())
+        names_in(dir, self.listing).during(Op::List).map(|names| names.is_empty())
     }
 
-    /// All sources are done with: delete what is extraneous.
-    pub(super) fn mirror(&mut self) {
-        let run = self.run.clone();
-        let mirror = run.setting.job.mirror;
+    /// All sources are done with: what of it is to be deleted, if anything is.
+    pub(crate) fn decide(&mut self) -> Vec<ExtraneousIn> {
+        let mirror = self.setting.job.mirror;
         if mirror.delete == Delete::Never || self.teller.is_cancelled() {
-            return;
+            return Vec::new();
         }
         let mut goes = Vec::new();
-        for source in 0..run.setting.job.sources.len() {
-            let found = run.mirror.extraneous.take(source);
-            match run.mirror.extraneous.decide(source, mirror) {
+        for source in 0..self.setting.job.sources.len() {
+            let found = self.extraneous.take(source);
+            match self.extraneous.decide(source, mirror) {
                 Deletion::Goes => goes.extend(found),
                 Deletion::Stays => {}
                 Deletion::StaysBeside(failed) => self.tell_what_stays(&found, failed),
             }
         }
         if goes.is_empty() {
-            return self.warn_of_most();
+            self.warn_of_most();
+            return goes;
         }
         if self.exceeds_limit(&goes.iter().collect::<Vec<_>>()) {
-            return;
+            return Vec::new();
         }
-        run.mirror.extraneous.count_listed(&goes);
-        run.mirror.extraneous.left.store(goes.len(), Ordering::Relaxed);
-        goes.into_iter().for_each(|within| self.hands.push(Unit::Delete(within)));
-        self.hands.share_if_wanted();
+        self.extraneous.count_listed(&goes);
+        self.extraneous.left.store(goes.len(), Ordering::Relaxed);
+        goes
     }
 
     /// Say how much of the copy of one source stays because entries of it failed.
@@ -333,13 +321,13 @@ impl Copier {
             let listed = within.names.len() as u64;
             count += self.walk_extraneous(within, Does::Count).map_or(listed, |walked| walked.entries);
         }
-        self.fail_to_delete(Fault::refused(Op::Remove, why_it_stays(count, failed)).at(path));
+        self.teller.fail_to_delete(Fault::refused(Op::Remove, why_it_stays(count, failed)).at(path));
     }
 
     /// Whether more would be deleted than may be; that is a failure.
-    pub(super) fn exceeds_limit(&mut self, found: &[&ExtraneousIn]) -> bool {
+    pub(crate) fn exceeds_limit(&mut self, found: &[&ExtraneousIn]) -> bool {
         let Some(max) = self.setting.job.mirror.max else { return false };
-        let extraneous = &self.run.mirror.extraneous;
+        let extraneous = self.extraneous;
         let [gone, there, listed] = [&extraneous.deleted, &extraneous.there, &extraneous.listed]
             .map(|count| count.load(Ordering::Relaxed));
         let mut count = gone;
@@ -347,7 +335,7 @@ impl Copier {
             match self.walk_extraneous(within, Does::Count) {
                 Ok(walked) => count += walked.entries,
                 Err(fault) => {
-                    self.fail_to_delete(fault.at(within.place.path_in_copy(c"")));
+                    self.teller.fail_to_delete(fault.at(within.place.path_in_copy(c"")));
                     return true;
                 }
             }
@@ -362,44 +350,39 @@ impl Copier {
                 "{count} of {there} entries would be deleted, which is more than --max-delete allows; nothing is"
             );
             let path = self.setting.job.target.path().to_owned();
-            self.fail_to_delete(Fault::refused(Op::Remove, why).at(path));
+            self.teller.fail_to_delete(Fault::refused(Op::Remove, why).at(path));
         }
         exceeds
     }
 
     /// One directory less has something left to delete; the last one tells whether that was much.
-    pub(super) fn end_deletion(&mut self) {
-        if self.run.mirror.extraneous.left.fetch_sub(1, Ordering::AcqRel) == 1 {
+    pub(crate) fn end_deletion(&mut self) {
+        if self.extraneous.left.fetch_sub(1, Ordering::AcqRel) == 1 {
             self.warn_of_most();
         }
     }
 
     fn warn_of_most(&mut self) {
-        let run = self.run.clone();
-        if run.setting.job.mirror.max.is_some() {
+        if self.setting.job.mirror.max.is_some() {
             return;
         }
-        let Extraneous { deleted, there, listed, .. } = &run.mirror.extraneous;
+        let Extraneous { deleted, there, listed, .. } = self.extraneous;
         let [deleted, there, listed] = [deleted, there, listed].map(|count| count.load(Ordering::Relaxed));
         let there = (there + deleted).saturating_sub(listed.min(deleted));
         if is_most(deleted, there) && !self.teller.is_cancelled() {
             let cause = format!("{deleted} of {there} entries; --max-delete sets a limit to that");
-            self.teller.warn_of(WarningKind::Extraneous, || run.setting.job.target.path().to_owned(), &cause);
+            self.teller.warn_of(
+                WarningKind::Extraneous,
+                || self.setting.job.target.path().to_owned(),
+                &cause,
+            );
         }
-    }
-
-    /// Note a failure that is none of an entry of the source.
-    pub(super) fn fail_to_delete(&mut self, failure: Failure) {
-        let failed_before = self.teller.outcomes.totals.failed;
-        self.fail_at(failure);
-        self.teller.outcomes.totals.undeleted += self.teller.outcomes.totals.failed - failed_before;
-        self.teller.outcomes.totals.failed = failed_before;
     }
 }
 
 impl Extraneous {
     /// Count what is among the entries that were there, and is extraneous.
-    pub(super) fn count_listed<'a>(&self, found: impl IntoIterator<Item = &'a ExtraneousIn>) {
+    pub(crate) fn count_listed<'a>(&self, found: impl IntoIterator<Item = &'a ExtraneousIn>) {
         let listed: u64 = found.into_iter().map(|within| within.names.len() as u64).sum();
         self.listed.fetch_add(listed, Ordering::Relaxed);
     }
