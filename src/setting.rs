@@ -2,6 +2,7 @@
 
 use std::{
     ffi::CStr,
+    fs::File,
     sync::{Arc, OnceLock},
 };
 
@@ -13,9 +14,10 @@ use crate::{
     frames::Coding,
     job::{CopyJob, Target},
     options::{Attributes, Delete, Fsync, Sparse},
+    plan::LARGE_MIN,
     platform::{self, Dir, Mounts, Privileges, Room},
     scheduler::Limiter,
-    transfer::Zeros,
+    transfer::{ASK_MIN, Zeros},
     tree::{Descriptors, SplitPath, TemporaryNames},
 };
 
@@ -111,6 +113,24 @@ impl Setting {
     /// Whether the same is tried again after `fault`.
     pub(crate) fn may_retry(&self, fault: &Fault, tried: u32) -> bool {
         tried < self.job.retry.times && fault.may_pass() && !self.cancel.is_cancelled()
+    }
+
+    /// Whether a file has holes that are to be kept.
+    ///
+    /// Blocks that were reserved and never written are holes too, though they count as allocated;
+    /// they are asked for only in files that are large against the cost of asking.
+    pub(crate) fn seeks_data(&self, source: &File, meta: &Meta) -> bool {
+        let may_skip = self.job.data.sparse != Sparse::Never && self.keeps(Attributes::SPARSE);
+        let all = Some((0, meta.size));
+        may_skip
+            && (meta.is_sparse()
+                || meta.size >= ASK_MIN
+                    && platform::next_data(source, 0, meta.size).is_ok_and(|data| data != all))
+    }
+
+    /// Whether a file is copied so that a later run can go on with it.
+    pub(crate) fn may_resume(&self, meta: &Meta) -> bool {
+        self.job.resume && meta.size >= LARGE_MIN
     }
 }
 

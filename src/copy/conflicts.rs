@@ -11,7 +11,6 @@ use std::{
     },
 };
 
-use super::quota::is_room_refused;
 use crate::{
     copy::{Again, Copier, Unit},
     entry::{Kind, Meta},
@@ -23,6 +22,7 @@ use crate::{
     plan::{Deletion, is_in_the_way},
     platform::{self, Dir, Names},
     setting::OWNERS,
+    space::is_room_refused,
     transfer::Watch,
     tree::{DirNode, Dirs, ExtraneousIn, InTheWay, Item, names_in},
 };

@@ -10,7 +10,7 @@ use std::{
 
 use tokio::sync::mpsc;
 
-use super::{Conflicts, Expected, Namesakes, Replacements, Unit};
+use super::{Conflicts, Replacements, Unit};
 use crate::{
     backend::RingSlot,
     cancel::Cancel,
@@ -23,10 +23,11 @@ use crate::{
     outcomes::{Ledger, Outcomes},
     plan::Pair,
     platform::{Memory, Mounts},
-    resume::Journals,
+    resume::Resume,
     scheduler::{Permits, Queue},
     setting::Setting,
-    tree::{Descriptors, LinkGroups, MadeWithin, SharedFiles},
+    space::Space,
+    tree::{Descriptors, LinkGroups, MadeWithin, Namesakes, SharedFiles},
 };
 
 /// What all workers of one run share.
@@ -45,8 +46,8 @@ pub(crate) struct Context {
     pub(crate) conflicts: Conflicts,
     pub(crate) durability: Durability,
     pub(crate) replacements: Replacements,
-    pub(crate) journals: Journals,
-    pub(crate) space: SpaceState,
+    pub(crate) resume: Resume,
+    pub(crate) space: Space,
     pub(crate) ring: RingState,
     /// How much memory files might take when there was a large one.
     pub(crate) memory: OnceLock<Option<Memory>>,
@@ -78,16 +79,6 @@ pub(crate) struct TreeState {
     pub(crate) copies: RwLock<HashSet<FileId>>,
     /// With several sources: directories of the copy whose leftovers were removed.
     pub(crate) swept: Mutex<HashSet<FileId>>,
-}
-
-/// Whether there is room at the destination.
-#[derive(Debug, Default)]
-pub(crate) struct SpaceState {
-    pub(crate) expected: Expected,
-    /// Bytes that a file needed for which there was no room.
-    pub(crate) needed: AtomicU64,
-    /// Whether nothing more is tried in some directory.
-    pub(crate) is_any_stopped: AtomicBool,
 }
 
 /// The engine's ring.
@@ -148,8 +139,8 @@ impl Context {
             choice: Choice::new(setting.clone()),
             durability: Durability::new(setting.clone()),
             replacements: Replacements::default(),
-            journals: Journals::default(),
-            space: SpaceState::default(),
+            resume: Resume::new(setting.clone()),
+            space: Space::new(setting.clone()),
             ring: RingState { slot: ring, refused: OnceLock::new() },
             memory: OnceLock::new(),
             chance: AtomicU64::new(std::process::id().into()),

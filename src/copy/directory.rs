@@ -10,7 +10,7 @@ use super::{
     reach::{Reached, reach_as_is},
 };
 use crate::{
-    copy::{Batch, Copier, Unit},
+    copy::{Batch, Copier, Unit, reach::merge_once},
     entry::{Granularity, Kind, Meta},
     error::{During, Fault, Op, Sided},
     event::Done,
@@ -41,10 +41,10 @@ impl Copier {
         let target_name = &*parent.place.target_name(name, Kind::Directory);
         self.speller().claim_name(at, target_name, false)?;
         if self.setting.is_dry() {
-            self.refuse_told(parent, target_name)?;
+            self.naming().refuse_told(parent, target_name)?;
         }
         let (Reached { target, found, existed, opened_up }, is_ours) =
-            parent.merge_once(self.run.tree.made_within.is_some(), target_name, || {
+            merge_once(parent, self.run.tree.made_within.is_some(), target_name, || {
                 if self.setting.is_dry() {
                     return reach_as_is(parent, dirs, target_name, &meta, self.setting.job.only_counts);
                 }
@@ -55,9 +55,9 @@ impl Copier {
         }
         let inherits_acl = self.inherits_acl(parent, &target, existed);
         let is_absent = self.setting.is_dry() && !existed;
-        let is_ours = is_ours || is_absent && self.tell_directory_once(parent, target_name);
+        let is_ours = is_ours || is_absent && self.naming().tell_directory_once(parent, target_name);
         if is_absent && !is_ours {
-            self.expect_entry(parent, dirs);
+            self.run.space.expect_entry(parent, dirs);
         }
         let pair = if parent.source_id.dev == meta.id.dev && parent.target.id.dev == found.id.dev {
             parent.pair.clone()
@@ -279,7 +279,7 @@ impl Copier {
         if self.setting.is_dry() {
             return Ok(());
         }
-        self.close_journal(node);
+        self.run.resume.close_journal(&mut self.teller, node);
         self.run.durability.sweep_late(&mut self.teller, node, &dirs);
         self.run.durability.remove_marks(&mut self.teller, node, &dirs.target);
         let (from, to) = (Handle::Open(&dirs.source), Handle::Open(&dirs.target));

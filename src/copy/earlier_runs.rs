@@ -35,7 +35,7 @@ impl Copier {
     ) -> Result<(), Fault> {
         if parent.place.is_root() {
             if !self.setting.is_dry() {
-                self.load_journal(target, id)?;
+                self.run.resume.load_journal(&mut self.tools.listing, target, id)?;
             }
             self.run.durability.note_above(&mut self.tools.listing, target, pair);
         }
@@ -68,12 +68,12 @@ impl Copier {
             }
             if is_dry {
                 if staged::is_left(name) && !is_lost() {
-                    run.space.expected.expect_gone(target, id.dev, name);
+                    run.space.expect_gone(target, id.dev, name);
                 }
                 run.durability.markers.note(target, name, pair);
                 return Ok(());
             }
-            let swept = match staged::is_left(name) && !run.journals.speak_of(name) {
+            let swept = match staged::is_left(name) && !run.resume.journals.speak_of(name) {
                 true if is_temporary(name) && is_lost() => {
                     run.durability.leftovers.add(id, name);
                     Ok(())

@@ -56,7 +56,7 @@ impl Copier {
                 self.teller.outcomes.totals.excluded += 1;
                 Ok(())
             }
-            Ok(false) if self.is_stopped(node) => {
+            Ok(false) if self.run.space.is_stopped(node) => {
                 self.leave_untried(node);
                 Ok(())
             }
@@ -150,5 +150,11 @@ impl Copier {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(Fault::new(Op::Replace, error)),
         }
+    }
+
+    /// Count an entry that is not tried.
+    pub(super) fn leave_untried(&mut self, node: &Arc<DirNode>) {
+        self.run.extraneous.count_failed(node.place.source_index());
+        self.teller.outcomes.totals.untried += 1;
     }
 }

@@ -1,8 +1,8 @@
 //! Failures: each is noted, and some of them stop the run, or what is done in a directory.
 
-use std::{ffi::CStr, sync::atomic::Ordering};
+use std::ffi::CStr;
 
-use super::{Copier, Holds};
+use super::Copier;
 use crate::{
     entry::Kind,
     error::{Failure, Fault, Op},
@@ -38,55 +38,13 @@ impl Copier {
         }
         if is_about_room(failure.op())
             && !self.teller.is_cancelled()
-            && let Some(why) = self.is_hopeless(node, &failure)
+            && let Some(why) = self.run.space.is_hopeless(&mut self.teller, node, &failure)
         {
             self.run.ledger.stop(why);
             self.run.queue.wake_all();
         }
         self.teller.outcomes.totals.failed += 1;
         self.teller.outcomes.failures.push(failure);
-    }
-
-    /// Why nothing more can be written, if that is so.
-    fn is_hopeless(&mut self, node: Option<&DirNode>, failure: &Failure) -> Option<String> {
-        /// With less than this, a filesystem is as good as full, in bytes.
-        const ROOM: u64 = 1 << 20;
-        match failure.cause().kind() {
-            std::io::ErrorKind::QuotaExceeded => self.is_quota_hopeless(node, failure),
-            std::io::ErrorKind::ReadOnlyFilesystem => {
-                self.setting.is_read_only().then(|| "the destination is read-only".into())
-            }
-            std::io::ErrorKind::StorageFull => {
-                let Some(room) = self.setting.room() else { return self.is_quota_hopeless(node, failure) };
-                let needed = self.run.space.needed.load(Ordering::Relaxed);
-                match room.inodes {
-                    Some(0) => Some("the destination has no free inodes".into()),
-                    _ if room.bytes.is_some_and(|free| free < ROOM.max(needed)) => Some(format!(
-                        "the destination is full: {} bytes are free{}",
-                        room.bytes.unwrap_or(0),
-                        if needed > 0 { format!(", {needed} were needed") } else { String::new() }
-                    )),
-                    // XFS says so where a project's quota is used up.
-                    _ => self.is_quota_hopeless(node, failure),
-                }
-            }
-            _ => None,
-        }
-    }
-
-    /// Why nothing more can be written, if a quota leaves no room for anything that is copied.
-    fn is_quota_hopeless(&mut self, node: Option<&DirNode>, failure: &Failure) -> Option<String> {
-        let refusal = failure.cause();
-        let is_quota = refusal.kind() == std::io::ErrorKind::QuotaExceeded;
-        let holds = match node {
-            Some(node) => self.stop_where_quota_holds(node, refusal),
-            None if is_quota => Holds::Run,
-            None => Holds::Entry,
-        };
-        (holds == Holds::Run).then(|| match is_quota {
-            true => "the quota at the destination is used up".into(),
-            false => "the destination gives no more room, though it has some (a quota may be used up)".into(),
-        })
     }
 }
 

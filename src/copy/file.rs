@@ -2,22 +2,20 @@
 
 use std::{ffi::CStr, fs::File, sync::atomic::AtomicBool, time::UNIX_EPOCH};
 
-use super::{
-    content::{ASK_MIN, FileInProgress},
-    entry::{Disposition, Handled},
-    resume::TakenUp,
-};
+use super::entry::{Disposition, Handled};
 use crate::{
     copy::Copier,
     entry::{FileId, Kind, Meta},
     error::{During, Fault, Op, Sided},
     event::Done,
     fidelity::{LEAST, as_kept, creation_mode, granularity, replaced},
+    fill::{FileInProgress, bytes_held},
     guard::caught,
     options::{Compare, Sparse},
     plan::{self, Action, Ladder, decide, looks_same},
     platform,
-    transfer::FillResult,
+    resume::Resumed,
+    transfer::{ASK_MIN, FillResult},
     tree::{DirNode, Item, Publish, Staged},
     verify::what_differs,
 };
@@ -148,7 +146,7 @@ impl Copier {
         let target_name = &*node.place.target_name(name, Kind::File);
         let (mut appearance, done) = self.appearance(node, target_name, found);
         let coding = self.setting.coding(name);
-        let may_resume = coding.is_none() && self.may_resume(meta);
+        let may_resume = coding.is_none() && self.setting.may_resume(meta);
         if self.setting.is_dry() {
             return self.tell_file(at, &source, meta, found, done);
         }
@@ -166,7 +164,7 @@ impl Copier {
         *found = found.saturating_add(meta.size);
         let mut whole = None;
         if let Some(method) = platform::WHOLE_COPY.filter(|_| !may_resume && coding.is_none()) {
-            whole = self.copy_whole(at, &source, meta, appearance, &ladder)?;
+            whole = self.filler().copy_natively(at, &source, meta, appearance, &ladder)?;
             ladder = ladder.without(method);
         }
         let is_whole = whole.is_some();
@@ -223,8 +221,8 @@ impl Copier {
         at: Item<'_>,
         meta: &Meta,
         mode: u32,
-    ) -> Result<(Staged, Option<Box<TakenUp>>, u32), Fault> {
-        match self.take_up(at, meta)? {
+    ) -> Result<(Staged, Option<Box<Resumed>>, u32), Fault> {
+        match self.run.resume.take_up(&self.run.durability, at, meta)? {
             Some((staged, taken_up)) => {
                 let mode = platform::meta(&staged.file).during(Op::Stat).in_copy()?.mode;
                 Ok((staged, Some(Box::new(taken_up)), mode))
@@ -244,9 +242,9 @@ impl Copier {
         match appearance {
             Publish::Now => {
                 let create = || Staged::create(&dirs.target, target_name, mode);
-                self.name_once(at, target_name, Op::CreateFile, false, create, Staged::id)
+                self.naming().name_once(at, target_name, Op::CreateFile, false, create, Staged::id)
             }
-            Publish::Replacing if !self.names_late(at, meta.size)? => {
+            Publish::Replacing if !self.naming().names_late(at, meta.size)? => {
                 Staged::temporary(&dirs.target, mode, names).during(Op::CreateFile)
             }
             Publish::WhenComplete | Publish::Replacing => {
@@ -262,7 +260,7 @@ impl Copier {
         filling: &mut FileInProgress,
         ladder: &Ladder,
     ) -> Result<FillResult, Fault> {
-        let filled = self.fill(at, filling, ladder);
+        let filled = self.filler().fill(at, filling, ladder);
         #[cfg(test)]
         crate::guard::break_down(c"breaks-down-filled", at.name);
         #[cfg(test)]
@@ -298,9 +296,9 @@ impl Copier {
     ) -> Result<Disposition, Fault> {
         let Item { node, name, .. } = at;
         self.make_way(at, &node.place.target_name(name, Kind::File))?;
-        self.tell_once(at, meta.kind)?;
-        let bytes = self.bytes_held(source, meta, self.setting.coding(name));
-        self.expect_file(at, source, meta, bytes, found);
+        self.naming().tell_once(at, meta.kind)?;
+        let bytes = bytes_held(source, meta, self.setting.coding(name));
+        self.run.space.expect_file(at, source, meta, bytes, found);
         let totals = &mut self.teller.outcomes.totals;
         totals.bytes_found = totals.bytes_found.saturating_add(bytes);
         totals.bytes_copied = totals.bytes_copied.saturating_add(bytes);

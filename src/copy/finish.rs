@@ -1,17 +1,19 @@
 //! The end of a regular file: checked, given its attributes, made durable where that is wanted, and named.
 
-use std::{ffi::CStr, io, sync::atomic::Ordering};
+use std::{ffi::CStr, io};
 
-use super::{content::FileInProgress, entry::Disposition, quota::is_room_refused};
+use super::entry::Disposition;
 use crate::{
     copy::Copier,
     entry::{FileId, Kind},
     error::{During, Fault, Op, Sided},
     fidelity::{MetadataTarget, UNFINISHED_BEFORE},
+    fill::FileInProgress,
     guard::caught,
     method::Method,
     options::{Attributes, Fsync, Verify},
     platform::{self, Handle},
+    space::is_room_refused,
     storage::Storage,
     transfer::{FillResult, RESERVE_MIN},
     tree::{Dirs, Item, Kept, Publish},
@@ -90,7 +92,7 @@ impl Copier {
             };
             let commit = || staged.commit(&dirs.target, target_name, *appearance, over);
             let replaces = *appearance == Publish::Replacing;
-            kept = self.name_once(at, target_name, Op::Rename, replaces, commit, |_| staged.id())?;
+            kept = self.naming().name_once(at, target_name, Op::Rename, replaces, commit, |_| staged.id())?;
         }
         if self.setting.syncs_each() {
             // The file's own metadata, and then what names it (fsync(2)).
@@ -207,7 +209,7 @@ impl Copier {
     ) -> Fault {
         if is_room_refused(&fault.cause) {
             let needed = filling.meta.size.min(filling.meta.allocated);
-            self.run.space.needed.store(needed, Ordering::Relaxed);
+            self.run.space.lacks(needed);
         }
         match filling.staged.discard(&dirs.target, target_name) {
             Ok(()) => fault,

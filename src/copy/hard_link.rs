@@ -214,7 +214,7 @@ impl Copier {
         let waits = self.is_in_the_way(node, target_name);
         if self.setting.is_dry() {
             self.make_way(at, target_name)?;
-            self.tell_once(at, meta.kind)?;
+            self.naming().tell_once(at, meta.kind)?;
             self.teller.record(&node.place, name, meta.kind, Done::Linked, 0);
             return Ok(());
         }
@@ -281,7 +281,7 @@ impl Copier {
         };
         let linked = if names.work == names.last {
             let id = || target.id_of(dirs, names.last, is_numbered);
-            self.name_once(at, names.last, Op::CreateHardLink, false, make, |()| id())
+            self.naming().name_once(at, names.last, Op::CreateHardLink, false, make, |()| id())
         } else {
             make().during(Op::CreateHardLink)
         };
@@ -314,7 +314,7 @@ impl Copier {
         if waits {
             let given = self.make_way(at, last).and_then(|()| {
                 let give = || dirs.target.rename_new(work, last);
-                self.name_once(at, last, Op::Rename, false, give, |()| id())
+                self.naming().name_once(at, last, Op::Rename, false, give, |()| id())
             });
             return given.inspect_err(|_| {
                 let _ = dirs.target.remove(work); // a further name; what goes wrong with it is swept later
@@ -329,7 +329,7 @@ impl Copier {
             }
             self.run.durability.rename_over(node, &dirs.target, work, last)
         };
-        let named = self.name_once(at, last, Op::Rename, true, give, |_| id());
+        let named = self.naming().name_once(at, last, Op::Rename, true, give, |_| id());
         // Renaming does nothing where both are names of one file already (rename(2)), which numbers did not tell.
         if named.is_err() || !is_numbered && !matches!(named, Ok(Kept::Under(_))) {
             let _ = dirs.target.remove(work);

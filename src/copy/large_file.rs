@@ -10,7 +10,6 @@ use std::{
 };
 
 use super::{
-    content::FileInProgress,
     file::lies_elsewhere,
     range::{Bounds, Ways},
     sharers::Sharers,
@@ -19,10 +18,11 @@ use crate::{
     copy::{Copier, RangeOf, Unit},
     entry::Kind,
     error::{During, Failure, Fault, Op},
+    fill::FileInProgress,
     method::Method,
     plan::{Contest, Ladder, Writing, routes},
     platform,
-    resume::{Entered, pieces},
+    resume::{Entered, Sides, pieces},
     transfer::{FillResult, Watch, cancelled},
     tree::{DirNode, Dirs, Item},
     verify::{TrailingDigests, is_hollow},
@@ -58,6 +58,12 @@ pub(crate) struct LargeFile {
 }
 
 impl LargeFile {
+    /// Both sides, to be compared with a journal.
+    pub(super) fn sides(&self) -> Sides<'_> {
+        let FileInProgress { source, staged, seeks_data, .. } = &self.filling;
+        Sides { source, copy: &staged.file, seeks_data: *seeks_data, is_doubtful: self.is_doubtful }
+    }
+
     /// `fault` of it, with its path.
     pub(crate) fn failure(&self, fault: Fault) -> Failure {
         self.node.failure(&self.name, Some(Kind::File), fault)
@@ -121,9 +127,9 @@ impl Copier {
             Err(fault) => return Err(self.discard(at.dirs, target_name, &filling, fault)),
         };
         let size = filling.meta.size;
-        let may_resume = self.may_resume(&filling.meta);
+        let may_resume = self.setting.may_resume(&filling.meta);
         let bounds = Bounds {
-            has_holes: self.has_holes(&filling),
+            has_holes: filling.has_holes(self.setting.zeros()),
             is_in_order: self.is_in_order(&filling),
             is_written_down: may_resume,
             is_elsewhere: lies_elsewhere(node, &filling.meta),
@@ -131,7 +137,7 @@ impl Copier {
         let ways = self.ways(&node.pair, ladder, &filling, bounds);
         if let Err(fault) = self.prepare(node, &filling, &ways, bounds) {
             if let Some(taken) = &filling.taken_up {
-                self.run.journals.leave(&taken.entered);
+                self.run.resume.journals.leave(&taken.entered);
                 return Err(fault);
             }
             return Err(self.discard(&dirs, target_name, &filling, fault));
@@ -139,7 +145,9 @@ impl Copier {
         let is_doubtful = filling.taken_up.as_ref().is_some_and(|taken| taken.is_doubtful);
         let (entered, ranges) = match filling.taken_up.take() {
             Some(taken) => (Some(taken.entered), taken.ranges),
-            None if may_resume => (self.enter_in_journal(at, &filling.meta, &filling.staged), Vec::new()),
+            None if may_resume => {
+                (self.run.resume.enter_in_journal(at, &filling.meta, &filling.staged), Vec::new())
+            }
             None => (None, Vec::new()),
         };
         let pieces = pieces(ranges, size);
@@ -183,7 +191,7 @@ impl Copier {
     /// all of it is there.
     fn is_in_order(&self, filling: &FileInProgress) -> bool {
         self.setting.job.verify.digest().is_some()
-            && !self.may_resume(&filling.meta)
+            && !self.setting.may_resume(&filling.meta)
             && !is_hollow(&filling.source, &filling.meta)
     }
 
@@ -198,7 +206,7 @@ impl Copier {
         let destination = &filling.staged.file;
         let size = filling.meta.size;
         if !bounds.has_holes {
-            self.reserve(&node.pair, destination, size)?;
+            self.run.space.reserve(&node.pair, destination, size)?;
         }
         // A ring needs it, and would give it that in the middle.
         if bounds.has_holes || node.pair.writes_before_it_grows() && ways.may_try_ring() {
@@ -251,7 +259,7 @@ impl Copier {
         let first = match fault {
             Some(fault) => Err(match &file.entered {
                 Some(entered) => {
-                    self.run.journals.leave(entered);
+                    self.run.resume.journals.leave(entered);
                     fault
                 }
                 None => self.discard(dirs, &node.place.target_name(name, Kind::File), filling, fault),
@@ -260,7 +268,7 @@ impl Copier {
                 self.teller.notes.tried = file.tried;
                 let digests = file.trailing.as_ref().and_then(TrailingDigests::digests);
                 let finished = self.finish(Item { node, dirs, name }, filling, filled, &moved, digests);
-                file.entered.iter().for_each(|entered| self.run.journals.strike(entered));
+                file.entered.iter().for_each(|entered| self.run.resume.journals.strike(entered));
                 finished
             }
         };

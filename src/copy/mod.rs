@@ -1,9 +1,6 @@
 //! What there is to do for each kind of entry.
 
-mod backlog;
-mod coded;
 mod conflicts;
-mod content;
 mod context;
 mod copier;
 mod count;
@@ -18,17 +15,12 @@ mod finish;
 mod guard;
 mod hard_link;
 mod hashing;
-mod in_place;
 mod large_file;
-mod naming;
-mod quota;
 mod range;
 mod reach;
 mod replacements;
-mod resume;
 mod retry;
 mod ring;
-mod room;
 mod sharers;
 mod source;
 mod special;
@@ -36,16 +28,12 @@ mod symlink;
 mod tools;
 mod unit;
 mod views;
-mod whole;
 
 pub(crate) use conflicts::Conflicts;
 pub(crate) use context::{Context, EngineHandles, JobsLimit};
 pub(crate) use copier::Copier;
 pub(crate) use hashing::{HashOf, Hashed};
 pub(crate) use large_file::LargeFile;
-pub(crate) use quota::Holds;
 pub(crate) use replacements::Replacements;
-pub(crate) use room::Expected;
-pub(crate) use source::Namesakes;
 pub(crate) use tools::Tools;
 pub(crate) use unit::{Again, Batch, LateNames, RangeOf, Unit};

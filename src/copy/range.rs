@@ -8,17 +8,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{
-    backlog::{Backlog, Trace},
-    content::FileInProgress,
-    large_file::LargeFile,
-    sharers::Waiting,
-};
+use super::{large_file::LargeFile, sharers::Waiting};
 use crate::{
     backend::BLOCK,
     copy::{Copier, RangeOf, Unit},
     error::Fault,
     event::Done,
+    fill::{Backlog, FileInProgress, Trace},
     guard::caught,
     method::Method,
     options::{Backend, Fsync},
@@ -254,7 +250,7 @@ impl Copier {
     /// Whether a range is in place already that a journal says so of.
     fn was_in_place(&mut self, file: &Arc<LargeFile>, range: &mut RangeOf) -> bool {
         let Some(digest) = range.expected.take().filter(|_| !file.is_failing()) else { return false };
-        let is_in_place = self.is_in_place(file, range.at, range.end, digest);
+        let is_in_place = self.is_in_place(file, (range.at, range.end), digest);
         is_in_place.unwrap_or_else(|fault| {
             file.failed(fault);
             false
@@ -363,6 +359,6 @@ impl Copier {
         let files = Files { source, destination: &staged.file };
         let ladder = file.ways.ladder(route);
         let transfer = Transfer { files, ladder, pair: &file.node.pair, zeros: self.setting.zeros() };
-        self.copy_span(transfer, *seeks_data, at, step, end)
+        self.filler().copy_span(transfer, *seeks_data, at, step, end)
     }
 }

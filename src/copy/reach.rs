@@ -6,7 +6,6 @@ use std::{
     io,
 };
 
-use super::naming::in_the_way;
 use crate::{
     copy::Copier,
     entry::{FileId, Kind, Meta},
@@ -15,7 +14,7 @@ use crate::{
     options::Attributes,
     platform::{Dir, Handle},
     setting::OWNERS,
-    tree::{DirNode, Dirs},
+    tree::{DirNode, Dirs, in_the_way},
 };
 
 /// The copy's directory, open.
@@ -142,5 +141,43 @@ pub(super) fn reach_as_is(
             Ok(Reached { target, found, existed: true, opened_up: None })
         }
         Ok(found) => Err(in_the_way(found.kind)),
+    }
+}
+
+/// Reach a child directory of `parent` in the copy by `reach`; whether this run made it for another source.
+///
+/// Two entries of one source never share a directory; those of `several` sources are merged.
+pub(super) fn merge_once(
+    parent: &DirNode,
+    several: bool,
+    name: &CStr,
+    reach: impl FnOnce() -> Result<Reached, Fault>,
+) -> Result<(Reached, bool), Fault> {
+    match &parent.made {
+        _ if !several => {
+            let reached = reach()?;
+            match &parent.made {
+                Some(made) if !reached.existed => {
+                    // It may have the inode of an entry that failed and was removed.
+                    made.lock().insert(reached.found.id);
+                }
+                _ => parent.vouch(name, &reached.found)?,
+            }
+            Ok((reached, false))
+        }
+        // All that lies in this directory is this run's.
+        None => reach().map(|reached| {
+            let is_ours = reached.existed;
+            (reached, is_ours)
+        }),
+        Some(made) => {
+            let mut made = made.lock();
+            let reached = reach()?;
+            let is_ours = reached.existed && made.contains(reached.found.id, name);
+            if !reached.existed {
+                made.insert(reached.found.id);
+            }
+            Ok((reached, is_ours))
+        }
     }
 }

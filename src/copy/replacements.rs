@@ -14,7 +14,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{content::FileInProgress, entry::Disposition};
+use super::entry::Disposition;
 use crate::{
     copy::{Copier, Unit},
     digest::Digest,
@@ -22,6 +22,7 @@ use crate::{
     entry::Kind,
     error::{During, Fault, Op},
     event::Differs,
+    fill::FileInProgress,
     guard::caught,
     method::Method,
     options::Fsync,

@@ -5,11 +5,12 @@ use std::{
     time::Instant,
 };
 
-use super::{content::FileInProgress, large_file::LargeFile, range::Measured};
+use super::{large_file::LargeFile, range::Measured};
 use crate::{
     backend::{BLOCK, Ring},
     copy::{Copier, RangeOf},
     error::{During, Fault, Op},
+    fill::FileInProgress,
     method::Method,
     plan::Route,
     platform,

@@ -1,10 +1,9 @@
 //! Where a run begins: one of the sources that the caller named.
 
 use std::{
-    collections::{HashMap, HashSet},
     ffi::CString,
     io,
-    path::{Path, PathBuf},
+    path::Path,
     sync::{Arc, atomic::Ordering},
     thread,
 };
@@ -23,41 +22,12 @@ use crate::{
     tree::{Chosen, DirNode, DirNodeParts, DirPath, Dirs, Root, SplitPath},
 };
 
-/// Sources of one base name, which are copied one after the other: the first one's entries stay.
-#[derive(Debug, Default)]
-pub(crate) struct Namesakes(HashMap<usize, usize>);
-
-impl Namesakes {
-    /// Those among `sources` that all go into one directory.
-    pub(crate) fn among(sources: &[PathBuf]) -> Namesakes {
-        let mut last = HashMap::new();
-        let bases = sources.iter().map(|path| SplitPath::of(path).ok().map(|named| named.base));
-        let chain = bases.enumerate().filter_map(|(index, base)| Some((last.insert(base?, index)?, index)));
-        Namesakes(chain.collect())
-    }
-
-    /// The source to begin when that of number `index` is done.
-    fn after(&self, index: usize) -> Option<usize> {
-        self.0.get(&index).copied()
-    }
-
-    pub(crate) fn are_none(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    /// The sources that wait for no other.
-    pub(crate) fn leaders(&self, count: usize) -> impl DoubleEndedIterator<Item = usize> {
-        let followers: HashSet<usize> = self.0.values().copied().collect();
-        (0..count).filter(move |index| !followers.contains(index))
-    }
-}
-
 impl Copier {
     /// A source is done with: begin the one that waited for it, or what comes after the last.
     pub(crate) fn after_source(&mut self, index: usize) {
         self.run.tree.namesakes.after(index).into_iter().for_each(|next| self.hands.push(Unit::Source(next)));
         if self.run.sources_left.fetch_sub(1, Ordering::AcqRel) == 1 {
-            self.warn_of_expected();
+            self.run.space.warn_of_expected(&mut self.teller);
             self.run.choice.warn_of_rules(&mut self.teller);
             self.delete_extraneous();
         }
@@ -126,7 +96,7 @@ impl Copier {
         let inherits_acl = has_default_acl(&target);
         let copies = target.duplicate().during(Op::Open).in_copy().map_err(at_copy)?;
         let copies = self.setting.target.get_or_init(|| Arc::new(copies)).clone();
-        self.warn_of_whole((&source, &from.name, &meta), (&target, &to.name));
+        self.run.space.warn_of_whole(&mut self.teller, (&source, &from.name, &meta), (&target, &to.name));
         let root = Root {
             source_index: index,
             target: copies,
@@ -167,7 +137,10 @@ impl Copier {
     ) -> Result<(), Failure> {
         let found = self.look_at_destination(meta, target, to)?;
         if !self.setting.is_dry() {
-            self.load_journal(target, target_meta.id).map_err(|fault| fault.at(to.directory.clone()))?;
+            self.run
+                .resume
+                .load_journal(&mut self.tools.listing, target, target_meta.id)
+                .map_err(|fault| fault.at(to.directory.clone()))?;
         }
         let may_take_up = self.setting.is_dry() && self.setting.job.resume;
         if may_take_up || found.is_some() {
@@ -271,21 +244,5 @@ impl Copier {
         if run.workers.reason.set(reason).is_ok() {
             run.queue.set_limit(jobs);
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn sources_of_one_base_name_form_a_chain() {
-        let sources = ["a/x", "y", "b/x", "c/x/", ""].map(PathBuf::from);
-        let namesakes = Namesakes::among(&sources);
-        assert_eq!(
-            (0..5).map(|index| namesakes.after(index)).collect::<Vec<_>>(),
-            [Some(2), None, Some(3), None, None]
-        );
-        assert_eq!(namesakes.leaders(5).collect::<Vec<_>>(), [0, 1, 4]);
     }
 }

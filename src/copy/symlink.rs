@@ -91,9 +91,9 @@ impl Copier {
         let work_name = temporary.as_deref().unwrap_or(target_name);
         let made = || make(work_name);
         match temporary {
-            None => {
-                self.name_once(at, target_name, op, false, made, |()| Ok(dirs.target.stat(work_name)?.id))?
-            }
+            None => self
+                .naming()
+                .name_once(at, target_name, op, false, made, |()| Ok(dirs.target.stat(work_name)?.id))?,
             Some(_) => made().during(op)?,
         }
         let pinned = hold_made(&self.setting, node, dirs, work_name, meta, op).inspect_err(|_| {
@@ -150,9 +150,9 @@ impl Copier {
             return Err(Fault::new(op, platform::not_permitted()));
         }
         self.make_way(at, &node.place.target_name(name, meta.kind))?;
-        self.tell_once(at, meta.kind)?;
+        self.naming().tell_once(at, meta.kind)?;
         if found.is_none() {
-            self.expect_entry(node, dirs);
+            self.run.space.expect_entry(node, dirs);
         }
         self.teller.record(&node.place, name, meta.kind, done, 0);
         Ok(Disposition::Copied(meta.id))
@@ -207,6 +207,6 @@ impl Copier {
             }
             self.run.durability.rename_over(node, &dirs.target, work_name, target_name)
         };
-        self.name_once(at, target_name, Op::Rename, replaces, give, |_| Ok(there.id))
+        self.naming().name_once(at, target_name, Op::Rename, replaces, give, |_| Ok(there.id))
     }
 }

@@ -2,12 +2,15 @@
 
 use super::Copier;
 use crate::{
-    copy::Unit,
+    copy::{LargeFile, Unit},
     durability::OldName,
     entry::{Granularity, Kind, Meta},
     error::Fault,
     fidelity::Fidelity,
+    fill::Filler,
     mirror::Deleter,
+    naming::Naming,
+    resume::is_in_place,
     tree::{Item, Kept, Speller},
     verify::Verifier,
 };
@@ -52,6 +55,43 @@ impl Copier {
             teller: &mut self.teller,
             buffers: &mut self.tools.attributes,
         }
+    }
+
+    /// To give entries of the copy their names.
+    pub(super) fn naming(&self) -> Naming<'_> {
+        Naming {
+            setting: &self.setting,
+            namesakes: &self.run.tree.namesakes,
+            markers: &self.run.durability.markers,
+        }
+    }
+
+    /// To put the content of files in place.
+    pub(super) fn filler(&mut self) -> Filler<'_> {
+        Filler {
+            setting: &self.setting,
+            space: &self.run.space,
+            teller: &mut self.teller,
+            scratch: self.tools.scratch.ready(),
+            encoders: &mut self.tools.encoders,
+        }
+    }
+
+    /// A step of a large file is in place: write that down.
+    pub(super) fn enter_step(&mut self, file: &LargeFile, from: u64, to: u64) -> Result<(), Fault> {
+        let verifier = &mut Verifier::new(&self.setting, &mut self.teller, &mut self.tools.scratch);
+        self.run.resume.enter_step(verifier, file.entered.as_ref(), file.sides(), (from, to))
+    }
+
+    /// Whether what is there of a file is what a journal says of it.
+    pub(super) fn is_in_place(
+        &mut self,
+        file: &LargeFile,
+        (from, to): (u64, u64),
+        digest: [u8; 32],
+    ) -> Result<bool, Fault> {
+        let verifier = &mut Verifier::new(&self.setting, &mut self.teller, &mut self.tools.scratch);
+        is_in_place(verifier, file.sides(), from, to, digest)
     }
 
     /// To read files and see what they hold.
@@ -99,7 +139,7 @@ impl Copier {
 
     /// The last thing that a run does.
     pub(super) fn conclude_run(&mut self, is_cancelled: bool) {
-        self.close_journals(is_cancelled);
+        self.run.resume.close_journals(&mut self.teller, is_cancelled);
         let run = self.run.clone();
         run.durability.remove_all_marks(&mut self.teller);
         if !is_cancelled {

@@ -16,7 +16,7 @@ use crate::{
     cancel::Cancel,
     entry::{FileId, Kind, Meta},
     platform::{self, Dir, Handle},
-    resume::{InPlace, Unfinished, journal},
+    resume::journal::{self, InPlace, Unfinished},
     tree::{is_journal, staged},
 };
 

@@ -1,7 +1,23 @@
-//! What is written down of a copy that may be taken up later.
+//! Going on inside large files that an earlier run has left unfinished.
 
+mod check;
 pub(crate) mod journal;
 mod journals;
+mod take_up;
 
-pub(crate) use journal::{InPlace, SourceState, Unfinished, pieces};
-pub(crate) use journals::{Entered, Journal, Journals, open_ours};
+use std::sync::Arc;
+
+pub(crate) use check::{Sides, is_in_place};
+pub(crate) use journal::pieces;
+pub(crate) use journals::Entered;
+pub(crate) use take_up::Resumed;
+
+use crate::setting::Setting;
+use journals::Journals;
+
+/// What is written down of the copies of a run, and what earlier runs have written down.
+#[derive(Debug)]
+pub(crate) struct Resume {
+    setting: Arc<Setting>,
+    pub(crate) journals: Journals,
+}

@@ -1,6 +1,7 @@
 //! Directories, names and paths on both sides of a copy, and what of them is open.
 
 mod chosen;
+mod claims;
 mod created;
 mod descriptors;
 mod dir_node;
@@ -10,6 +11,7 @@ mod folding;
 mod item;
 mod link_groups;
 mod marker_name;
+mod namesakes;
 mod reserved;
 mod shared_inodes;
 mod spellings;
@@ -17,6 +19,7 @@ mod split_path;
 pub(crate) mod staged;
 
 pub(crate) use chosen::Chosen;
+pub(crate) use claims::{collision, in_the_way};
 pub(crate) use created::{Made, MadeWithin};
 pub(crate) use descriptors::{Descriptors, PlaceToWait};
 pub(crate) use dir_node::{DirNode, DirNodeParts, Dirs, Owner};
@@ -26,6 +29,7 @@ pub(crate) use folding::Speller;
 pub(crate) use item::Item;
 pub(crate) use link_groups::{Claim, LinkCache, LinkGroups, LinkTarget, WaitingName, looks_like_copy};
 pub(crate) use marker_name::{MarkerName, Of};
+pub(crate) use namesakes::Namesakes;
 pub use reserved::is_own_name;
 pub(crate) use reserved::{is_internal, is_journal, is_temporary};
 pub(crate) use shared_inodes::SharedFiles;

@@ -4,33 +4,34 @@
 //! written down with the digest of what the source has there. A later run checks what is in place by those
 //! digests, and copies the rest.
 
-use std::{
-    ffi::CStr,
-    io,
-    path::PathBuf,
-    sync::{Arc, atomic::Ordering},
-};
+use std::{ffi::CStr, io, mem::MaybeUninit, path::PathBuf, sync::Arc};
 
-use super::LargeFile;
 use crate::{
-    copy::Copier,
+    durability::Durability,
     entry::{FileId, Kind, Meta},
     error::{During, Fault, Op, Sided},
-    plan::LARGE_MIN,
+    outcomes::Teller,
     platform::{self, Dir},
     report::WarningKind,
-    resume::{Entered, InPlace, Journal, SourceState, Unfinished, journal, open_ours},
+    resume::{
+        Entered, Journals, Resume, Sides,
+        check::digest_of_range,
+        journal::{self, InPlace, SourceState, Unfinished},
+        journals::{Journal, open_ours},
+    },
+    setting::Setting,
     tree::{DirNode, Item, Staged, staged},
+    verify::Verifier,
 };
 
 /// What is there of a file that an earlier run has begun.
 #[derive(Debug)]
-pub(super) struct TakenUp {
-    pub(super) entered: Entered,
-    pub(super) ranges: Vec<InPlace>,
+pub(crate) struct Resumed {
+    pub(crate) entered: Entered,
+    pub(crate) ranges: Vec<InPlace>,
     /// Whether the source may be another by now, though its size and time are what they were: then it is compared as
     /// well.
-    pub(super) is_doubtful: bool,
+    pub(crate) is_doubtful: bool,
 }
 
 /// The directory whose journal an entry of `node` is written down in, and the path from there.
@@ -49,29 +50,51 @@ fn home(node: &Arc<DirNode>, name: &CStr) -> (Arc<DirNode>, Vec<u8>) {
     (at, key)
 }
 
-impl Copier {
-    /// Whether a file is copied so that a later run can go on with it.
-    pub(super) fn may_resume(&self, meta: &Meta) -> bool {
-        self.setting.job.resume && meta.size >= LARGE_MIN
+impl Resume {
+    pub(crate) fn new(setting: Arc<Setting>) -> Resume {
+        Resume { setting, journals: Journals::default() }
     }
 
     /// Read what an earlier run has left in a directory that may have a journal.
-    pub(super) fn load_journal(&mut self, dir: &Dir, id: FileId) -> Result<(), Fault> {
+    pub(crate) fn load_journal(
+        &self,
+        listing: &mut [MaybeUninit<u8>],
+        dir: &Dir,
+        id: FileId,
+    ) -> Result<(), Fault> {
         if !self.setting.job.resume {
             return Ok(());
         }
-        let run = self.run.clone();
-        let loaded =
-            run.journals.load(dir, id, run.setting.user, &mut self.tools.listing, &run.setting.cancel);
+        let loaded = self.journals.load(dir, id, self.setting.user, listing, &self.setting.cancel);
         loaded.during(Op::List).in_copy()
     }
 
+    /// A step of a large file is in place: write that down.
+    pub(crate) fn enter_step(
+        &self,
+        verifier: &mut Verifier<'_>,
+        entered: Option<&Entered>,
+        file: Sides<'_>,
+        (from, to): (u64, u64),
+    ) -> Result<(), Fault> {
+        let Some(entered) = entered.filter(|_| from < to) else { return Ok(()) };
+        if let Some(digest) = digest_of_range(verifier, file, file.source, from, to)? {
+            self.journals.enter(entered, InPlace { from, to, digest });
+        }
+        Ok(())
+    }
+
     /// Go on with what an earlier run has left of a file, if that can be.
-    pub(super) fn take_up(&self, at: Item<'_>, meta: &Meta) -> Result<Option<(Staged, TakenUp)>, Fault> {
+    pub(crate) fn take_up(
+        &self,
+        durability: &Durability,
+        at: Item<'_>,
+        meta: &Meta,
+    ) -> Result<Option<(Staged, Resumed)>, Fault> {
         let Item { node, dirs, name } = at;
         let (home, path) = home(node, name);
         let home = (home.target.id.dev, home.target.id.ino);
-        let Some(file) = self.run.journals.unfinished(home, &path) else { return Ok(None) };
+        let Some(file) = self.journals.unfinished(home, &path) else { return Ok(None) };
         let entered = Entered { home, path, number: file.number };
         if file.source.looks_like(meta)
             && let Some(there) =
@@ -80,12 +103,12 @@ impl Copier {
         {
             return Ok(Some((
                 Staged::taken_up(there, file.temporary),
-                TakenUp { entered, ranges: file.ranges, is_doubtful: file.source != SourceState::of(meta) },
+                Resumed { entered, ranges: file.ranges, is_doubtful: file.source != SourceState::of(meta) },
             )));
         }
         // The source is another by now, or what was there of the copy.
-        self.run.journals.strike(&entered);
-        if self.run.durability.keeps_old(&node.pair, node.target.id.dev) {
+        self.journals.strike(&entered);
+        if durability.keeps_old(&node.pair, node.target.id.dev) {
             // It may be what another has replaced, whose name is not durable yet.
             dirs.target.sync().during(Op::Sync).in_copy()?;
         }
@@ -94,7 +117,7 @@ impl Copier {
     }
 
     /// Write down that a file is begun; where that cannot be done, it cannot be gone on with.
-    pub(super) fn enter_in_journal(&self, at: Item<'_>, meta: &Meta, staged: &Staged) -> Option<Entered> {
+    pub(crate) fn enter_in_journal(&self, at: Item<'_>, meta: &Meta, staged: &Staged) -> Option<Entered> {
         let (node, path) = home(at.node, at.name);
         let home = (node.target.id.dev, node.target.id.ino);
         let begun = (|| {
@@ -107,46 +130,35 @@ impl Copier {
                     self.setting.temporaries.next_with(".journal"),
                 ))
             };
-            self.run.journals.begin(home, path, file, make)
+            self.journals.begin(home, path, file, make)
         })();
         begun
             .inspect_err(|error: &io::Error| tracing::debug!(%error, "a file could not be written down"))
             .ok()
     }
 
-    /// A step of a large file is in place: write that down.
-    pub(super) fn enter_step(&mut self, file: &LargeFile, from: u64, to: u64) -> Result<(), Fault> {
-        let Some(entered) = file.entered.as_ref().filter(|_| from < to) else { return Ok(()) };
-        let source = &file.filling.source;
-        if let Some(digest) = self.digest_of_range(file, source, from, to)? {
-            self.run.journals.enter(entered, InPlace { from, to, digest });
-        }
-        Ok(())
-    }
-
     /// All that a directory holds is done, whose journal this is.
-    pub(super) fn close_journal(&mut self, node: &DirNode) {
-        let journal = self.run.journals.take((node.target.id.dev, node.target.id.ino));
-        journal.into_iter().for_each(|journal| self.close(journal, node.place.path_in_copy(c"")));
+    pub(crate) fn close_journal(&self, teller: &mut Teller, node: &DirNode) {
+        let journal = self.journals.take((node.target.id.dev, node.target.id.ino));
+        journal.into_iter().for_each(|journal| self.close(teller, journal, node.place.path_in_copy(c"")));
     }
 
     /// The run is over: close the journals that are left.
-    pub(super) fn close_journals(&mut self, is_cancelled: bool) {
-        let run = self.run.clone();
-        for journal in run.journals.take_all() {
+    pub(crate) fn close_journals(&self, teller: &mut Teller, is_cancelled: bool) {
+        for journal in self.journals.take_all() {
             if !is_cancelled || journal.is_empty() {
-                self.close(journal, run.setting.job.target.path().to_owned());
+                self.close(teller, journal, self.setting.job.target.path().to_owned());
             }
         }
     }
 
-    fn close(&mut self, journal: Journal, path: PathBuf) {
+    fn close(&self, teller: &mut Teller, journal: Journal, path: PathBuf) {
         // What failed may have kept this run from files that a later one will go on with.
-        let is_certain = self.run.ledger.failed.load(Ordering::Relaxed) == 0;
+        let is_certain = !teller.has_failed();
         if (is_certain || journal.is_empty())
             && let Err(error) = journal.close()
         {
-            self.teller.warn_of(WarningKind::Leftover, || path, &error.to_string());
+            teller.warn_of(WarningKind::Leftover, || path, &error.to_string());
         }
     }
 }

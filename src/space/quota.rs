@@ -1,16 +1,13 @@
 //! Quotas of parts of a copy: where one is used up, nothing more is tried, and everything else goes on.
 
-use std::{
-    fs::File,
-    io,
-    sync::{Arc, atomic::Ordering},
-};
+use std::{fs::File, io, sync::atomic::Ordering};
 
-use crate::{copy::Copier, platform, report::WarningKind, tree::DirNode};
+use super::{Space, is_room_refused};
+use crate::{platform, report::WarningKind, space::Teller, tree::DirNode};
 
 /// How far something finds no room that a filesystem with room for it refuses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Holds {
+pub(super) enum Holds {
     /// For that entry.
     Entry,
     /// For a directory and all that lies below.
@@ -19,24 +16,22 @@ pub(crate) enum Holds {
     Run,
 }
 
-impl DirNode {
-    /// Whether nothing more is tried here, or above.
-    pub(super) fn is_stopped(&self) -> bool {
-        let mut at = Some(self);
-        while let Some(node) = at {
-            if node.stopped.load(Ordering::Relaxed) {
-                return true;
-            }
-            at = node.parent.as_deref();
+/// Whether nothing more is tried here, or above.
+fn is_stopped_at(node: &DirNode) -> bool {
+    let mut at = Some(node);
+    while let Some(node) = at {
+        if node.stopped.load(Ordering::Relaxed) {
+            return true;
         }
-        false
+        at = node.parent.as_deref();
     }
+    false
 }
 
-impl Copier {
+impl Space {
     /// Whether nothing more is tried in a directory, since a quota that holds there is used up.
-    pub(super) fn is_stopped(&self, node: &DirNode) -> bool {
-        self.run.space.is_any_stopped.load(Ordering::Relaxed) && node.is_stopped()
+    pub(crate) fn is_stopped(&self, node: &DirNode) -> bool {
+        self.is_any_stopped.load(Ordering::Relaxed) && is_stopped_at(node)
     }
 
     /// An entry of `node` found no room: see for how much more that holds, and stop trying
@@ -44,11 +39,16 @@ impl Copier {
     ///
     /// Which directories a quota is for is not asked, as every filesystem has another way to say it, and a
     /// server none: it is for those where a file as large finds no room.
-    pub(crate) fn stop_where_quota_holds(&mut self, node: &DirNode, refusal: &io::Error) -> Holds {
+    pub(super) fn stop_where_quota_holds(
+        &self,
+        teller: &mut Teller,
+        node: &DirNode,
+        refusal: &io::Error,
+    ) -> Holds {
         // What there is room for at all: a file with holes takes less than its size.
         let most = self.setting.room().and_then(|room| room.bytes).map_or(Asked::MOST, |bytes| bytes / 2);
         let asked = Asked {
-            bytes: self.run.space.needed.load(Ordering::Relaxed).min(most).clamp(Asked::LEAST, Asked::MOST),
+            bytes: self.needed.load(Ordering::Relaxed).min(most).clamp(Asked::LEAST, Asked::MOST),
             unknown_is_over: refusal.kind() == io::ErrorKind::QuotaExceeded,
         };
         let mut over = None;
@@ -64,16 +64,10 @@ impl Copier {
             return Holds::Run;
         }
         if !over.stopped.swap(true, Ordering::Relaxed) {
-            self.run.space.is_any_stopped.store(true, Ordering::Relaxed);
-            self.teller.warn_of(WarningKind::Untried, || over.place.path_in_copy(c""), &refusal.to_string());
+            self.is_any_stopped.store(true, Ordering::Relaxed);
+            teller.warn_of(WarningKind::Untried, || over.place.path_in_copy(c""), &refusal.to_string());
         }
         Holds::Directory
-    }
-
-    /// Count an entry that is not tried.
-    pub(super) fn leave_untried(&mut self, node: &Arc<DirNode>) {
-        self.run.extraneous.count_failed(node.place.source_index());
-        self.teller.outcomes.totals.untried += 1;
     }
 }
 
@@ -112,9 +106,4 @@ fn write_zeros(file: &File, bytes: u64) -> io::Result<()> {
     let zeros = vec![0; 1 << 20];
     (0..bytes.div_ceil(zeros.len() as u64))
         .try_for_each(|piece| platform::write_all_at(file, &zeros, piece * zeros.len() as u64))
-}
-
-/// Whether a call failed since there is no room, on the device or by a quota.
-pub(super) fn is_room_refused(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::QuotaExceeded | io::ErrorKind::StorageFull)
 }

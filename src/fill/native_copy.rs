@@ -2,8 +2,8 @@
 
 use std::fs::File;
 
+use super::Filler;
 use crate::{
-    copy::Copier,
     entry::{Kind, Meta},
     error::{Fault, Op},
     method::Method,
@@ -14,10 +14,10 @@ use crate::{
     tree::{Item, Publish, Staged},
 };
 
-impl Copier {
+impl Filler<'_> {
     /// Let the system create the copy of a file as a whole, where the ladder has the method by which
     /// it can; `None` when the file has to be created and filled instead.
-    pub(super) fn copy_whole(
+    pub(crate) fn copy_natively(
         &mut self,
         at: Item<'_>,
         source: &File,
@@ -36,15 +36,15 @@ impl Copier {
             self.teller.announce(&node.place, name);
         }
         self.teller.take_moved();
-        let run = self.run.clone();
         let mut told = 0;
+        let teller = &mut *self.teller;
         let mut moved = |bytes: u64| {
-            self.teller.advanced(method, bytes.saturating_sub(told));
+            teller.advanced(method, bytes.saturating_sub(told));
             told = told.max(bytes);
-            !self.teller.is_cancelled()
+            !teller.is_cancelled()
         };
         let target_name = &*node.place.target_name(name, Kind::File);
-        let made = Staged::adopt(&dirs.target, target_name, appearance, &run.setting.temporaries, |name| {
+        let made = Staged::adopt(&dirs.target, target_name, appearance, &self.setting.temporaries, |name| {
             dirs.target.create_copy(name, source, &mut moved)
         });
         match made {

@@ -7,8 +7,8 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
+use super::Space;
 use crate::{
-    copy::Copier,
     entry::{Kind, Meta},
     frames::Coding,
     method::Method,
@@ -16,6 +16,7 @@ use crate::{
     plan::{self, Pair},
     platform::{self, Dir, Room},
     report::WarningKind,
+    space::Teller,
     transfer::data_within,
     tree::{DirNode, Dirs, Item, abandoned_bytes},
 };
@@ -46,7 +47,7 @@ struct Takes {
 
 impl Expected {
     /// Count what a run that died has left in a directory of the copy as gone: it is taken up, or removed.
-    pub(super) fn expect_gone(&self, dir: &Dir, device: u64, name: &CStr) {
+    pub(crate) fn expect_gone(&self, dir: &Dir, device: u64, name: &CStr) {
         if let Some(bytes) = abandoned_bytes(dir, name) {
             self.count(dir, device, |need| {
                 need.bytes -= i128::from(bytes);
@@ -63,14 +64,14 @@ impl Expected {
     }
 }
 
-impl Copier {
+impl Space {
     /// Count an entry that would be created below `node`, other than a name for a file that has one.
-    pub(super) fn expect_entry(&self, node: &DirNode, dirs: &Dirs) {
+    pub(crate) fn expect_entry(&self, node: &DirNode, dirs: &Dirs) {
         self.expect(node, dirs, Takes { inodes: 1, ..Takes::default() });
     }
 
     /// Count a file whose copy, in place of what is `found`, would hold `size` bytes.
-    pub(super) fn expect_file(
+    pub(crate) fn expect_file(
         &self,
         Item { node, dirs, name }: Item<'_>,
         source: &File,
@@ -90,7 +91,7 @@ impl Copier {
             || coding.is_none() && may_share(data, &node.pair);
         let held = match coding {
             _ if is_unknown => 0,
-            None if self.seeks_data(source, meta) => data_within(source, size),
+            None if self.setting.seeks_data(source, meta) => data_within(source, size),
             _ => size,
         };
         self.expect(
@@ -110,7 +111,7 @@ impl Copier {
             return;
         }
         let name = node.pair.names[1].as_deref();
-        self.run.space.expected.count(&dirs.target, node.target.id.dev, |need| {
+        self.expected.count(&dirs.target, node.target.id.dev, |need| {
             let block = if name.is_some_and(allocates_blocks) { need.room.block } else { 1 };
             let held = takes.held.checked_next_multiple_of(block).unwrap_or(takes.held);
             need.bytes += i128::from(held) - i128::from(takes.frees);
@@ -119,11 +120,10 @@ impl Copier {
     }
 
     /// Warn if what a dry run has counted does not fit.
-    pub(super) fn warn_of_expected(&mut self) {
-        let run = self.run.clone();
-        let needs = run.space.expected.0.lock().unwrap_or_else(PoisonError::into_inner);
+    pub(crate) fn warn_of_expected(&self, teller: &mut Teller) {
+        let needs = self.expected.0.lock().unwrap_or_else(PoisonError::into_inner);
         for Need { room, bytes, inodes } in needs.values().flatten() {
-            let cause = match (room.free(run.setting.privileges.uses_reserve), room.inodes) {
+            let cause = match (room.free(self.setting.privileges.uses_reserve), room.inodes) {
                 (Some(free), _) if *bytes > i128::from(free) => {
                     format!("at least {bytes} bytes are needed, and {free} are free")
                 }
@@ -132,7 +132,7 @@ impl Copier {
                 }
                 _ => continue,
             };
-            self.warn_of_room(&cause);
+            self.warn_of_room(teller, &cause);
         }
     }
 
@@ -140,8 +140,9 @@ impl Copier {
     /// where its copy goes.
     ///
     /// Of anything less than a whole filesystem only counting it all tells how large it is.
-    pub(super) fn warn_of_whole(
-        &mut self,
+    pub(crate) fn warn_of_whole(
+        &self,
+        teller: &mut Teller,
         (holder, name, meta): (&Dir, &CStr, &Meta),
         (target, copy_name): (&Dir, &CStr),
     ) {
@@ -167,7 +168,7 @@ impl Copier {
                 .then(|| format!("the source's filesystem has {used} bytes in use, and {free} are free"))
         };
         if let Some(cause) = told() {
-            self.warn_of_room(&cause);
+            self.warn_of_room(teller, &cause);
         }
     }
 
@@ -187,9 +188,9 @@ impl Copier {
         (mount.is_whole && counts_files).then_some(dir)
     }
 
-    fn warn_of_room(&mut self, cause: &str) {
+    fn warn_of_room(&self, teller: &mut Teller, cause: &str) {
         let path = self.setting.job.target.path().to_owned();
-        self.teller.warn_of(WarningKind::Room, || path, cause);
+        teller.warn_of(WarningKind::Room, || path, cause);
     }
 }
 

@@ -10,7 +10,7 @@ use crate::{
 
 /// What becomes in memory of a large file that is copied through it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Trace {
+pub(crate) enum Trace {
     /// The system writes it when it sees fit.
     Left,
     /// It is written while it is copied, so that no backlog grows; unless leaving it proves much faster.
@@ -25,7 +25,7 @@ impl Trace {
     /// A file that takes more than this part of the available memory pushes others out.
     const SHARE: u64 = 4;
 
-    pub(super) fn writing(self) -> Writing {
+    pub(crate) fn writing(self) -> Writing {
         match self {
             Trace::Left => Writing::Later,
             Trace::Weighed => Writing::Weighed,
@@ -36,7 +36,7 @@ impl Trace {
     /// What is to become of a file of `size` bytes; `must_last` says that it has to be durable before it counts.
     ///
     /// `is_cached` is asked only where it matters: whether memory has the source.
-    pub(super) fn of(
+    pub(crate) fn of(
         size: u64,
         must_last: bool,
         memory: Option<Memory>,
@@ -55,7 +55,7 @@ impl Trace {
 
 /// What a worker has written of a range, and what of it is not known to be on its device.
 #[derive(Debug)]
-pub(super) struct Backlog {
+pub(crate) struct Backlog {
     /// Everything below is.
     done: u64,
     /// Everything below is being written.
@@ -66,12 +66,12 @@ impl Backlog {
     /// Bytes of a range that may be in memory alone, so many for each worker.
     const MOST: u64 = 8 << 20;
 
-    pub(super) fn at(at: u64) -> Backlog {
+    pub(crate) fn at(at: u64) -> Backlog {
         Backlog { done: at, begun: at }
     }
 
     /// The range is in place up to `at`.
-    pub(super) fn reached(
+    pub(crate) fn reached(
         &mut self,
         at: u64,
         source: &File,
