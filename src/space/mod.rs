@@ -1,25 +1,26 @@
 //! Whether there is room for what is copied, and what is done where there is none.
 
-use crate::Op;
-use crate::error::Fault;
-use crate::plan::Pair;
-use crate::platform;
-use crate::platform::Dir;
-use crate::space::io::ErrorKind;
-use std::ffi::CStr;
-use std::fs::File;
 mod expected;
 mod quota;
 
 use std::{
-    io,
+    ffi::CStr,
+    fs::File,
+    io::{self, ErrorKind},
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
 };
 
-use crate::{error::Failure, outcomes::Teller, setting::Setting, tree::DirNode};
+use crate::{
+    error::{Failure, Fault, Op},
+    outcomes::Teller,
+    plan::Pair,
+    platform::{self, Dir},
+    setting::Setting,
+    tree::DirNode,
+};
 use expected::Expected;
 use quota::Holds;
 
