@@ -45,6 +45,7 @@ mod fill;
 mod frames;
 mod guard;
 mod job;
+mod large;
 mod manifest;
 mod method;
 mod mirror;

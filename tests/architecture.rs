@@ -22,6 +22,7 @@ const FLOORS: &[&[&str]] = &[
     &["durability", "mirror"],
     &["fidelity", "naming", "resume"],
     &["fill"],
+    &["large"],
     // Siblings: each is what one kind of run does.
     &["copy", "compare", "probe"],
     &["engine"],

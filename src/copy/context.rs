@@ -19,10 +19,11 @@ use crate::{
     entry::FileId,
     fidelity::{FreshFiles, Learned},
     job::CopyJob,
+    large::LargeFiles,
     mirror::Extraneous,
     outcomes::{Ledger, Outcomes},
     plan::Pair,
-    platform::{Memory, Mounts},
+    platform::Mounts,
     resume::Resume,
     scheduler::{Permits, Queue},
     setting::Setting,
@@ -48,9 +49,7 @@ pub(crate) struct Context {
     pub(crate) replacements: Replacements,
     pub(crate) resume: Resume,
     pub(crate) space: Space,
-    pub(crate) ring: RingState,
-    /// How much memory files might take when there was a large one.
-    pub(crate) memory: OnceLock<Option<Memory>>,
+    pub(crate) large: LargeFiles,
     /// Jitter of retry waits.
     pub(crate) chance: AtomicU64,
     /// By device, in an order that stays.
@@ -79,14 +78,6 @@ pub(crate) struct TreeState {
     pub(crate) copies: RwLock<HashSet<FileId>>,
     /// With several sources: directories of the copy whose leftovers were removed.
     pub(crate) swept: Mutex<HashSet<FileId>>,
-}
-
-/// The engine's ring.
-#[derive(Debug)]
-pub(crate) struct RingState {
-    pub(crate) slot: Arc<RingSlot>,
-    /// Why there is none, where one was wanted.
-    pub(crate) refused: OnceLock<String>,
 }
 
 /// How many workers there may be.
@@ -141,8 +132,7 @@ impl Context {
             replacements: Replacements::default(),
             resume: Resume::new(setting.clone()),
             space: Space::new(setting.clone()),
-            ring: RingState { slot: ring, refused: OnceLock::new() },
-            memory: OnceLock::new(),
+            large: LargeFiles::new(ring),
             chance: AtomicU64::new(std::process::id().into()),
             pairs: Mutex::default(),
             setting,

@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use super::{Again, Batch, Context, Hashed, LateNames, Tools, Unit};
+use super::{Again, Batch, Context, LateNames, Tools, Unit};
 use crate::{
     entry::Kind,
     guard::{caught, panicked},
@@ -108,16 +108,7 @@ impl Copier {
             }
             Unit::Late(late) => self.late(late),
             Unit::Range(range) => self.perform_range(range),
-            Unit::Hash(unit) => {
-                let file = unit.file.clone();
-                match caught(|| Ok(self.hash(unit))) {
-                    Ok(Hashed::Rest(rest)) => return self.hands.push(Unit::Hash(rest)),
-                    Ok(Hashed::Waits) => return,
-                    Ok(Hashed::Whole) => {}
-                    Err(panic) => file.failed(panic),
-                }
-                self.end_part(file);
-            }
+            Unit::Hash(unit) => self.perform_hash(unit),
             Unit::Delete(within) => self.deleter().delete(&within),
             Unit::Again(again) => {
                 let Again { node, name, listed, tried } = again;

@@ -9,7 +9,7 @@ use crate::{
     error::{During, Fault, Op, Sided},
     event::Done,
     fidelity::{LEAST, as_kept, creation_mode, granularity, replaced},
-    fill::{FileInProgress, bytes_held},
+    fill::{FileInProgress, bytes_held, lies_elsewhere},
     guard::caught,
     options::{Compare, Sparse},
     plan::{self, Action, Ladder, decide, looks_same},
@@ -342,10 +342,4 @@ impl Copier {
             meta.modified.secs >= now.cast_signed() - RECENT
         }
     }
-}
-
-/// Whether a file of the source lies on another filesystem than its directory: a link that is followed leads there, or
-/// it is a mount of its own.
-pub(super) fn lies_elsewhere(node: &DirNode, meta: &Meta) -> bool {
-    meta.id.dev != node.source_id.dev
 }

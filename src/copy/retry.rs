@@ -6,11 +6,12 @@ use std::{
     time::Instant,
 };
 
-use super::{Again, Copier, RangeOf, Unit};
+use super::{Again, Copier, Unit};
 use crate::{
     entry::Kind,
     error::{Failure, Fault},
     event::Retrying,
+    large::RangeOf,
     scheduler::sleep_until,
     tree::DirNode,
 };

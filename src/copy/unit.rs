@@ -2,9 +2,9 @@
 
 use std::{ffi::CStr, sync::Arc};
 
-use super::{HashOf, LargeFile};
 use crate::{
     entry::{FileId, Kind},
+    large::{HashOf, RangeOf},
     platform::Names,
     scheduler::Divide,
     tree::{DirNode, ExtraneousIn, WaitingName},
@@ -46,18 +46,6 @@ pub(crate) struct Batch {
     pub(crate) names: Arc<Names>,
     pub(crate) next: usize,
     pub(crate) end: usize,
-}
-
-/// A range of one large file.
-#[derive(Debug)]
-pub(crate) struct RangeOf {
-    pub(crate) file: Arc<LargeFile>,
-    pub(crate) at: u64,
-    pub(crate) end: u64,
-    /// How many times it was tried again.
-    pub(crate) tried: u32,
-    /// What it has to hold, where it is said to be in place already.
-    pub(crate) expected: Option<[u8; 32]>,
 }
 
 /// The unit: try an entry again that failed.
@@ -109,22 +97,15 @@ impl Batch {
     }
 }
 
-impl RangeOf {
-    /// The smallest range that is worth a worker of its own, in bytes.
-    const SPLIT_MIN: u64 = 4 << 20;
-    const ALIGNMENT: u64 = 1 << 20;
+impl From<RangeOf> for Unit {
+    fn from(range: RangeOf) -> Unit {
+        Unit::Range(range)
+    }
+}
 
-    /// Give away the second half.
-    pub(crate) fn split(&mut self) -> Option<RangeOf> {
-        let left = self.end - self.at;
-        if left < Self::SPLIT_MIN * 2 || self.expected.is_some() || !self.file.is_shared() {
-            return None;
-        }
-        let middle = (self.at + left / 2).next_multiple_of(Self::ALIGNMENT);
-        self.file.begin_range();
-        let rest = RangeOf { file: self.file.clone(), at: middle, end: self.end, tried: 0, expected: None };
-        self.end = middle;
-        Some(rest)
+impl From<HashOf> for Unit {
+    fn from(hash: HashOf) -> Unit {
+        Unit::Hash(hash)
     }
 }
 

@@ -2,15 +2,15 @@
 
 use super::Copier;
 use crate::{
-    copy::{LargeFile, Unit},
+    copy::Unit,
     durability::OldName,
     entry::{Granularity, Kind, Meta},
     error::Fault,
     fidelity::Fidelity,
     fill::Filler,
+    large::Ranger,
     mirror::Deleter,
     naming::Naming,
-    resume::is_in_place,
     tree::{Item, Kept, Speller},
     verify::Verifier,
 };
@@ -77,21 +77,19 @@ impl Copier {
         }
     }
 
-    /// A step of a large file is in place: write that down.
-    pub(super) fn enter_step(&mut self, file: &LargeFile, from: u64, to: u64) -> Result<(), Fault> {
-        let verifier = &mut Verifier::new(&self.setting, &mut self.teller, &mut self.tools.scratch);
-        self.run.resume.enter_step(verifier, file.entered.as_ref(), file.sides(), (from, to))
-    }
-
-    /// Whether what is there of a file is what a journal says of it.
-    pub(super) fn is_in_place(
-        &mut self,
-        file: &LargeFile,
-        (from, to): (u64, u64),
-        digest: [u8; 32],
-    ) -> Result<bool, Fault> {
-        let verifier = &mut Verifier::new(&self.setting, &mut self.teller, &mut self.tools.scratch);
-        is_in_place(verifier, file.sides(), from, to, digest)
+    /// To copy ranges of large files.
+    pub(super) fn ranger(&mut self) -> Ranger<'_, Unit> {
+        Ranger {
+            setting: &self.setting,
+            shared: &self.run.large,
+            resume: &self.run.resume,
+            space: &self.run.space,
+            hands: &mut self.hands,
+            teller: &mut self.teller,
+            scratch: self.tools.scratch.ready(),
+            encoders: &mut self.tools.encoders,
+            ring: &mut self.tools.ring,
+        }
     }
 
     /// To read files and see what they hold.

@@ -256,7 +256,7 @@ impl Collector {
         let Setting { job, capabilities, .. } = &*self.context.setting;
         let learned = |pair: &Arc<Pair>| PairReport::learned(pair, &job.data, capabilities, self.started);
         self.report.pairs = self.context.pairs().iter().map(learned).collect();
-        self.report.ring_refused = self.context.ring.refused.get().cloned();
+        self.report.ring_refused = self.context.large.ring_refused.get().cloned();
         self.report.stopped = self.context.ledger.stopped.get().cloned();
         self.report.cancelled = self.context.setting.cancel.is_cancelled() && self.report.stopped.is_none();
         let ended_early = self.report.cancelled || self.report.stopped.is_some();

@@ -12,7 +12,7 @@ use crate::{
     method::Declined,
     resume::Resumed,
     transfer::Zeros,
-    tree::{Publish, Staged},
+    tree::{DirNode, Publish, Staged},
 };
 
 /// A file of the copy that is being filled.
@@ -51,4 +51,10 @@ impl FileInProgress {
     pub(crate) fn has_holes(&self, zeros: Zeros) -> bool {
         zeros == Zeros::LeaveOut || self.seeks_data
     }
+}
+
+/// Whether a file of the source lies on another filesystem than its directory: a link that is followed leads there, or
+/// it is a mount of its own.
+pub(crate) fn lies_elsewhere(node: &DirNode, meta: &Meta) -> bool {
+    meta.id.dev != node.source_id.dev
 }

@@ -8,7 +8,7 @@ mod native_copy;
 
 pub(crate) use backlog::{Backlog, Trace};
 pub(crate) use compressed::bytes_held;
-pub(crate) use in_progress::FileInProgress;
+pub(crate) use in_progress::{FileInProgress, lies_elsewhere};
 
 use crate::{frames::Encoders, outcomes::Teller, setting::Setting, space::Space, transfer::Scratch};
 

@@ -126,6 +126,21 @@ impl<U: Divide> Hands<U> {
         self.stack.insert(below.min(self.stack.len()), unit);
     }
 
+    /// Whether someone would take work; cheap enough to ask after every entry.
+    pub(crate) fn is_hungry(&self) -> bool {
+        self.queue.is_hungry()
+    }
+
+    /// The most workers there may be.
+    pub(crate) fn limit(&self) -> usize {
+        self.queue.limit()
+    }
+
+    /// Give units to whoever has none.
+    pub(crate) fn give(&self, units: impl IntoIterator<Item = U>) {
+        self.queue.give(units);
+    }
+
     /// Give everything away.
     pub(crate) fn give_all(&mut self) {
         self.queue.give(std::mem::take(&mut self.stack));

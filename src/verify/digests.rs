@@ -67,7 +67,7 @@ impl Verifier<'_> {
             }
             passed => passed,
         };
-        let is_direct = self.leave_memory(copy, || node.place.target_path(name, Kind::File))?;
+        let is_direct = self.bypass_page_cache(copy, || node.place.target_path(name, Kind::File))?;
         let digests = match source_digest {
             None => self.digests_of_data([source, copy], kind, end),
             Some(source) => {
@@ -135,7 +135,7 @@ impl Verifier<'_> {
 
     /// Where the copy is to be read from its device: see to it that it is there, and nowhere else;
     /// whether reads go past the page cache from now on.
-    pub(crate) fn leave_memory(
+    pub(crate) fn bypass_page_cache(
         &mut self,
         copy: &File,
         path: impl FnOnce() -> PathBuf,

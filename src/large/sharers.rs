@@ -4,10 +4,10 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// A range of a large file that waits for one of its workers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Waiting {
-    pub(super) at: u64,
-    pub(super) end: u64,
-    pub(super) tried: u32,
+pub(crate) struct Waiting {
+    pub(crate) at: u64,
+    pub(crate) end: u64,
+    pub(crate) tried: u32,
 }
 
 /// Who works on one large file.
@@ -15,7 +15,7 @@ pub(super) struct Waiting {
 /// Where one worker is to copy it alone, others put their ranges aside here; whoever ends a range takes the next. So
 /// a range waits only while there is another that will be ended.
 #[derive(Debug, Default)]
-pub(super) struct Sharers(Mutex<State>);
+pub(crate) struct Sharers(Mutex<State>);
 
 #[derive(Debug, Default)]
 struct State {
@@ -27,7 +27,7 @@ struct State {
 
 impl Sharers {
     /// Begin to work on it, which others may be doing only where it is shared; otherwise `range` waits. Whether to.
-    pub(super) fn begin(&self, is_shared: bool, range: Waiting) -> bool {
+    pub(crate) fn begin(&self, is_shared: bool, range: Waiting) -> bool {
         let mut state = self.lock();
         let may = state.workers == 0 || is_shared && !state.has_ring;
         if may {
@@ -39,7 +39,7 @@ impl Sharers {
     }
 
     /// Stop, because others work on it; `range` waits. Whether to.
-    pub(super) fn rest(&self, range: Waiting) -> bool {
+    pub(crate) fn rest(&self, range: Waiting) -> bool {
         let mut state = self.lock();
         let may = state.workers > 1;
         if may {
@@ -50,35 +50,35 @@ impl Sharers {
     }
 
     /// Stop.
-    pub(super) fn leave(&self) {
+    pub(crate) fn leave(&self) {
         self.lock().workers -= 1;
     }
 
     /// A range that waits, for who has ended one or has nothing to do.
-    pub(super) fn next(&self) -> Option<Waiting> {
+    pub(crate) fn next(&self) -> Option<Waiting> {
         self.lock().waiting.pop()
     }
 
     /// How many work on it.
-    pub(super) fn workers(&self) -> usize {
+    pub(crate) fn workers(&self) -> usize {
         self.lock().workers
     }
 
     /// Whether nobody works on it, and no range waits.
-    pub(super) fn is_idle(&self) -> bool {
+    pub(crate) fn is_idle(&self) -> bool {
         let state = self.lock();
         state.workers == 0 && state.waiting.is_empty()
     }
 
     /// Give it to a ring, if nobody else works on it.
-    pub(super) fn take_for_ring(&self) -> bool {
+    pub(crate) fn take_for_ring(&self) -> bool {
         let mut state = self.lock();
         state.has_ring = state.workers == 1;
         state.has_ring
     }
 
     /// The ring is done with it.
-    pub(super) fn take_back(&self) {
+    pub(crate) fn take_back(&self) {
         self.lock().has_ring = false;
     }
 

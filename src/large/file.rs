@@ -10,19 +10,19 @@ use std::{
 };
 
 use super::{
-    file::lies_elsewhere,
     range::{Bounds, Ways},
     sharers::Sharers,
 };
 use crate::{
-    copy::{Copier, RangeOf, Unit},
     entry::Kind,
     error::{During, Failure, Fault, Op},
-    fill::FileInProgress,
+    fill::{FileInProgress, lies_elsewhere},
+    large::{HashOf, RangeOf, Ranger, hashing::use_page_cache},
     method::Method,
     plan::{Contest, Ladder, Writing, routes},
     platform,
     resume::{Entered, Sides, pieces},
+    scheduler::Divide,
     transfer::{FillResult, Watch, cancelled},
     tree::{DirNode, Dirs, Item},
     verify::{TrailingDigests, is_hollow},
@@ -31,11 +31,11 @@ use crate::{
 /// A large file in flight: open on both sides, with the number of ranges still to be copied.
 #[derive(Debug)]
 pub(crate) struct LargeFile {
-    pub(super) node: Arc<DirNode>,
-    dirs: Arc<Dirs>,
-    pub(super) name: CString,
-    pub(super) ways: Ways,
-    pub(super) sharers: Sharers,
+    pub(crate) node: Arc<DirNode>,
+    pub(crate) dirs: Arc<Dirs>,
+    pub(crate) name: CString,
+    pub(crate) ways: Ways,
+    pub(crate) sharers: Sharers,
     ranges: AtomicUsize,
     /// Bytes that no step has come past.
     left: AtomicU64,
@@ -45,21 +45,21 @@ pub(crate) struct LargeFile {
     has_failed: AtomicBool,
     fault: Mutex<Option<Fault>>,
     /// The digests of both sides, where they are wanted; then the file is copied in order.
-    pub(super) trailing: Option<TrailingDigests>,
+    pub(crate) trailing: Option<TrailingDigests>,
     /// How many times it was tried again.
-    tried: u32,
+    pub(crate) tried: u32,
     /// Where it is written down what is in place.
-    pub(super) entered: Option<Entered>,
+    pub(crate) entered: Option<Entered>,
     /// Whether what a journal says of it is to be checked against the source, too.
-    pub(super) is_doubtful: bool,
+    pub(crate) is_doubtful: bool,
     /// Since when its cost counts, where that is wanted.
-    measured_since: Option<Instant>,
-    pub(super) filling: FileInProgress,
+    pub(crate) measured_since: Option<Instant>,
+    pub(crate) filling: FileInProgress,
 }
 
 impl LargeFile {
     /// Both sides, to be compared with a journal.
-    pub(super) fn sides(&self) -> Sides<'_> {
+    pub(crate) fn sides(&self) -> Sides<'_> {
         let FileInProgress { source, staged, seeks_data, .. } = &self.filling;
         Sides { source, copy: &staged.file, seeks_data: *seeks_data, is_doubtful: self.is_doubtful }
     }
@@ -86,45 +86,70 @@ impl LargeFile {
     }
 
     /// Where its source ends, as far as that is known.
-    pub(super) fn end(&self) -> u64 {
+    pub(crate) fn end(&self) -> u64 {
         self.end.load(Ordering::Relaxed)
     }
 
     /// Steps have come past so many bytes more; how many are left then.
-    pub(super) fn passed(&self, bytes: u64) -> u64 {
+    pub(crate) fn passed(&self, bytes: u64) -> u64 {
         self.left.fetch_sub(bytes, Ordering::Relaxed).saturating_sub(bytes)
     }
 
     /// The source ends here, before its size.
-    pub(super) fn ends_at(&self, end: u64) {
+    pub(crate) fn ends_at(&self, end: u64) {
         self.end.fetch_min(end, Ordering::Relaxed);
     }
 
     /// So much was moved by each method.
-    pub(super) fn add_moved(&self, moved: [u64; Method::ALL.len()]) {
+    pub(crate) fn add_moved(&self, moved: [u64; Method::ALL.len()]) {
         for (total, moved) in self.moved.iter().zip(moved) {
             total.fetch_add(moved, Ordering::Relaxed);
         }
     }
 
-    pub(super) fn is_failing(&self) -> bool {
+    /// A part is done with: a range, or the digest of a side; whether it was the last.
+    pub(crate) fn end_part(&self) -> bool {
+        self.ranges.fetch_sub(1, Ordering::AcqRel) == 1
+    }
+
+    /// All parts are done with: how much of it was filled, by which methods.
+    ///
+    /// # Errors
+    /// What failed first.
+    pub(crate) fn filled(&self) -> Result<(FillResult, [u64; Method::ALL.len()]), Fault> {
+        debug_assert!(self.sharers.is_idle(), "who ends a range takes the next");
+        let end = self.end();
+        let is_short = end < self.filling.meta.size;
+        let fault = self.fault.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let in_memory = use_page_cache(self);
+        fault.map_or(in_memory, Err)?;
+        if is_short {
+            platform::set_size(&self.filling.staged.file, end).during(Op::Write)?;
+        }
+        let filled = if is_short { FillResult::Short } else { FillResult::Whole };
+        Ok((filled, self.moved.each_ref().map(|bytes| bytes.load(Ordering::Relaxed))))
+    }
+
+    pub(crate) fn is_failing(&self) -> bool {
         self.has_failed.load(Ordering::Relaxed)
     }
 }
 
-impl Copier {
+impl<U: Divide + From<RangeOf> + From<HashOf>> Ranger<'_, U> {
     /// Make a large file's content units of their own.
-    pub(super) fn split_into_ranges(
+    ///
+    /// # Errors
+    /// With what is to be discarded of it, unless a later run may go on with that.
+    pub(crate) fn split_into_ranges(
         &mut self,
         at: Item<'_>,
         mut filling: FileInProgress,
         ladder: Ladder,
-    ) -> Result<(), Fault> {
+    ) -> Result<(), (Option<Box<FileInProgress>>, Fault)> {
         let Item { node, name, .. } = at;
-        let target_name = &*node.place.target_name(name, Kind::File);
         let dirs = match node.dirs() {
             Ok(dirs) => dirs,
-            Err(fault) => return Err(self.discard(at.dirs, target_name, &filling, fault)),
+            Err(fault) => return Err((Some(Box::new(filling)), fault)),
         };
         let size = filling.meta.size;
         let may_resume = self.setting.may_resume(&filling.meta);
@@ -137,16 +162,16 @@ impl Copier {
         let ways = self.ways(&node.pair, ladder, &filling, bounds);
         if let Err(fault) = self.prepare(node, &filling, &ways, bounds) {
             if let Some(taken) = &filling.taken_up {
-                self.run.resume.journals.leave(&taken.entered);
-                return Err(fault);
+                self.resume.journals.leave(&taken.entered);
+                return Err((None, fault));
             }
-            return Err(self.discard(&dirs, target_name, &filling, fault));
+            return Err((Some(Box::new(filling)), fault));
         }
         let is_doubtful = filling.taken_up.as_ref().is_some_and(|taken| taken.is_doubtful);
         let (entered, ranges) = match filling.taken_up.take() {
             Some(taken) => (Some(taken.entered), taken.ranges),
             None if may_resume => {
-                (self.run.resume.enter_in_journal(at, &filling.meta, &filling.staged), Vec::new())
+                (self.resume.enter_in_journal(at, &filling.meta, &filling.staged), Vec::new())
             }
             None => (None, Vec::new()),
         };
@@ -154,7 +179,7 @@ impl Copier {
         let verify = self.setting.job.verify;
         let trailing =
             verify.digest().filter(|_| bounds.is_in_order).map(|kind| TrailingDigests::new(verify, kind));
-        let jobs = self.run.queue.limit();
+        let jobs = self.hands.limit();
         let file = Arc::new(LargeFile {
             node: node.hold(),
             dirs,
@@ -180,7 +205,7 @@ impl Copier {
         let data = &self.setting.job.data;
         file.large().begin(trial, || routes(data, &node.pair, &ladder, jobs, writing));
         for (at, end, expected) in pieces.into_iter().rev() {
-            self.hands.push(Unit::Range(RangeOf { file: file.clone(), at, end, tried: 0, expected }));
+            self.hands.push(U::from(RangeOf { file: file.clone(), at, end, tried: 0, expected }));
         }
         Ok(())
     }
@@ -206,7 +231,7 @@ impl Copier {
         let destination = &filling.staged.file;
         let size = filling.meta.size;
         if !bounds.has_holes {
-            self.run.space.reserve(&node.pair, destination, size)?;
+            self.space.reserve(&node.pair, destination, size)?;
         }
         // A ring needs it, and would give it that in the middle.
         if bounds.has_holes || node.pair.writes_before_it_grows() && ways.may_try_ring() {
@@ -215,69 +240,14 @@ impl Copier {
         Ok(())
     }
 
-    /// A range is done with.
-    pub(crate) fn end_range(&mut self, file: Arc<LargeFile>) {
+    /// A range is done with: the file has one part less that is not.
+    pub(crate) fn end_range(&mut self, file: &Arc<LargeFile>) {
         if self.teller.is_cancelled() {
             file.failed(Fault::new(Op::Copy, cancelled()));
         }
         if let Some(range) = file.sharers.next() {
-            self.hands.push(Unit::Range(RangeOf::waiting(&file, range)));
+            self.hands.push(U::from(RangeOf::waiting(file, range)));
         }
-        self.hash_the_rest(&file);
-        self.end_part(file);
-    }
-
-    /// A part of a file is done with: a range, or the digest of a side; the last one finishes the file.
-    pub(crate) fn end_part(&mut self, file: Arc<LargeFile>) {
-        if file.ranges.fetch_sub(1, Ordering::AcqRel) != 1 {
-            return;
-        }
-        let node = file.node.clone();
-        let name = file.name.clone();
-        self.guarded(&node, &name, |copier| {
-            copier.measured_since(file.measured_since, |copier| copier.finish_wide(&file));
-        });
-        drop(file);
-        self.release(node);
-    }
-
-    fn finish_wide(&mut self, file: &LargeFile) {
-        debug_assert!(file.sharers.is_idle(), "who ends a range takes the next");
-        let LargeFile { node, dirs, name, .. } = file;
-        let filling = &file.filling;
-        let fault = file.fault.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let end = file.end.load(Ordering::Relaxed);
-        let filled = if end < filling.meta.size { FillResult::Short } else { FillResult::Whole };
-        let fault = fault.or_else(|| Self::back_to_memory(file).err());
-        let fault = match fault {
-            None if filled == FillResult::Short => {
-                platform::set_size(&filling.staged.file, end).during(Op::Write).err()
-            }
-            fault => fault,
-        };
-        let moved = file.moved.each_ref().map(|bytes| bytes.load(Ordering::Relaxed));
-        let first = match fault {
-            Some(fault) => Err(match &file.entered {
-                Some(entered) => {
-                    self.run.resume.journals.leave(entered);
-                    fault
-                }
-                None => self.discard(dirs, &node.place.target_name(name, Kind::File), filling, fault),
-            }),
-            None => {
-                self.teller.notes.tried = file.tried;
-                let digests = file.trailing.as_ref().and_then(TrailingDigests::digests);
-                let finished = self.finish(Item { node, dirs, name }, filling, filled, &moved, digests);
-                file.entered.iter().for_each(|entered| self.run.resume.journals.strike(entered));
-                finished
-            }
-        };
-        let done = match filling.group {
-            Some(group) => self.conclude(node, name, group, first),
-            None => first.map(drop),
-        };
-        if let Err(fault) = done {
-            self.fail_or_retry(node, name, Some(Kind::File), file.tried, fault);
-        }
+        self.hash_the_rest(file);
     }
 }

@@ -2,14 +2,14 @@
 
 use std::sync::{Arc, atomic::Ordering};
 
-use super::large_file::LargeFile;
 use crate::{
-    copy::{Copier, Unit},
     digest::Hasher,
     entry::Kind,
     error::{During, Fault, Op, Side},
+    large::{LargeFile, RangeOf, Ranger},
     options::Verify,
     platform,
+    scheduler::Divide,
     verify::{TrailingDigests, TrailingState},
 };
 
@@ -33,50 +33,30 @@ pub(crate) enum Hashed {
     Rest(HashOf),
 }
 
-impl Copier {
-    /// Units for the sides of `file` that have something to hash and nobody at it.
-    fn parked_sides(file: &Arc<LargeFile>, trailing: &TrailingDigests) -> impl Iterator<Item = Unit> {
-        let has_ended = trailing.has_ended.load(Ordering::Acquire);
-        [Side::Source, Side::Copy].into_iter().filter_map(move |side| {
-            let mut state = trailing.state(side);
-            let limit = trailing.limit(side);
-            match &*state {
-                TrailingState::PutDown(_, at) if has_ended || limit > *at => {}
-                _ => return None,
-            }
-            match std::mem::replace(&mut *state, TrailingState::Taken) {
-                TrailingState::PutDown(hasher, at) => {
-                    Some(Unit::Hash(HashOf { file: file.clone(), side, hasher, at }))
-                }
-                _ => unreachable!("it was parked, and is locked"),
-            }
-        })
-    }
-
+impl<U: Divide + From<RangeOf> + From<HashOf>> Ranger<'_, U> {
     /// Let whoever has nothing to do hash what has been copied of a file so far.
-    pub(super) fn offer_hashing(&mut self, file: &Arc<LargeFile>, copied: u64) {
+    pub(crate) fn offer_hashing(&mut self, file: &Arc<LargeFile>, copied: u64) {
         let Some(trailing) = &file.trailing else { return };
         trailing.advance_to(copied);
-        if self.run.queue.is_hungry() {
-            let units: Vec<Unit> = Self::parked_sides(file, trailing).collect();
-            self.run.queue.give(units);
+        if self.hands.is_hungry() {
+            let units: Vec<_> = parked_sides(file, trailing).map(U::from).collect();
+            self.hands.give(units);
         }
     }
 
     /// The copying of a file is over: what is not hashed yet is now.
-    pub(super) fn hash_the_rest(&mut self, file: &Arc<LargeFile>) {
+    pub(crate) fn hash_the_rest(&mut self, file: &Arc<LargeFile>) {
         let Some(trailing) = &file.trailing else { return };
         if self.setting.job.verify == Verify::Media && !file.is_failing() {
             let path = || file.node.place.target_path(&file.name, Kind::File);
-            match self.verifier().leave_memory(&file.filling.staged.file, path) {
+            match self.verifier().bypass_page_cache(&file.filling.staged.file, path) {
                 Ok(is_direct) => trailing.is_direct.store(is_direct, Ordering::Relaxed),
                 Err(fault) => file.failed(fault),
             }
         }
         trailing.advance_to(file.end());
         trailing.has_ended.store(true, Ordering::Release);
-        let units: Vec<Unit> = Self::parked_sides(file, trailing).collect();
-        units.into_iter().for_each(|unit| self.hands.push(unit));
+        parked_sides(file, trailing).for_each(|unit| self.hands.push(U::from(unit)));
     }
 
     /// Hash one side as far as it has come.
@@ -116,14 +96,31 @@ impl Copier {
             }
         }
     }
+}
 
-    /// Undo what reading a copy from its device took.
-    pub(super) fn back_to_memory(file: &LargeFile) -> Result<(), Fault> {
-        match &file.trailing {
-            Some(trailing) if trailing.is_direct.load(Ordering::Relaxed) => {
-                platform::set_direct(&file.filling.staged.file, false).during(Op::Verify)
-            }
-            _ => Ok(()),
+/// Units for the sides of `file` that have something to hash and nobody at it.
+fn parked_sides(file: &Arc<LargeFile>, trailing: &TrailingDigests) -> impl Iterator<Item = HashOf> {
+    let has_ended = trailing.has_ended.load(Ordering::Acquire);
+    [Side::Source, Side::Copy].into_iter().filter_map(move |side| {
+        let mut state = trailing.state(side);
+        let limit = trailing.limit(side);
+        match &*state {
+            TrailingState::PutDown(_, at) if has_ended || limit > *at => {}
+            _ => return None,
         }
+        match std::mem::replace(&mut *state, TrailingState::Taken) {
+            TrailingState::PutDown(hasher, at) => Some(HashOf { file: file.clone(), side, hasher, at }),
+            _ => unreachable!("it was parked, and is locked"),
+        }
+    })
+}
+
+/// Undo what reading a copy from its device took.
+pub(crate) fn use_page_cache(file: &LargeFile) -> Result<(), Fault> {
+    match &file.trailing {
+        Some(trailing) if trailing.is_direct.load(Ordering::Relaxed) => {
+            platform::set_direct(&file.filling.staged.file, false).during(Op::Verify)
+        }
+        _ => Ok(()),
     }
 }

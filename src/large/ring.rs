@@ -5,41 +5,42 @@ use std::{
     time::Instant,
 };
 
-use super::{large_file::LargeFile, range::Measured};
+use super::range::Measured;
 use crate::{
     backend::{BLOCK, Ring},
-    copy::{Copier, RangeOf},
     error::{During, Fault, Op},
     fill::FileInProgress,
+    large::{HashOf, LargeFile, RangeOf, Ranger},
     method::Method,
     plan::Route,
     platform,
+    scheduler::Divide,
     transfer::Watch,
 };
 
-impl Copier {
+impl<U: Divide + From<RangeOf> + From<HashOf>> Ranger<'_, U> {
     /// The engine's ring, which this worker then keeps until it leaves.
     fn ring(&mut self) -> Option<Arc<Ring>> {
-        if self.tools.ring.is_none() {
+        if self.ring.is_none() {
             let ring = if self.setting.descriptors.has_room_for_ring() {
-                self.run.ring.slot.ring()
+                self.shared.ring.ring()
             } else {
                 Err("too few files may be open (ulimit -n)".to_owned())
             };
             match ring {
-                Ok(ring) => self.tools.ring = Some(ring),
+                Ok(ring) => *self.ring = Some(ring),
                 Err(why) => {
                     tracing::debug!(why, "no ring");
-                    let _ = self.run.ring.refused.set(why); // the first reason is as good as any
+                    let _ = self.shared.ring_refused.set(why); // the first reason is as good as any
                 }
             }
         }
-        self.tools.ring.clone()
+        self.ring.clone()
     }
 
     /// Let the ring copy whole blocks of a range for as long as that is the way to go; whether to go on with the
     /// range. What the ring leaves of the file is for the other methods.
-    pub(super) fn range_by_ring(
+    pub(crate) fn range_by_ring(
         &mut self,
         file: &LargeFile,
         range: &mut RangeOf,
@@ -83,7 +84,7 @@ impl Copier {
                 }
                 is_under_way = true;
             }
-            if self.run.queue.is_hungry() {
+            if self.hands.is_hungry() {
                 self.hands.share(true);
             }
             turns = large.route(true) != Route::Ring;

@@ -8,55 +8,57 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{large_file::LargeFile, sharers::Waiting};
 use crate::{
     backend::BLOCK,
-    copy::{Copier, RangeOf, Unit},
     error::Fault,
     event::Done,
     fill::{Backlog, FileInProgress, Trace},
     guard::caught,
+    large::{HashOf, LargeFile, RangeOf, Ranger},
     method::Method,
     options::{Backend, Fsync},
     plan::{Ahead, Ladder, Large, Pair, Portion, Route, Ticket},
     platform,
+    resume::is_in_place,
+    scheduler::Divide,
     storage::Storage,
     transfer::{Files, Transfer},
+    verify::Verifier,
 };
 
 /// The ways that one large file may go.
 #[derive(Debug)]
-pub(super) struct Ways {
+pub(crate) struct Ways {
     kernel: Ladder,
     /// Without what moves the file position, which all workers share.
     kernel_ranges: Ladder,
     buffer: Ladder,
     /// Whether a ring may take it, until one has left it.
-    pub(super) may_ring: AtomicBool,
+    pub(crate) may_ring: AtomicBool,
     /// Whether a ring may be tried with it.
     may_try_ring: bool,
     /// Whether what it takes says something of other files.
     is_measured: bool,
     /// What becomes of it in memory.
-    pub(super) trace: Trace,
+    pub(crate) trace: Trace,
 }
 
 /// What binds a large file.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Bounds {
+pub(crate) struct Bounds {
     /// Holes are to be kept.
-    pub(super) has_holes: bool,
+    pub(crate) has_holes: bool,
     /// One worker copies it, from its beginning to its end.
-    pub(super) is_in_order: bool,
+    pub(crate) is_in_order: bool,
     /// A journal says what of it is in place.
-    pub(super) is_written_down: bool,
+    pub(crate) is_written_down: bool,
     /// It lies on another filesystem than its directory, of which nothing is known.
-    pub(super) is_elsewhere: bool,
+    pub(crate) is_elsewhere: bool,
 }
 
 /// How far a range came.
 #[derive(Debug)]
-enum Ranged {
+pub(crate) enum Ranged {
     /// It is done with, well or badly.
     Done,
     /// This is left, for when this worker comes back to it, or another.
@@ -69,7 +71,7 @@ enum Ranged {
 
 /// A worker's part in what is measured of large files.
 #[derive(Debug)]
-pub(super) struct Measured<'a> {
+pub(crate) struct Measured<'a> {
     large: &'a Large,
     ticket: Ticket,
 }
@@ -80,12 +82,12 @@ impl<'a> Measured<'a> {
     }
 
     /// Bytes move from now on as they will; what it took to come so far does not count.
-    pub(super) fn skip(&mut self) {
+    pub(crate) fn skip(&mut self) {
         self.large.skip(&mut self.ticket, Instant::now(), computed);
     }
 
     /// So many bytes more of `file` are in place.
-    pub(super) fn add(&mut self, file: &LargeFile, route: Route, bytes: u64) {
+    pub(crate) fn add(&mut self, file: &LargeFile, route: Route, bytes: u64) {
         let left = file.passed(bytes);
         let ahead = Ahead { left, may_ring: file.ways.may_try_ring() };
         let portion = Portion { route, bytes, is_shared: file.sharers.workers() > 1 };
@@ -108,11 +110,11 @@ fn computed() -> Duration {
 
 impl Ways {
     /// Whether a ring may be tried with it.
-    pub(super) fn may_try_ring(&self) -> bool {
+    pub(crate) fn may_try_ring(&self) -> bool {
         self.may_try_ring && self.may_ring()
     }
 
-    pub(super) fn may_ring(&self) -> bool {
+    pub(crate) fn may_ring(&self) -> bool {
         self.may_ring.load(Ordering::Relaxed)
     }
 
@@ -128,7 +130,7 @@ impl Ways {
 
 impl LargeFile {
     /// What is known of files like this one.
-    pub(super) fn large(&self) -> &Large {
+    pub(crate) fn large(&self) -> &Large {
         self.node.pair.large(self.ways.trace.writing())
     }
 
@@ -150,38 +152,25 @@ impl LargeFile {
     }
 }
 
-impl RangeOf {
-    /// A range that waited for a worker.
-    pub(super) fn waiting(file: &Arc<LargeFile>, range: Waiting) -> RangeOf {
-        let Waiting { at, end, tried } = range;
-        RangeOf { file: file.clone(), at, end, tried, expected: None }
-    }
-
-    fn to_wait(&self) -> Waiting {
-        Waiting { at: self.at, end: self.end, tried: self.tried }
-    }
-}
-
-impl Copier {
+impl<U: Divide + From<RangeOf> + From<HashOf>> Ranger<'_, U> {
     /// How much of a range is copied between looks at who else wants work, and at the way.
     const STEP: u64 = 4 << 20;
     /// The same where each step is written down, and the last one may have to be copied again.
     const STEP_WRITTEN_DOWN: u64 = 8 << 20;
     /// The most workers of one file on local storage: what they write to one inode they write in turns.
-    const CREW: usize = 4;
+    const SHARERS: usize = 4;
 
     /// The ways that a large file may go, which has holes to keep, goes in order, or is written down as it does.
-    pub(super) fn ways(&self, pair: &Pair, ladder: Ladder, filling: &FileInProgress, bounds: Bounds) -> Ways {
+    pub(crate) fn ways(&self, pair: &Pair, ladder: Ladder, filling: &FileInProgress, bounds: Bounds) -> Ways {
         let Bounds { has_holes, is_in_order, is_written_down, is_elsewhere } = bounds;
-        let run = &self.run;
-        let is_limited = run.setting.limiter.is_limited();
-        if is_limited && run.setting.job.data.backend != Backend::Blocking {
-            let _ = run.ring.refused.set("the copy is held to a rate".to_owned());
+        let is_limited = self.setting.limiter.is_limited();
+        if is_limited && self.setting.job.data.backend != Backend::Blocking {
+            let _ = self.shared.ring_refused.set("the copy is held to a rate".to_owned());
         }
-        if pair.distrusts(Method::IoUring) && run.setting.job.data.backend == Backend::Uring {
-            let _ = run
-                .ring
-                .refused
+        if pair.distrusts(Method::IoUring) && self.setting.job.data.backend == Backend::Uring {
+            let _ = self
+                .shared
+                .ring_refused
                 .set("a ring does not see what a FUSE server reads or writes short".to_owned());
         }
         let size = filling.meta.size;
@@ -194,7 +183,7 @@ impl Copier {
             buffer: ladder.buffered(),
             may_ring: AtomicBool::new(may_ring),
             may_try_ring: size >= Backend::TRIAL_MIN
-                && run.setting.job.data.backend == Backend::Auto
+                && self.setting.job.data.backend == Backend::Auto
                 && !pair.refuses(Method::IoUring),
             is_measured: !is_in_order && !is_written_down && !is_limited && !has_holes && !is_elsewhere,
             trace: self.trace(pair, filling),
@@ -216,7 +205,7 @@ impl Copier {
             Fsync::Auto => *done == Done::Replaced,
             Fsync::File | Fsync::End => true,
         };
-        let memory = *self.run.memory.get_or_init(platform::memory);
+        let memory = *self.shared.memory.get_or_init(platform::memory);
         match Trace::of(meta.size, must_last, memory, || platform::is_cached(source, meta.size)) {
             // Where nothing is written past memory, writing meanwhile is more to do at the same time, and no less to
             // do afterwards.
@@ -226,31 +215,27 @@ impl Copier {
     }
 
     /// Copy a range, or let it wait for whoever has its file.
-    pub(crate) fn perform_range(&mut self, range: RangeOf) {
+    pub(crate) fn perform(&mut self, range: RangeOf) -> Ranged {
         let file = range.file.clone();
         // What is to be compared with a journal is read alone, by whom does not matter.
         let is_shared = file.is_shared() || range.expected.is_some();
         if !file.sharers.begin(is_shared, range.to_wait()) {
-            return;
+            return Ranged::Waits;
         }
         let ranged = caught(|| Ok(self.range(range)));
         if !matches!(ranged, Ok(Ranged::Waits)) {
             file.sharers.leave();
         }
-        match ranged {
-            Ok(Ranged::Rest(rest)) => return self.hands.push(Unit::Range(rest)),
-            Ok(Ranged::Again(rest, fault)) => return self.retry_range(rest, fault),
-            Ok(Ranged::Waits) => return,
-            Ok(Ranged::Done) => {}
-            Err(panic) => file.failed(panic),
-        }
-        self.end_range(file);
+        ranged.unwrap_or_else(|panic| {
+            file.failed(panic);
+            Ranged::Done
+        })
     }
 
     /// Whether a range is in place already that a journal says so of.
     fn was_in_place(&mut self, file: &Arc<LargeFile>, range: &mut RangeOf) -> bool {
         let Some(digest) = range.expected.take().filter(|_| !file.is_failing()) else { return false };
-        let is_in_place = self.is_in_place(file, (range.at, range.end), digest);
+        let is_in_place = is_in_place(&mut self.verifier(), file.sides(), range.at, range.end, digest);
         is_in_place.unwrap_or_else(|fault| {
             file.failed(fault);
             false
@@ -329,17 +314,23 @@ impl Copier {
     ///
     /// Two workers on one inode write in turns, and on two they do not.
     fn feed_the_hungry(&mut self, range: &mut RangeOf, route: Route) {
-        if !self.run.queue.is_hungry() || self.hands.share(true) || !route.shares() {
+        if !self.hands.is_hungry() || self.hands.share(true) || !route.shares() {
             return;
         }
         let file = &range.file;
-        if file.node.pair.storage != Storage::Remote && file.sharers.workers() >= Self::CREW {
+        if file.node.pair.storage != Storage::Remote && file.sharers.workers() >= Self::SHARERS {
             return;
         }
         let waiting = file.sharers.next().map(|waiting| RangeOf::waiting(file, waiting));
         if let Some(given) = waiting.or_else(|| range.split()) {
-            self.run.queue.give([Unit::Range(given)]);
+            self.hands.give([U::from(given)]);
         }
+    }
+
+    /// A step is in place: write that down, where there is a journal.
+    fn enter_step(&mut self, file: &LargeFile, from: u64, to: u64) -> Result<(), Fault> {
+        let verifier = &mut Verifier::new(self.setting, self.teller, self.scratch);
+        self.resume.enter_step(verifier, file.entered.as_ref(), file.sides(), (from, to))
     }
 
     fn copy_step(
