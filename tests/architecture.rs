@@ -20,8 +20,8 @@ const FLOORS: &[&[&str]] = &[
     &["outcomes"],
     &["choice", "space", "verify"],
     &["durability", "mirror"],
-    &["fidelity", "naming", "resume"],
-    &["fill"],
+    &["fidelity", "resume"],
+    &["fill", "naming"],
     &["large"],
     // Siblings: each is what one kind of run does.
     &["copy", "compare", "probe"],

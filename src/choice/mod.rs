@@ -1,7 +1,6 @@
 //! Which entries are wanted, of the source and of what only the copy has.
 
-use crate::outcomes::Teller;
-use crate::setting::Setting;
+mod destination;
 mod rules_used;
 
 use std::{
@@ -10,11 +9,15 @@ use std::{
     sync::Arc,
 };
 
+pub(crate) use destination::refuse_directory_name;
+
 use crate::{
     entry::{Kind, Meta},
     error::{During, Fault, Op},
+    outcomes::Teller,
     platform::{self, Dir},
     select::Ignores,
+    setting::Setting,
     tree::{Chosen, DirNode, DirPath},
 };
 use rules_used::RulesUsed;

@@ -5,17 +5,15 @@ use std::{
     sync::{Arc, PoisonError, atomic::Ordering},
 };
 
-use super::{
-    entry::Handled,
-    reach::{Reached, reach_as_is},
-};
+use super::entry::Handled;
 use crate::{
-    copy::{Batch, Copier, Unit, reach::merge_once},
+    copy::{Batch, Copier, Unit},
     entry::{Granularity, Kind, Meta},
     error::{During, Fault, Op, Sided},
     event::Done,
     fidelity::{MetadataTarget, acl},
     guard::caught,
+    naming::{Reached, look_at_target_dir, merge_once},
     options::{Attributes, Fsync},
     plan::Pair,
     platform::{self, DEFAULT_ACL, Dir, Handle, Names},
@@ -46,9 +44,15 @@ impl Copier {
         let (Reached { target, found, existed, opened_up }, is_ours) =
             merge_once(parent, self.run.tree.made_within.is_some(), target_name, || {
                 if self.setting.is_dry() {
-                    return reach_as_is(parent, dirs, target_name, &meta, self.setting.job.only_counts);
+                    return look_at_target_dir(
+                        parent,
+                        dirs,
+                        target_name,
+                        &meta,
+                        self.setting.job.only_counts,
+                    );
                 }
-                self.reach(parent, dirs, target_name, &meta)
+                self.target_dirs().open_or_create(parent, dirs, target_name, &meta)
             })?;
         if parent.place.is_root() {
             self.run.tree.copies.write().unwrap_or_else(PoisonError::into_inner).insert(found.id);
@@ -65,7 +69,7 @@ impl Copier {
             self.pair_of(&source, &meta, &target, &found)
         };
         if existed && !is_ours {
-            self.meet_earlier_runs(parent, &target, found.id, &pair, target_name)?;
+            self.earlier_runs().meet_earlier_runs(parent, &target, found.id, &pair, target_name)?;
         }
         // In what this run has made for itself alone it meets nothing but its own.
         let meets_others = is_absent || existed && !is_ours;

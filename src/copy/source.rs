@@ -8,8 +8,9 @@ use std::{
     thread,
 };
 
-use super::{destination::refuse_directory_name, directory::has_default_acl, earlier_runs::Of};
+use super::directory::has_default_acl;
 use crate::{
+    choice::refuse_directory_name,
     copy::{Batch, Copier, Unit},
     entry::{Kind, Meta},
     error::{During, Failure, Fault, Op, Sided},
@@ -18,6 +19,7 @@ use crate::{
     options::{Compression, Delete, FollowLinks, ZeroCopy},
     plan::{self, Pair, default_jobs, default_jobs_reason},
     platform::{Dir, Names},
+    resume::LookedAt,
     setting::Setting,
     tree::{Chosen, DirNode, DirNodeParts, DirPath, Dirs, Root, SplitPath},
 };
@@ -89,7 +91,10 @@ impl Copier {
         }
         if meta.kind == Kind::Directory {
             let opened = source.open_dir(&from.name).during(Op::Open).map_err(|fault| fault.at(path))?;
-            self.refuse_into_itself((&opened, &meta), (&target, &to)).map_err(|fault| fault.at(path))?;
+            self.run
+                .choice
+                .refuse_into_itself((&opened, &meta), (&target, &to))
+                .map_err(|fault| fault.at(path))?;
         } else {
             self.meet_earlier_runs_beside(&meta, (&target, &target_meta), &to, &pair)?;
         }
@@ -135,7 +140,7 @@ impl Copier {
         to: &SplitPath,
         pair: &Pair,
     ) -> Result<(), Failure> {
-        let found = self.look_at_destination(meta, target, to)?;
+        let found = self.run.choice.look_at_destination(meta, target, to)?;
         if !self.setting.is_dry() {
             self.run
                 .resume
@@ -145,7 +150,7 @@ impl Copier {
         let may_take_up = self.setting.is_dry() && self.setting.job.resume;
         if may_take_up || found.is_some() {
             self.run.durability.note_above(&mut self.tools.listing, target, pair);
-            self.sweep(Of::Holder, target, target_meta.id, pair, &to.directory);
+            self.earlier_runs().sweep(LookedAt::Holder, target, target_meta.id, pair, &to.directory);
         }
         Ok(())
     }

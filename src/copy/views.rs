@@ -10,7 +10,8 @@ use crate::{
     fill::Filler,
     large::Ranger,
     mirror::Deleter,
-    naming::Naming,
+    naming::{Naming, TargetDirs},
+    resume::EarlierRuns,
     tree::{Item, Kept, Speller},
     verify::Verifier,
 };
@@ -89,6 +90,29 @@ impl Copier {
             scratch: self.tools.scratch.ready(),
             encoders: &mut self.tools.encoders,
             ring: &mut self.tools.ring,
+        }
+    }
+
+    /// To look for what earlier runs have left.
+    pub(super) fn earlier_runs(&mut self) -> EarlierRuns<'_> {
+        EarlierRuns {
+            setting: &self.setting,
+            swept: &self.run.tree.swept,
+            extraneous: &self.run.extraneous,
+            space: &self.run.space,
+            durability: &self.run.durability,
+            resume: &self.run.resume,
+            teller: &mut self.teller,
+            listing: &mut self.tools.listing,
+        }
+    }
+
+    /// To open and make directories of the copy.
+    pub(super) fn target_dirs(&mut self) -> TargetDirs<'_> {
+        TargetDirs {
+            setting: &self.setting,
+            merges: self.run.tree.made_within.is_some(),
+            listing: &mut self.tools.listing,
         }
     }
 

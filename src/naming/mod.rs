@@ -1,17 +1,18 @@
 //! Giving entries of the copy their names, so that none of a run replaces another of it.
 
-use crate::durability::RunMarkers;
-use crate::setting::Setting;
-use crate::tree::Namesakes;
-use crate::tree::collision;
-use crate::tree::in_the_way;
+mod target_dir;
+
 use std::{ffi::CStr, io};
 
+pub(crate) use target_dir::{Reached, TargetDirs, look_at_target_dir, merge_once};
+
 use crate::{
+    durability::RunMarkers,
     entry::{FileId, Kind},
     error::{During, Fault, Op, Sided},
     options::Compression,
-    tree::{DirNode, Item, Made, Staged},
+    setting::Setting,
+    tree::{DirNode, Item, Made, Namesakes, Staged, collision, in_the_way},
 };
 
 /// Gives entries of the copy their names.

@@ -1,6 +1,7 @@
 //! Going on inside large files that an earlier run has left unfinished.
 
 mod check;
+mod earlier_runs;
 pub(crate) mod journal;
 mod journals;
 mod take_up;
@@ -8,6 +9,7 @@ mod take_up;
 use std::sync::Arc;
 
 pub(crate) use check::{Sides, is_in_place};
+pub(crate) use earlier_runs::{EarlierRuns, LookedAt};
 pub(crate) use journal::pieces;
 pub(crate) use journals::Entered;
 pub(crate) use take_up::Resumed;

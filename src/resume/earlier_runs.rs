@@ -1,31 +1,54 @@
 //! What runs before this one have left in a directory: journals, marks, temporaries.
 
-use std::{ffi::CStr, path::Path, sync::PoisonError};
+use std::{
+    collections::HashSet,
+    ffi::CStr,
+    mem::MaybeUninit,
+    path::Path,
+    sync::{Mutex, PoisonError},
+};
 
 use crate::{
-    copy::Copier,
-    durability::order,
+    durability::{Durability, order},
     entry::FileId,
     error::Fault,
+    mirror::Extraneous,
     options::Delete,
+    outcomes::Teller,
     plan::Pair,
     platform::{self, Dir, Order},
     report::WarningKind,
+    resume::Resume,
+    setting::Setting,
+    space::Space,
     tree::{DirNode, is_internal, is_temporary, staged},
 };
 
 /// Which directory is looked through before anything is put into it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Of {
+pub(crate) enum LookedAt {
     /// One of the copy.
     Copy,
     /// That which holds the copy of a single file.
     Holder,
 }
 
-impl Copier {
+/// Looks for what earlier runs have left in directories of the copy.
+pub(crate) struct EarlierRuns<'a> {
+    pub(crate) setting: &'a Setting,
+    /// With several sources: directories of the copy that were looked through.
+    pub(crate) swept: &'a Mutex<HashSet<FileId>>,
+    pub(crate) extraneous: &'a Extraneous,
+    pub(crate) space: &'a Space,
+    pub(crate) durability: &'a Durability,
+    pub(crate) resume: &'a Resume,
+    pub(crate) teller: &'a mut Teller,
+    pub(crate) listing: &'a mut [MaybeUninit<u8>],
+}
+
+impl EarlierRuns<'_> {
     /// Take note of what runs before this one have left in a directory of the copy.
-    pub(super) fn meet_earlier_runs(
+    pub(crate) fn meet_earlier_runs(
         &mut self,
         parent: &DirNode,
         target: &Dir,
@@ -35,11 +58,11 @@ impl Copier {
     ) -> Result<(), Fault> {
         if parent.place.is_root() {
             if !self.setting.is_dry() {
-                self.run.resume.load_journal(&mut self.tools.listing, target, id)?;
+                self.resume.load_journal(self.listing, target, id)?;
             }
-            self.run.durability.note_above(&mut self.tools.listing, target, pair);
+            self.durability.note_above(self.listing, target, pair);
         }
-        self.sweep(Of::Copy, target, id, pair, &parent.place.path_in_copy(target_name));
+        self.sweep(LookedAt::Copy, target, id, pair, &parent.place.path_in_copy(target_name));
         Ok(())
     }
 
@@ -47,42 +70,41 @@ impl Copier {
     ///
     /// Once a run, before any of its entries is begun there: what comes later may be this run's own. A
     /// run that only tells counts it as gone.
-    pub(super) fn sweep(&mut self, of: Of, target: &Dir, id: FileId, pair: &Pair, path: &Path) {
-        let run = self.run.clone();
+    pub(crate) fn sweep(&mut self, of: LookedAt, target: &Dir, id: FileId, pair: &Pair, path: &Path) {
         let is_dry = self.setting.is_dry();
         // What lies beside copies is none of theirs.
-        let counts = of == Of::Copy && run.setting.job.mirror.delete != Delete::Never;
+        let counts = of == LookedAt::Copy && self.setting.job.mirror.delete != Delete::Never;
         // Held throughout: a worker on another source of the same directory waits for the end.
-        let mut swept = match run.setting.job.sources.len() {
+        let mut swept = match self.setting.job.sources.len() {
             1 => None, // each directory is entered once
-            _ => Some(run.tree.swept.lock().unwrap_or_else(PoisonError::into_inner)),
+            _ => Some(self.swept.lock().unwrap_or_else(PoisonError::into_inner)),
         };
         if swept.as_mut().is_some_and(|swept| !swept.insert(id)) {
             return;
         }
         let mut left = Vec::new();
         let is_lost = || order(pair, id.dev) == Order::Lost;
-        let swept = staged::each_name(target, &mut self.tools.listing, &run.setting.cancel, |name| {
+        let swept = staged::each_name(target, self.listing, &self.setting.cancel, |name| {
             if counts && !is_internal(name) {
-                run.extraneous.count_there();
+                self.extraneous.count_there();
             }
             if is_dry {
                 if staged::is_left(name) && !is_lost() {
-                    run.space.expect_gone(target, id.dev, name);
+                    self.space.expect_gone(target, id.dev, name);
                 }
-                run.durability.markers.note(target, name, pair);
+                self.durability.markers.note(target, name, pair);
                 return Ok(());
             }
-            let swept = match staged::is_left(name) && !run.resume.journals.speak_of(name) {
+            let swept = match staged::is_left(name) && !self.resume.journals.speak_of(name) {
                 true if is_temporary(name) && is_lost() => {
-                    run.durability.leftovers.add(id, name);
+                    self.durability.leftovers.add(id, name);
                     Ok(())
                 }
                 true => staged::sweep(target, name),
                 false => Ok(()),
             };
             // What another user has left may be his to remove; one's own goes all the same.
-            if let Err(error) = swept.and_then(|()| run.durability.markers.take_over(target, id, name, pair))
+            if let Err(error) = swept.and_then(|()| self.durability.markers.take_over(target, id, name, pair))
             {
                 left.push((name.to_owned(), error));
             }

@@ -6,9 +6,9 @@ use std::{
     path::{Component, Path},
 };
 
+use super::Choice;
 use crate::{
     choice::with_ignore_file,
-    copy::Copier,
     entry::{FileId, Kind, Meta},
     error::{During, Failure, Fault, Op, Sided},
     job::Target,
@@ -16,10 +16,10 @@ use crate::{
     tree::{SplitPath, ends_in_separator},
 };
 
-impl Copier {
+impl Choice {
     /// What is there where the copy of `source`, which is no directory, is to go; refused where that is no place
     /// for it.
-    pub(super) fn look_at_destination(
+    pub(crate) fn look_at_destination(
         &self,
         source: &Meta,
         target: &Dir,
@@ -60,7 +60,7 @@ impl Copier {
 
     /// Refuse a source directory that holds the directory which its copy goes into, unless this run cannot come
     /// to where the copy is: because of a rule, a list, or another filesystem.
-    pub(super) fn refuse_into_itself(
+    pub(crate) fn refuse_into_itself(
         &self,
         (source, meta): (&Dir, &Meta),
         (target, to): (&Dir, &SplitPath),
@@ -103,7 +103,7 @@ impl Copier {
                 path.push(b'/');
             }
             path.extend_from_slice(name.to_bytes());
-            if selection.has_rules() && !self.run.choice.wants_path(&path, true, ignores.as_deref()) {
+            if selection.has_rules() && !self.wants_path(&path, true, ignores.as_deref()) {
                 return Ok(false);
             }
             dir = match dir.open_dir(name) {
@@ -170,7 +170,7 @@ fn leads_to_open_file(link: &Path, mounts: &Mounts) -> bool {
 }
 
 /// Refuse to make anything but a directory under a name that a separator marks as one.
-pub(super) fn refuse_directory_name(
+pub(crate) fn refuse_directory_name(
     path: &Path,
     target: &Dir,
     name: &CStr,

@@ -4,32 +4,40 @@ use std::{
     ffi::CStr,
     hash::{DefaultHasher, Hash, Hasher},
     io,
+    mem::MaybeUninit,
 };
 
 use crate::{
-    copy::Copier,
     entry::{FileId, Kind, Meta},
     error::{During, Fault, Op, Sided},
     fidelity::{check_made, is_ours},
     options::Attributes,
     platform::{Dir, Handle},
-    setting::OWNERS,
+    setting::{OWNERS, Setting},
     tree::{DirNode, Dirs, in_the_way},
 };
 
 /// The copy's directory, open.
-pub(super) struct Reached {
-    pub(super) target: Dir,
-    pub(super) found: Meta,
+pub(crate) struct Reached {
+    pub(crate) target: Dir,
+    pub(crate) found: Meta,
     /// Whether it was there already.
-    pub(super) existed: bool,
+    pub(crate) existed: bool,
     /// The mode it had, where it had to be opened up to work in it.
-    pub(super) opened_up: Option<u32>,
+    pub(crate) opened_up: Option<u32>,
 }
 
-impl Copier {
+/// Opens directories of the copy, and makes those that are not there.
+pub(crate) struct TargetDirs<'a> {
+    pub(crate) setting: &'a Setting,
+    /// Whether directories of several sources are merged.
+    pub(crate) merges: bool,
+    pub(crate) listing: &'a mut [MaybeUninit<u8>],
+}
+
+impl TargetDirs<'_> {
     /// Open the copy's directory, created first where it is not there yet.
-    pub(super) fn reach(
+    pub(crate) fn open_or_create(
         &mut self,
         parent: &DirNode,
         dirs: &Dirs,
@@ -47,7 +55,7 @@ impl Copier {
         };
         let may_be_anothers = !existed && self.setting.is_open_to_strangers(&parent.target);
         let mut found = match may_be_anothers {
-            true => check_made(&self.setting, &mut self.tools.listing, dirs, &target, mode)?,
+            true => check_made(self.setting, self.listing, dirs, &target, mode)?,
             false => target.meta().during(Op::Stat).in_copy()?,
         };
         if !existed && found.mode & OWNERS != OWNERS && !self.setting.privileges.overrides_modes {
@@ -63,7 +71,7 @@ impl Copier {
     /// Create the copy's directory; whether it was there already.
     fn make_directory(&self, parent: &DirNode, dirs: &Dirs, name: &CStr, mode: u32) -> Result<bool, Fault> {
         // Directories of several sources are merged, whichever of them made theirs first.
-        let may_exist = parent.existed || self.run.tree.made_within.is_some();
+        let may_exist = parent.existed || self.merges;
         match dirs.target.make_dir(name, mode) {
             Ok(()) => Ok(false),
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists && may_exist => {
@@ -94,7 +102,7 @@ impl Copier {
         let there = pinned.meta().during(Op::Stat).in_copy()?;
         let replaced = || Fault::refused(Op::CreateDirectory, "it was replaced meanwhile");
         if there.kind != Kind::Directory
-            || !is_ours(&self.setting, dirs, &there).during(Op::CreateDirectory)?
+            || !is_ours(self.setting, dirs, &there).during(Op::CreateDirectory)?
         {
             return Err(replaced());
         }
@@ -109,7 +117,7 @@ impl Copier {
 
 /// What is there of the copy's directory, which is not touched; where nothing is, or a run that only counts has
 /// no use for it, its parent stands for it.
-pub(super) fn reach_as_is(
+pub(crate) fn look_at_target_dir(
     parent: &DirNode,
     dirs: &Dirs,
     name: &CStr,
@@ -147,7 +155,7 @@ pub(super) fn reach_as_is(
 /// Reach a child directory of `parent` in the copy by `reach`; whether this run made it for another source.
 ///
 /// Two entries of one source never share a directory; those of `several` sources are merged.
-pub(super) fn merge_once(
+pub(crate) fn merge_once(
     parent: &DirNode,
     several: bool,
     name: &CStr,
