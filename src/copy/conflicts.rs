@@ -49,8 +49,8 @@ impl Copier {
     pub(super) fn may_set_aside(&self, node: &DirNode, fault: &Fault) -> bool {
         self.setting.job.mirror.delete != Delete::Never
             && fault.is_in_the_way()
-            && node.existed
-            && !node.is_ours
+            && node.target_dir.existed()
+            && !node.target_dir.is_of_other_source()
             // The copy as a whole is not deleted.
             && node.source.is_some()
             && node.chosen.some().is_none()

@@ -19,7 +19,7 @@ use crate::{
     platform::{self, DEFAULT_ACL, Dir, Handle, Names},
     setting::OWNERS,
     transfer::Watch,
-    tree::{DirNode, DirNodeParts, DirPath, Dirs, Item, Owner},
+    tree::{DirNode, DirNodeParts, DirPath, Dirs, Item, Owner, TargetDir},
 };
 
 impl Copier {
@@ -41,26 +41,20 @@ impl Copier {
         if self.setting.is_dry() {
             self.naming().refuse_told(parent, target_name)?;
         }
-        let (Reached { target, found, existed, opened_up }, is_ours) =
+        let (Reached { target, found, existed, opened_up }, is_of_other) =
             merge_once(parent, self.run.tree.made_within.is_some(), target_name, || {
-                if self.setting.is_dry() {
-                    return look_at_target_dir(
-                        parent,
-                        dirs,
-                        target_name,
-                        &meta,
-                        self.setting.job.only_counts,
-                    );
+                let only_counts = self.setting.job.only_counts;
+                match self.setting.is_dry() {
+                    true => look_at_target_dir(parent, dirs, target_name, &meta, only_counts),
+                    false => self.target_dirs().open_or_create(parent, dirs, target_name, &meta),
                 }
-                self.target_dirs().open_or_create(parent, dirs, target_name, &meta)
             })?;
         if parent.place.is_root() {
             self.run.tree.copies.write().unwrap_or_else(PoisonError::into_inner).insert(found.id);
         }
         let inherits_acl = self.inherits_acl(parent, &target, existed);
-        let is_absent = self.setting.is_dry() && !existed;
-        let is_ours = is_ours || is_absent && self.naming().tell_directory_once(parent, target_name);
-        if is_absent && !is_ours {
+        let target_dir = self.came_by(parent, target_name, existed, is_of_other);
+        if target_dir == (TargetDir::OnlyTold { before: false }) {
             self.run.space.expect_entry(parent, dirs);
         }
         let pair = if parent.source_id.dev == meta.id.dev && parent.target.id.dev == found.id.dev {
@@ -68,11 +62,11 @@ impl Copier {
         } else {
             self.pair_of(&source, &meta, &target, &found)
         };
-        if existed && !is_ours {
+        if target_dir == TargetDir::WasThere {
             self.earlier_runs().meet_earlier_runs(parent, &target, found.id, &pair, target_name)?;
         }
         // In what this run has made for itself alone it meets nothing but its own.
-        let meets_others = is_absent || existed && !is_ours;
+        let meets_others = target_dir.is_absent() || target_dir == TargetDir::WasThere;
         let made = meets_others.then(|| match &self.run.tree.made_within {
             Some(within) => within.directory(found.id),
             None => Arc::default(),
@@ -84,13 +78,11 @@ impl Copier {
             source: Some(meta),
             source_id: meta.id,
             target: found,
-            existed,
+            target_dir,
             closes_to: self.mode_to_restore(&meta, &found, existed, opened_up),
             inherits_acl,
             pair,
             made,
-            is_ours,
-            is_absent,
             chosen,
             dirs: Arc::new(Dirs::new(source, target, &self.setting.descriptors)),
         });
@@ -100,6 +92,18 @@ impl Copier {
         }
         self.go_on_in(parent, Arc::new(child));
         Ok(Handled::Done)
+    }
+
+    /// How the run came by a directory of the copy, which existed when its source was come to, or not.
+    fn came_by(&self, parent: &DirNode, target_name: &CStr, existed: bool, is_of_other: bool) -> TargetDir {
+        match (existed, is_of_other) {
+            (true, true) => TargetDir::CreatedForOtherSource,
+            (true, false) => TargetDir::WasThere,
+            (false, _) if self.setting.is_dry() => {
+                TargetDir::OnlyTold { before: self.naming().tell_directory_once(parent, target_name) }
+            }
+            (false, _) => TargetDir::CreatedHere,
+        }
     }
 
     /// Whether what is created in a directory of the copy gets an ACL from it.
@@ -254,7 +258,11 @@ impl Copier {
     /// Note that a directory is done, unless it has failed before.
     fn record_directory(&mut self, node: &DirNode) {
         if let (Some(parent), false) = (&node.parent, node.has_failed.load(Ordering::Relaxed)) {
-            let done = if node.existed || node.is_ours { Done::Merged } else { Done::Created };
+            let done = if node.target_dir.existed() || node.target_dir.is_of_other_source() {
+                Done::Merged
+            } else {
+                Done::Created
+            };
             self.teller.outcomes.directories_open -= 1;
             self.teller.record(&parent.place, node.place.name(), Kind::Directory, done, 0);
         }
@@ -287,7 +295,7 @@ impl Copier {
         self.run.durability.sweep_late(&mut self.teller, node, &dirs);
         self.run.durability.remove_marks(&mut self.teller, node, &dirs.target);
         let (from, to) = (Handle::Open(&dirs.source), Handle::Open(&dirs.target));
-        let now = if node.existed { to.meta().during(Op::Stat).in_copy()? } else { node.target };
+        let now = if node.target_dir.existed() { to.meta().during(Op::Stat).in_copy()? } else { node.target };
         let subject = MetadataTarget {
             node,
             name: c"",
@@ -295,11 +303,11 @@ impl Copier {
             to,
             meta,
             found: Some(&now),
-            created: (!node.existed).then_some(node.target.mode),
+            created: (!node.target_dir.existed()).then_some(node.target.mode),
             replaces: None,
             times: true,
         };
-        let is_due = !node.existed
+        let is_due = !node.target_dir.existed()
             || self.fidelity().differs(&subject, Granularity::Nanos(1))
             || self.fidelity().have_xattrs_changed(&subject);
         let done = match is_due {

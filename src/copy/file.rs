@@ -23,7 +23,7 @@ use crate::{
 impl Copier {
     pub(super) fn regular(&mut self, at: Item<'_>, owed: &mut Option<FileId>) -> Result<Handled, Fault> {
         let Item { node, dirs, name } = at;
-        if node.existed {
+        if node.target_dir.existed() {
             // Most of what is there is unchanged, and need not be opened.
             let meta = dirs.source.stat(name).during(Op::Stat)?;
             if meta.kind != Kind::File {

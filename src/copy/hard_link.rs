@@ -201,7 +201,7 @@ impl Copier {
     fn link(&mut self, at: Item<'_>, meta: &Meta, target: &LinkTarget) -> Result<(), Fault> {
         let Item { node, dirs, name } = at;
         let target_name = &*node.place.target_name(name, meta.kind);
-        let found = if node.existed { self.found(node, dirs, target_name)? } else { None };
+        let found = if node.target_dir.existed() { self.found(node, dirs, target_name)? } else { None };
         if let Some(found) = &found
             && let Some(done) = self.needs_no_link(at, meta, target, found)?
         {

@@ -21,7 +21,7 @@ use crate::{
     platform::{Dir, Names},
     resume::LookedAt,
     setting::Setting,
-    tree::{Chosen, DirNode, DirNodeParts, DirPath, Dirs, Root, SplitPath},
+    tree::{Chosen, DirNode, DirNodeParts, DirPath, Dirs, Root, SplitPath, TargetDir},
 };
 
 impl Copier {
@@ -70,7 +70,6 @@ impl Copier {
         let target = to.open().map_err(Failure::in_copy)?;
         let at = |op| move |error| Failure::new(op, path, error);
         let meta = source.stat(&from.name).map_err(at(Op::Stat))?;
-        let compression = self.setting.job.compression;
         if meta.kind == Kind::File {
             to.name = self.coded_name(to.name);
         }
@@ -98,10 +97,28 @@ impl Copier {
         } else {
             self.meet_earlier_runs_beside(&meta, (&target, &target_meta), &to, &pair)?;
         }
+        self.run.space.warn_of_whole(&mut self.teller, (&source, &from.name, &meta), (&target, &to.name));
+        let names = Names::one(&from.name, meta.kind);
+        let (holders, metas) = ((source, target), (source_meta, target_meta));
+        let node = self.holding_node(index, (from, to), holders, metas, pair)?;
+        self.push_source(node, names, meta.kind);
+        Ok(())
+    }
+
+    /// The directory that only holds a source, of which this is the only entry.
+    fn holding_node(
+        &self,
+        index: usize,
+        (from, to): (SplitPath, SplitPath),
+        (source, target): (Dir, Dir),
+        (source_meta, target_meta): (Meta, Meta),
+        pair: Arc<Pair>,
+    ) -> Result<Arc<DirNode>, Failure> {
+        let compression = self.setting.job.compression;
+        let at_copy = |fault: Fault| fault.at(to.directory.clone());
         let inherits_acl = has_default_acl(&target);
         let copies = target.duplicate().during(Op::Open).in_copy().map_err(at_copy)?;
         let copies = self.setting.target.get_or_init(|| Arc::new(copies)).clone();
-        self.run.space.warn_of_whole(&mut self.teller, (&source, &from.name, &meta), (&target, &to.name));
         let root = Root {
             source_index: index,
             target: copies,
@@ -111,25 +128,21 @@ impl Copier {
             compression,
             run: tracing::Span::current(),
         };
-        let node = Arc::new(DirNode::new(DirNodeParts {
+        Ok(Arc::new(DirNode::new(DirNodeParts {
             place: Arc::new(DirPath::root(root)),
             parent: None,
             source_index: Some(index),
             source: None,
             source_id: source_meta.id,
             target: target_meta,
-            existed: true,
+            target_dir: TargetDir::WasThere,
             closes_to: None,
             inherits_acl,
             pair,
             made: self.run.tree.made_within.as_ref().map(|within| within.directory(target_meta.id)),
-            is_ours: false,
-            is_absent: false,
             chosen: Chosen::default(),
             dirs: Arc::new(Dirs::new(source, target, &self.setting.descriptors)),
-        }));
-        self.push_source(node, Names::one(&from.name, meta.kind), meta.kind);
-        Ok(())
+        })))
     }
 
     /// Take note of what runs before this one have left where the copy of a single file goes.

@@ -30,7 +30,7 @@ impl Copier {
     fn copy_special(&mut self, at: Item<'_>, meta: &Meta) -> Result<Disposition, Fault> {
         let Item { node, dirs, name } = at;
         let target_name = &*node.place.target_name(name, meta.kind);
-        let found = if node.existed { self.found(node, dirs, target_name)? } else { None };
+        let found = if node.target_dir.existed() { self.found(node, dirs, target_name)? } else { None };
         let mode = creation_mode(&self.setting, node, meta);
         self.place_node(at, meta, found.as_ref(), Op::CreateSpecial, mode, |name| {
             platform::make_special(&dirs.target, name, meta, mode)

@@ -30,7 +30,7 @@ impl Copier {
         let Item { node, dirs, name } = at;
         let points_to = dirs.source.read_link(name).during(Op::ReadSymlink)?;
         let target_name = &*node.place.target_name(name, meta.kind);
-        let found = if node.existed { self.found(node, dirs, target_name)? } else { None };
+        let found = if node.target_dir.existed() { self.found(node, dirs, target_name)? } else { None };
         if let Some(found) = &found {
             node.refuse_made(target_name, found)?;
             let is_same = found.kind == Kind::Symlink

@@ -32,7 +32,7 @@ pub(crate) fn creation_mode(setting: &Setting, node: &DirNode, meta: &Meta) -> u
     if !setting.keeps(Attributes::MODE) {
         return meta.mode & 0o777;
     }
-    let is_plain = meta.mode & !0o777 == 0 && !node.existed && !node.inherits_acl;
+    let is_plain = meta.mode & !0o777 == 0 && !node.target_dir.existed() && !node.inherits_acl;
     let is_ours = !setting.keeps(Attributes::OWNERSHIP) || node.born.get() == Some(&Owner::of(meta));
     // Only who may write to a file may give it extended attributes (xattr(7)).
     let may_describe = setting.privileges.overrides_modes || meta.mode & OWNER_WRITES != 0;

@@ -160,7 +160,7 @@ impl Deleter<'_> {
     ) -> Result<(), Fault> {
         let mirror = self.setting.job.mirror;
         if mirror.delete == Delete::Never
-            || !node.existed
+            || !node.target_dir.existed()
             || node.has_failed.load(Ordering::Relaxed)
             || node.chosen.is_boundary
             || node.chosen.some().is_some()

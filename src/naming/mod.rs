@@ -89,7 +89,7 @@ impl Naming<'_> {
         let Some(made) = self.told_in(at.node) else { return Ok(()) };
         match made.lock().claim(&name, kind) {
             None => Ok(()),
-            Some(_) if at.node.is_absent && !at.node.is_ours => {
+            Some(_) if at.node.target_dir.is_absent() && !at.node.target_dir.is_of_other_source() => {
                 Err(at.node.creation_fault(Op::Replace, io::ErrorKind::AlreadyExists.into()))
             }
             Some(_) => Err(collision()),

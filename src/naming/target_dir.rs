@@ -71,7 +71,7 @@ impl TargetDirs<'_> {
     /// Create the copy's directory; whether it was there already.
     fn make_directory(&self, parent: &DirNode, dirs: &Dirs, name: &CStr, mode: u32) -> Result<bool, Fault> {
         // Directories of several sources are merged, whichever of them made theirs first.
-        let may_exist = parent.existed || self.merges;
+        let may_exist = parent.target_dir.existed() || self.merges;
         match dirs.target.make_dir(name, mode) {
             Ok(()) => Ok(false),
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists && may_exist => {
@@ -134,7 +134,7 @@ pub(crate) fn look_at_target_dir(
         let id = FileId { dev, ino: hasher.finish() | 1 << 63 };
         Ok(Reached { target, found: Meta { id, ..*meta }, existed: false, opened_up: None })
     };
-    if parent.is_absent || only_counts || parent.is_cleared(name) {
+    if parent.target_dir.is_absent() || only_counts || parent.is_cleared(name) {
         return absent();
     }
     match dirs.target.stat(name) {

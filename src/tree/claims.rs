@@ -15,7 +15,7 @@ impl DirNode {
     /// Refuse to put an entry where this run has put another.
     pub(crate) fn refuse_made(&self, name: &CStr, found: &Meta) -> Result<(), Fault> {
         let is_made = || self.made.as_ref().is_some_and(|made| made.lock().contains(found.id, name));
-        if self.is_ours || is_made() { Err(collision()) } else { Ok(()) }
+        if self.target_dir.is_of_other_source() || is_made() { Err(collision()) } else { Ok(()) }
     }
 
     /// Note that this run answers for what it found as the copy's entry `name`, and that no other of
@@ -32,7 +32,9 @@ impl DirNode {
 
     /// Say what a failed creation means in a directory where nothing else was.
     pub(crate) fn creation_fault(&self, op: Op, error: io::Error) -> Fault {
-        if error.kind() == io::ErrorKind::AlreadyExists && (!self.existed || self.is_ours) {
+        if error.kind() == io::ErrorKind::AlreadyExists
+            && (!self.target_dir.existed() || self.target_dir.is_of_other_source())
+        {
             let who = "another entry of this run, or another program, has put something there meanwhile";
             return Fault::refused(Op::Replace, who);
         }

@@ -32,8 +32,8 @@ pub(crate) struct DirNode {
     pub(crate) source_id: FileId,
     /// The copy's directory as it was when it was entered.
     pub(crate) target: Meta,
-    /// Whether the copy's directory was there before this run.
-    pub(crate) existed: bool,
+    /// How the run came by the copy's directory.
+    pub(crate) target_dir: TargetDir,
     /// The mode the copy's directory gets back in the end, where it was opened up to work in it and
     /// the source's is not kept.
     pub(crate) closes_to: Option<u32>,
@@ -42,10 +42,6 @@ pub(crate) struct DirNode {
     pub(crate) pair: Arc<Pair>,
     /// Where to remember what was made in this directory, if anywhere.
     pub(crate) made: Option<Arc<Made>>,
-    /// Whether this run made the copy's directory for another source, and so all that is in it.
-    pub(crate) is_ours: bool,
-    /// Whether there is no copy's directory, because the run only tells what it would do.
-    pub(crate) is_absent: bool,
     pub(crate) chosen: Chosen,
     /// Entered while it is worked on; no span at all where nobody looks.
     pub(crate) span: tracing::Span,
@@ -117,6 +113,38 @@ impl Drop for Dirs {
     }
 }
 
+/// How a run came by a directory of the copy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum TargetDir {
+    /// The run created it for this source: nothing else is in it.
+    CreatedHere,
+    /// The run created it for another source, and so all that is in it.
+    CreatedForOtherSource,
+    /// It was there before the run.
+    WasThere,
+    /// It is not there: the run only tells what it would do, and has told of it.
+    OnlyTold {
+        /// It was told of for another source before.
+        before: bool,
+    },
+}
+
+impl TargetDir {
+    /// Whether it was there when this source came to it.
+    pub(crate) fn existed(self) -> bool {
+        matches!(self, TargetDir::WasThere | TargetDir::CreatedForOtherSource)
+    }
+
+    /// Whether all that is in it is this run's, of another source.
+    pub(crate) fn is_of_other_source(self) -> bool {
+        matches!(self, TargetDir::CreatedForOtherSource | TargetDir::OnlyTold { before: true })
+    }
+
+    pub(crate) fn is_absent(self) -> bool {
+        matches!(self, TargetDir::OnlyTold { .. })
+    }
+}
+
 /// What a node is made of, beside what it starts with.
 pub(crate) struct DirNodeParts {
     pub(crate) place: Arc<DirPath>,
@@ -125,13 +153,11 @@ pub(crate) struct DirNodeParts {
     pub(crate) source: Option<Meta>,
     pub(crate) source_id: FileId,
     pub(crate) target: Meta,
-    pub(crate) existed: bool,
+    pub(crate) target_dir: TargetDir,
     pub(crate) closes_to: Option<u32>,
     pub(crate) inherits_acl: bool,
     pub(crate) pair: Arc<Pair>,
     pub(crate) made: Option<Arc<Made>>,
-    pub(crate) is_ours: bool,
-    pub(crate) is_absent: bool,
     pub(crate) chosen: Chosen,
     pub(crate) dirs: Arc<Dirs>,
 }
@@ -146,13 +172,11 @@ impl DirNode {
             source,
             source_id,
             target,
-            existed,
+            target_dir,
             closes_to,
             inherits_acl,
             pair,
             made,
-            is_ours,
-            is_absent,
             chosen,
             dirs,
         } = parts;
@@ -165,13 +189,11 @@ impl DirNode {
             source,
             source_id,
             target,
-            existed,
+            target_dir,
             closes_to,
             inherits_acl,
             pair,
             made,
-            is_ours,
-            is_absent,
             chosen,
             cursor: Mutex::default(),
             born: OnceLock::new(),
@@ -275,7 +297,7 @@ impl DirNode {
 
     /// Open the parent again through this directory, while that is still open.
     pub(crate) fn resume_parent(&self, dirs: &Dirs) {
-        let Some(parent) = self.parent.as_ref().filter(|_| !self.is_absent) else { return };
+        let Some(parent) = self.parent.as_ref().filter(|_| !self.target_dir.is_absent()) else { return };
         let mut slot = parent.dirs.lock().unwrap_or_else(PoisonError::into_inner);
         if slot.is_none() {
             // Where it does not work, whoever needs the parent opens it from above.
@@ -305,7 +327,7 @@ impl DirNode {
                 held.as_ref().map_or((&start.source, &start.target), |(source, target)| (source, target));
             let name = node.place.name();
             let place = &node.parent.as_ref().expect("only the root has none").place;
-            let below = match node.is_absent {
+            let below = match node.target_dir.is_absent() {
                 true => target.duplicate(),
                 false => target.open_dir(&place.target_name(name, Kind::Directory)),
             };
@@ -321,7 +343,7 @@ impl DirNode {
         if source.meta().during(Op::Stat)?.id != self.source_id {
             return Err(Fault::changed(Op::Open, MOVED));
         }
-        if !self.is_absent && target.meta().during(Op::Stat).in_copy()?.id != self.target.id {
+        if !self.target_dir.is_absent() && target.meta().during(Op::Stat).in_copy()?.id != self.target.id {
             return Err(Fault::refused(Op::Open, MOVED).in_copy());
         }
         let dirs = Dirs::new(source, target, budget);

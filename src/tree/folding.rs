@@ -61,7 +61,7 @@ impl Speller<'_> {
         is_linked: bool,
     ) -> Result<(), Fault> {
         let Item { node, dirs, .. } = at;
-        let Some(made) = node.made.as_deref().filter(|_| !node.is_absent) else { return Ok(()) };
+        let Some(made) = node.made.as_deref().filter(|_| !node.target_dir.is_absent()) else { return Ok(()) };
         if node.pair.is_numbered && !is_linked {
             return Ok(());
         }

@@ -22,7 +22,7 @@ pub(crate) use chosen::Chosen;
 pub(crate) use claims::{collision, in_the_way};
 pub(crate) use created::{Made, MadeWithin};
 pub(crate) use descriptors::{Descriptors, PlaceToWait};
-pub(crate) use dir_node::{DirNode, DirNodeParts, Dirs, Owner};
+pub(crate) use dir_node::{DirNode, DirNodeParts, Dirs, Owner, TargetDir};
 pub(crate) use dir_path::{DirPath, Root};
 pub(crate) use extraneous::{ExtraneousIn, InTheWay};
 pub(crate) use folding::Speller;
