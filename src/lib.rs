@@ -46,6 +46,7 @@ mod frames;
 mod guard;
 mod job;
 mod large;
+mod learned;
 mod manifest;
 mod method;
 mod mirror;
@@ -82,6 +83,7 @@ pub use entry::Kind;
 pub use error::{Failure, Op, Side};
 pub use event::{Cost, Counted, Differs, Done, Event, Progress, Retrying};
 pub use job::{CopyJob, Target};
+pub use learned::Route;
 pub use manifest::{BadLine, ManifestLine, manifest_kind, read_manifest};
 pub use method::{Declined, Method};
 pub use options::{
@@ -89,7 +91,7 @@ pub use options::{
     MaxDelete, Mirror, Preserve, Reflink, Retry, Selection, Sparse, Verify, ZeroCopy,
 };
 pub use pair_report::{PairReport, Refusal, RouteRate, RouteStep, ThresholdStep};
-pub use plan::{Route, ZeroCopyRequest, should_use_zero_copy};
+pub use plan::{ZeroCopyRequest, should_use_zero_copy};
 pub use platform::DirectIo;
 pub use report::{Jobs, JobsStep, Moved, NotTried, Outcome, Report, Totals, Warning, WarningKind};
 

@@ -7,9 +7,10 @@ use std::{
 
 use crate::{
     capabilities::ZeroCopyCapabilities,
+    learned::{Cost, Pair, Route, RouteChange, RouteWhy, Writing},
     method::Method,
     options::{DataOptions, ZeroCopy},
-    plan::{self, Cost, Pair, Route, RouteWhy, Turn, Writing},
+    plan::{self},
 };
 
 /// What a run learned of two filesystems that it copied between.
@@ -78,7 +79,7 @@ impl RouteRate {
 }
 
 impl RouteStep {
-    fn of(turn: &Turn, at: Duration, is_written: bool) -> RouteStep {
+    fn of(turn: &RouteChange, at: Duration, is_written: bool) -> RouteStep {
         let reason = match turn.why {
             RouteWhy::Trial => "to see what it gives",
             RouteWhy::Slower => "the way until then became slower",

@@ -19,9 +19,9 @@ use super::Durability;
 use crate::{
     entry::{FileId, Kind},
     error::{During, Op, Sided},
+    learned::Pair,
     options::Fsync,
     outcomes::Teller,
-    plan::Pair,
     platform::{self, Dir, Order},
     report::WarningKind,
     tree::{DirNode, Dirs, Item, Kept, staged},

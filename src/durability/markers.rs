@@ -21,9 +21,9 @@ use std::{
 use super::{Durability, order};
 use crate::{
     entry::{FileId, Kind, Stamp},
+    learned::Pair,
     options::Fsync,
     outcomes::Teller,
-    plan::Pair,
     platform::{self, Dir, ListCursor, Names, Order},
     report::WarningKind,
     storage::Storage,

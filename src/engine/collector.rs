@@ -16,9 +16,9 @@ use crate::{
     copy::Context,
     error::{Op, shown},
     event::{Counted, Done, Event, Progress},
+    learned::Pair,
     outcomes::{Outcomes, Record},
     pair_report::PairReport,
-    plan::Pair,
     report::{Jobs, NotTried, Report},
     setting::Setting,
 };

@@ -4,7 +4,7 @@ use std::fs::File;
 
 use crate::{
     error::{During, Fault, Op},
-    plan::Writing,
+    learned::Writing,
     platform::{self, Memory},
 };
 

@@ -5,9 +5,10 @@ use std::time::Instant;
 use super::{FileInProgress, Filler};
 use crate::{
     error::{During, Fault, Op},
+    learned::{Pair, Way},
     method::Method,
     options::Reflink,
-    plan::{LARGE_MIN, Ladder, Pair, Way},
+    plan::{LARGE_MIN, Ladder},
     platform,
     storage::Storage,
     transfer::{

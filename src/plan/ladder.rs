@@ -1,13 +1,9 @@
 //! Which methods move the bytes of a file, in which order.
 
-use super::{
-    pair::Pair,
-    size_class::Way,
-    threshold::Turn,
-    zero_copy::{ZeroCopyRequest, should_use_zero_copy},
-};
+use super::zero_copy::{ZeroCopyRequest, should_use_zero_copy};
 use crate::{
     capabilities::ZeroCopyCapabilities,
+    learned::{Next, Pair, Way},
     method::{Declined, Method},
     options::{DataOptions, Reflink, Sparse, ZeroCopy},
 };
@@ -85,14 +81,14 @@ pub(crate) fn ladder_in_turn(
         && matches!(usual.declined, None | Some(Declined::BelowThreshold))
         && !usual.reflinks()
         && !capabilities.methods.contains(&Method::System);
-    let turn = if adapts { pair.threshold.turn(size) } else { Turn::Usual };
+    let turn = if adapts { pair.threshold.turn(size) } else { Next::Usual };
     match turn {
-        Turn::Usual => usual,
-        Turn::Timed => Ladder { is_timed: true, ..usual },
-        Turn::Trial(Way::Kernel) => {
+        Next::Usual => usual,
+        Next::Timed => Ladder { is_timed: true, ..usual },
+        Next::Trial(Way::Kernel) => {
             Ladder { is_timed: true, ..ladder_from(0, data, capabilities, pair, size) }
         }
-        Turn::Trial(Way::Buffer) => {
+        Next::Trial(Way::Buffer) => {
             let mut trial = Ladder { declined: Some(Declined::Trial), is_timed: true, ..Ladder::default() };
             trial.push(Method::Buffered);
             trial

@@ -20,9 +20,10 @@ use crate::{
     },
     entry::{Granularity, Meta, Stamp},
     error::{Failure, Op},
+    learned::Pair,
     method::Method,
     options::DataOptions,
-    plan::{self, Pair, default_jobs, default_jobs_reason},
+    plan::{self, default_jobs, default_jobs_reason},
     platform::{self, Dir, Handle, Mounts, Verdict},
     threads,
 };

@@ -11,9 +11,10 @@ use super::Space;
 use crate::{
     entry::{Kind, Meta},
     frames::Coding,
+    learned::Pair,
     method::Method,
     options::{Compression, DataOptions, Sparse},
-    plan::{self, Pair},
+    plan::{self},
     platform::{self, Dir, Room},
     report::WarningKind,
     space::Teller,

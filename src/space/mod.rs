@@ -15,8 +15,8 @@ use std::{
 
 use crate::{
     error::{Failure, Fault, Op},
+    learned::Pair,
     outcomes::Teller,
-    plan::Pair,
     platform::{self, Dir},
     setting::Setting,
     tree::DirNode,

@@ -4,8 +4,8 @@ use std::{io, time::Instant};
 
 use super::{Files, Watch, ZeroCopyResult, cancelled, pace::Pace};
 use crate::{
+    learned::Pair,
     method::Method,
-    plan::Pair,
     platform::{self, Verdict},
 };
 

@@ -10,8 +10,9 @@ use super::{
 };
 use crate::{
     error::{Fault, Op},
+    learned::Pair,
     method::Method,
-    plan::{Ladder, Pair},
+    plan::Ladder,
     platform::{self, Verdict},
 };
 

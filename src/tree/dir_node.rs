@@ -14,7 +14,7 @@ use super::{chosen::Chosen, created::Made, extraneous::InTheWay};
 use crate::{
     entry::{FileId, Kind, Meta},
     error::{During, Failure, Fault, Op, Side, Sided},
-    plan::Pair,
+    learned::Pair,
     platform::{self, Dir, ListCursor},
     tree::{Descriptors, DirPath},
 };

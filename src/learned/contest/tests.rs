@@ -23,7 +23,7 @@ struct Machine {
 
 struct Ran {
     seconds: f64,
-    turns: Vec<Turn>,
+    turns: Vec<RouteChange>,
 }
 
 impl Machine {

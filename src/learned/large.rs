@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::{
-    contest::{Ahead, Contest, Cost, Turn},
+    contest::{Ahead, Contest, Cost, RouteChange},
     meter::{Meter, Ticket},
     route::Route,
 };
@@ -23,7 +23,7 @@ struct State {
     meter: Meter,
     /// Once there was a large file.
     contest: Option<Contest>,
-    turns: Vec<(Instant, Turn)>,
+    turns: Vec<(Instant, RouteChange)>,
 }
 
 /// Bytes of a large file that went one way.
@@ -38,7 +38,7 @@ pub(crate) struct Portion {
 /// What was learned of large files: the ways that were gone in turn, and what each cost in the end.
 #[derive(Debug)]
 pub(crate) struct Learned {
-    pub(crate) turns: Vec<(Instant, Turn)>,
+    pub(crate) turns: Vec<(Instant, RouteChange)>,
     pub(crate) costs: Vec<(Route, Cost)>,
 }
 
@@ -83,7 +83,7 @@ impl Large {
         ahead: Ahead,
         now: Instant,
         computed: Computed,
-    ) -> Option<Turn> {
+    ) -> Option<RouteChange> {
         let Portion { route, bytes, is_shared } = portion;
         let mut state = self.lock();
         let State { meter, contest, turns } = &mut *state;

@@ -49,7 +49,7 @@ pub(crate) enum Why {
 
 /// A change of the way.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Turn {
+pub(crate) struct RouteChange {
     pub(crate) from: Route,
     pub(crate) to: Route,
     /// What the way until then cost.
@@ -188,7 +188,7 @@ impl Contest {
     }
 
     /// Learn what a stretch cost that went the present way, and which way the next goes.
-    pub(crate) fn observe(&mut self, stretch: &Stretch, ahead: Ahead) -> Option<Turn> {
+    pub(crate) fn observe(&mut self, stretch: &Stretch, ahead: Ahead) -> Option<RouteChange> {
         let cost = Cost::of(stretch);
         let is_first = self.seen == 0;
         self.seen += stretch.bytes;
@@ -213,11 +213,16 @@ impl Contest {
             }
         };
         let is_turn = self.current != from;
-        is_turn.then(|| Turn { from, to: self.current, cost: self.costs[from.index()].or(Some(cost)), why })
+        is_turn.then(|| RouteChange {
+            from,
+            to: self.current,
+            cost: self.costs[from.index()].or(Some(cost)),
+            why,
+        })
     }
 
     /// A way turned out not to be one.
-    pub(crate) fn refuse(&mut self, refused: Route) -> Option<Turn> {
+    pub(crate) fn refuse(&mut self, refused: Route) -> Option<RouteChange> {
         self.routes.retain(|route| *route != refused);
         if self.routes.is_empty() {
             self.routes.push(self.fallback);
@@ -230,7 +235,7 @@ impl Contest {
             return None;
         }
         self.settle();
-        Some(Turn { from: refused, to: self.current, cost: None, why: Why::Refused })
+        Some(RouteChange { from: refused, to: self.current, cost: None, why: Why::Refused })
     }
 
     fn learn(&mut self, stretch: &Stretch, cost: Cost) {

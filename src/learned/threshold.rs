@@ -13,7 +13,7 @@ use crate::options::DataOptions;
 
 /// How a file should be copied, beside its size.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Turn {
+pub(crate) enum Next {
     /// The way of its size.
     Usual,
     /// The way of its size; how long that takes is compared with trials.
@@ -101,18 +101,18 @@ impl Threshold {
     }
 
     /// How the next file, of `size` bytes, should be copied.
-    pub(crate) fn turn(&self, size: u64) -> Turn {
-        let Some((class, usual)) = self.beside(size) else { return Turn::Usual };
+    pub(crate) fn turn(&self, size: u64) -> Next {
+        let Some((class, usual)) = self.beside(size) else { return Next::Usual };
         let seen = self.seen[class].fetch_add(1, Ordering::Relaxed).wrapping_add(1);
         if seen.wrapping_add(1) % SizeClass::EVERY > 1 {
-            return Turn::Usual; // of every sixteen the last two matter at the most
+            return Next::Usual; // of every sixteen the last two matter at the most
         }
-        let Some(trials) = self.try_lock() else { return Turn::Usual };
+        let Some(trials) = self.try_lock() else { return Next::Usual };
         let class = &trials.classes[class];
         match seen % class.every {
-            0 if class.affords(usual, seen) => Turn::Trial(usual.other()),
-            rest if rest + 1 == class.every => Turn::Timed,
-            _ => Turn::Usual,
+            0 if class.affords(usual, seen) => Next::Trial(usual.other()),
+            rest if rest + 1 == class.every => Next::Timed,
+            _ => Next::Usual,
         }
     }
 
@@ -184,11 +184,11 @@ mod tests {
             let by_size = |threshold| if *size < threshold { Way::Buffer } else { Way::Kernel };
             let usual = by_size(threshold.bytes());
             let turn = threshold.turn(*size);
-            let way = if let Turn::Trial(way) = turn { way } else { usual };
+            let way = if let Next::Trial(way) = turn { way } else { usual };
             let this = nanos(*size, way);
             took += this;
             fixed += nanos(*size, by_size(64 * KIB));
-            if turn != Turn::Usual {
+            if turn != Next::Usual {
                 threshold.learn(*size, way, Duration::from_nanos(this as u64), now);
             }
         }
@@ -294,14 +294,14 @@ mod tests {
     fn only_classes_beside_the_threshold_are_timed_and_a_few_files_never() {
         let threshold = Threshold::new();
         let turns =
-            |size: u64, files: usize| -> Vec<Turn> { (0..files).map(|_| threshold.turn(size)).collect() };
+            |size: u64, files: usize| -> Vec<Trial> { (0..files).map(|_| threshold.turn(size)).collect() };
         for size in [0, 1, 16 * KIB, 32 * KIB - 1, 128 * KIB, MIB, 8 * MIB, u64::MAX] {
-            assert!(turns(size, 1_000).iter().all(|turn| *turn == Turn::Usual), "{size}");
+            assert!(turns(size, 1_000).iter().all(|turn| *turn == Next::Usual), "{size}");
         }
         for (size, other) in [(64 * KIB - 1, Way::Kernel), (64 * KIB, Way::Buffer)] {
             let (first, then) = (turns(size, 14), turns(size, 2));
-            assert!(first.iter().all(|turn| *turn == Turn::Usual));
-            assert_eq!(then, [Turn::Timed, Turn::Trial(other)]);
+            assert!(first.iter().all(|turn| *turn == Next::Usual));
+            assert_eq!(then, [Next::Timed, Next::Trial(other)]);
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::sync::{OnceLock, atomic::AtomicBool};
 
-use super::{large::Large, modes::CreatedModes, route::Writing, threshold::Threshold};
+use super::{created_modes::CreatedModes, large::Large, route::Writing, threshold::Threshold};
 use crate::{entry::Granularity, method::Method, platform::Order, storage::Storage};
 
 /// Two filesystems that files are copied between, and what they turned out to be like.
