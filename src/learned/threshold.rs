@@ -294,7 +294,7 @@ mod tests {
     fn only_classes_beside_the_threshold_are_timed_and_a_few_files_never() {
         let threshold = Threshold::new();
         let turns =
-            |size: u64, files: usize| -> Vec<Trial> { (0..files).map(|_| threshold.turn(size)).collect() };
+            |size: u64, files: usize| -> Vec<Next> { (0..files).map(|_| threshold.turn(size)).collect() };
         for size in [0, 1, 16 * KIB, 32 * KIB - 1, 128 * KIB, MIB, 8 * MIB, u64::MAX] {
             assert!(turns(size, 1_000).iter().all(|turn| *turn == Next::Usual), "{size}");
         }

@@ -1,22 +1,8 @@
 //! `orbit`, the command: arguments in, a copy and an honest account of it out.
 
 mod args;
-mod aside;
-mod capabilities;
-mod compare;
-mod copy;
-mod destination;
-mod explain;
-mod itemize;
-mod job;
-mod json;
-mod listeners;
-mod log;
-mod manifest;
+mod commands;
 mod output;
-mod progress;
-mod report;
-mod screen;
 mod signals;
 mod status;
 mod system;
@@ -38,8 +24,10 @@ use tracing_subscriber::{
 };
 
 use args::{Cli, Command};
-use output::cause_text;
-use progress::Lines;
+use commands::{capabilities, copy, job, report, verify};
+use output::listeners;
+use output::progress::Lines;
+use output::text::cause_text;
 
 fn main() -> ExitCode {
     let lines = Lines::default();
@@ -68,7 +56,7 @@ fn run(lines: &Lines) -> anyhow::Result<u8> {
     }
     match cli.command {
         Some(Command::Capabilities(args)) => runtime.block_on(capabilities::show(&args)),
-        Some(Command::Verify(args)) => Ok(runtime.block_on(compare::show(&args, lines))),
+        Some(Command::Verify(args)) => Ok(runtime.block_on(verify::show(&args, lines))),
         Some(Command::Report(args)) => report::show(&args),
         None => {
             let job = match job::job_of(&cli.copy) {

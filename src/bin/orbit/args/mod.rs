@@ -1,6 +1,6 @@
 //! What can be said on the command line.
 
-mod compare;
+mod checks;
 mod compress;
 mod durable;
 mod limits;
@@ -15,7 +15,7 @@ use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use orbit::Attributes;
 use tracing_subscriber::filter::LevelFilter;
 
-pub(crate) use compare::CompareArgs;
+pub(crate) use checks::CheckArgs;
 pub(crate) use compress::CompressArgs;
 pub(crate) use durable::DurableArgs;
 pub(crate) use limits::LimitArgs;
@@ -68,7 +68,7 @@ pub(crate) enum Command {
     /// Try what this kernel and a pair of filesystems can do
     Capabilities(CapabilitiesArgs),
     /// Compare a copy with its source, or with a manifest: every byte is read, nothing is changed
-    Verify(CompareArgs),
+    Verify(VerifyArgs),
     /// Sum up a log that `orbit --log` wrote
     Report(ReportArgs),
 }
@@ -154,7 +154,7 @@ pub(crate) struct CopyArgs {
     pub(crate) mirror: MirrorArgs,
 
     #[command(flatten)]
-    pub(crate) checks: VerifyArgs,
+    pub(crate) checks: CheckArgs,
 
     #[command(flatten)]
     pub(crate) durable: DurableArgs,

@@ -12,7 +12,7 @@ use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches, builder::P
 use orbit::{CopyJob, FileList, FollowLinks, Rule, Selection};
 use os_display::Quotable;
 
-use super::super::progress::Lines;
+use crate::output::progress::Lines;
 
 /// Which entries are copied.
 #[derive(Debug, Args)]

@@ -1,51 +1,60 @@
-//! How copies are checked, and what is written down of it.
+//! `orbit verify`.
 
-use std::path::PathBuf;
+use std::{num::NonZeroUsize, path::PathBuf};
 
-use clap::{Args, ValueEnum};
-use orbit::{CopyJob, Verify};
+use clap::Args;
+use orbit::Compression;
 
-/// How copies are checked, and what is written down of it.
+use super::select::RuleArgs;
+
+/// The arguments of `orbit verify`.
 #[derive(Debug, Args)]
+#[command(override_usage = "orbit verify [OPTIONS] SRC DST
+       orbit verify [OPTIONS] --manifest FILE DST")]
 pub(crate) struct VerifyArgs {
-    /// How each copied file is checked before it counts as finished; without HOW, by SHA-256
-    #[arg(
-        long, value_enum, value_name = "HOW", num_args = 0..=1, require_equals = true,
-        default_missing_value = "sha256", conflicts_with = "no_verify"
-    )]
-    pub(crate) verify: Option<How>,
-    /// Check nothing, not even sizes
-    #[arg(long)]
-    pub(crate) no_verify: bool,
-    /// Write the digest of every file of the copy to FILE, for `sha256sum -c` (or `b3sum -c`, with
-    /// --verify=blake3); files that are not copied are read for it
-    #[arg(long, value_name = "FILE", conflicts_with = "no_verify")]
+    /// The source, and the copy itself
+    #[arg(value_name = "PATH", num_args = 1..=2, required = true)]
+    pub(crate) paths: Vec<PathBuf>,
+    /// Compare with the digests in FILE, as --manifest, sha256sum or b3sum write them; `-` is standard input
+    #[arg(long, value_name = "FILE")]
     pub(crate) manifest: Option<PathBuf>,
-}
-
-/// `--verify`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum How {
-    /// What was put in place must add up (the default)
-    Size,
-    /// SHA-256 of the source and of the copy, read back
-    Sha256,
-    /// BLAKE3 of the source and of the copy, read back
-    Blake3,
-    /// SHA-256, the copy being read back from its device and not from memory
-    Media,
+    /// The digests in FILE are BLAKE3; by default they are where its name has b3 or blake3 in it
+    #[arg(long, requires = "manifest")]
+    pub(crate) blake3: bool,
+    /// Compare mode, owner, times, extended attributes, ACLs and hard links too
+    #[arg(long, conflicts_with = "manifest")]
+    pub(crate) metadata: bool,
+    /// The copy is one that --compress made, by the same HOW: what its frames hold is compared
+    #[arg(
+        long, value_name = "HOW", value_parser = super::compress::how, num_args = 0..=1, require_equals = true,
+        default_missing_value = "zstd", conflicts_with_all = ["decompress", "manifest"]
+    )]
+    compress: Option<Compression>,
+    /// The copy is one that --decompress made
+    #[arg(long, conflicts_with = "manifest")]
+    decompress: bool,
+    /// What only the copy has is a difference as well
+    #[arg(long)]
+    pub(crate) strict: bool,
+    #[command(flatten)]
+    pub(crate) rules: RuleArgs,
+    /// Workers at most
+    #[arg(short, long, value_name = "N")]
+    pub(crate) jobs: Option<NonZeroUsize>,
+    /// Print one JSON object for each difference or failure, and one in the end
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Print failures and nothing else
+    #[arg(short, long)]
+    pub(crate) quiet: bool,
 }
 
 impl VerifyArgs {
-    pub(crate) fn apply(&self, job: CopyJob) -> CopyJob {
-        let verify = match self.verify {
-            None | Some(How::Size) if self.manifest.is_some() => Verify::Sha256,
-            None if self.no_verify => Verify::Never,
-            None | Some(How::Size) => Verify::Size,
-            Some(How::Sha256) => Verify::Sha256,
-            Some(How::Blake3) => Verify::Blake3,
-            Some(How::Media) => Verify::Media,
-        };
-        job.verify(verify).digest_all(self.manifest.is_some())
+    pub(crate) fn compression(&self) -> Compression {
+        match self.compress {
+            Some(compression) => compression,
+            None if self.decompress => Compression::Decompress,
+            None => Compression::None,
+        }
     }
 }

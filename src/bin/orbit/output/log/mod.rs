@@ -15,7 +15,7 @@ use orbit::{CopyJob, Event, Report};
 pub(crate) use lines::{MAGIC, VERSION};
 pub(crate) use place::{check as check_place, copies};
 
-use super::{output::quoted, system};
+use crate::{output::text::quoted, system};
 
 /// The log of one run, in the making.
 ///

@@ -4,9 +4,9 @@ use indicatif::BinaryBytes;
 use orbit::{Differs, Done, Event, Kind};
 use serde_json::Value;
 
-use super::{
+use crate::output::{
     json::{self, Entry},
-    output::quoted,
+    text::quoted,
 };
 
 /// The line about an entry for people; none for what stays as it is.

@@ -8,7 +8,7 @@ use orbit::{
 };
 use os_display::Quotable;
 
-use super::output::{cause_text, counted, whole};
+use crate::output::text::{cause_text, counted, whole};
 
 /// How a copy went about its work, and why, in a few lines.
 pub(crate) fn explanation(report: &Report) -> String {

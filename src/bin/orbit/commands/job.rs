@@ -5,11 +5,10 @@ use std::path::Path;
 use clap::{CommandFactory, error::ErrorKind};
 use orbit::{CopyJob, DataOptions, Preserve, ZeroCopy};
 
-use super::{
+use crate::{
     args::{Backend, Cli, CopyArgs, Existing, Kept, Reflink, Sparse},
-    destination::{Found, Places},
-    log,
-    output::cause_text,
+    commands::destination::{Found, Places},
+    output::{log, text::cause_text},
 };
 
 /// The job that the arguments describe; looks at what the destination is.

@@ -8,7 +8,7 @@ use super::{
     named::{Named, text},
     slowest::Slowest,
 };
-use crate::log;
+use crate::output::log;
 
 /// What the lines of one run come to; of a bounded size, whatever they say.
 #[derive(Debug)]

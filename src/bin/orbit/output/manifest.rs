@@ -10,7 +10,10 @@ use std::{
 use anyhow::{Context, bail};
 use orbit::{CopyJob, Digest, ManifestLine};
 
-use super::{log::copies, output::quoted, system};
+use crate::{
+    output::{log::copies, text::quoted},
+    system,
+};
 
 /// A manifest in the making: its lines wait in a file without a name, on its own filesystem, until the copy is
 /// over.

@@ -8,7 +8,7 @@ use std::{
 use orbit::{CopyJob, Target};
 use same_file::is_same_file;
 
-use super::super::output::quoted;
+use crate::output::text::quoted;
 
 /// Say what is wrong with the place of a log: within a source it would change while it is copied, and
 /// within a copy it would be replaced or deleted, or be written into.

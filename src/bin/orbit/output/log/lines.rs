@@ -8,7 +8,7 @@ use std::{
 use orbit::{CopyJob, Event, Report};
 use serde_json::{Map, Value, json};
 
-use super::super::{itemize, json, output::printable};
+use crate::output::{itemize, json, text::printable};
 
 /// The version of the lines; it grows when a key changes its meaning.
 pub(crate) const VERSION: u64 = 1;

@@ -6,14 +6,16 @@ use futures::StreamExt;
 use orbit::{CopyJob, Event, Failure, Report, Run, Warning, WarningKind};
 use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout_at};
 
-use super::{
+use crate::{
     args::{Backend, CopyArgs},
-    aside::{Aside, PATIENCE},
-    explain::explanation,
-    json,
-    listeners::{Ended, Heard, Listeners, News},
-    output::{cause_text, failure_line, ring_line, stopped_line, summary, warning_line},
-    progress::{Display, Lines},
+    output::{
+        aside::{Aside, PATIENCE},
+        explain::explanation,
+        json,
+        listeners::{Ended, Heard, Listeners, News},
+        progress::{Display, Lines},
+        text::{cause_text, failure_line, ring_line, stopped_line, summary, warning_line},
+    },
     signals::{self, Interrupts},
     status, system,
 };

@@ -16,12 +16,14 @@ use os_display::Quotable;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
-use super::{
-    args::CompareArgs,
-    aside::Aside,
-    json,
-    output::{cause_text, counted, failure_line, printable},
-    progress::Lines,
+use crate::{
+    args::VerifyArgs,
+    output::{
+        aside::Aside,
+        json,
+        progress::Lines,
+        text::{cause_text, counted, failure_line, printable},
+    },
     signals::{self, Interrupts},
     system,
 };
@@ -34,14 +36,14 @@ const DIFFERENT: u8 = 1;
 const TROUBLE: u8 = 2;
 
 /// Compare, tell every difference, and say so in the exit status.
-pub(crate) async fn show(args: &CompareArgs, lines: &Lines) -> u8 {
+pub(crate) async fn show(args: &VerifyArgs, lines: &Lines) -> u8 {
     compared(args, lines).await.unwrap_or_else(|error| {
         lines.print(&format!("orbit: {}", cause_text(&format!("{error:#}"))));
         TROUBLE
     })
 }
 
-async fn compared(args: &CompareArgs, lines: &Lines) -> anyhow::Result<u8> {
+async fn compared(args: &VerifyArgs, lines: &Lines) -> anyhow::Result<u8> {
     let Asked { comparison, names_nothing } = comparison(args)?;
     let output = Aside::start(write).context("no thread can be had for the output")?;
     let mut interrupts = Interrupts::begin();
@@ -124,7 +126,7 @@ struct Asked {
     names_nothing: bool,
 }
 
-fn comparison(args: &CompareArgs) -> anyhow::Result<Asked> {
+fn comparison(args: &VerifyArgs) -> anyhow::Result<Asked> {
     let mut names_nothing = false;
     let comparison = match (&args.manifest, &args.paths[..]) {
         (None, [source, copy]) => {

@@ -9,7 +9,7 @@ use orbit::{
 };
 use serde_json::{Map, Value, json};
 
-use super::output::cause_text;
+use crate::output::text::cause_text;
 
 /// A report as one object.
 pub(crate) fn report(report: &Report, exit_status: u8) -> Value {

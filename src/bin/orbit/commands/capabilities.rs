@@ -5,12 +5,14 @@ use std::{fmt::Write, path::PathBuf};
 use indicatif::BinaryBytes;
 use orbit::{Ability, Capabilities, Filesystem, KernelCopies, LadderOfSize};
 
-use super::{
+use crate::{
     args::CapabilitiesArgs,
-    json,
-    listeners::print,
-    output::{cause_text, failure_line, quoted},
-    progress::Lines,
+    output::{
+        json,
+        listeners::print,
+        progress::Lines,
+        text::{cause_text, failure_line, quoted},
+    },
     status::{COMPLETE, FAILED},
 };
 

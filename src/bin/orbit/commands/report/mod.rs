@@ -17,10 +17,9 @@ use std::{
 use anyhow::{Context, bail};
 use serde_json::Value;
 
-use super::{
+use crate::{
     args::ReportArgs,
-    listeners::print,
-    output::quoted,
+    output::{listeners::print, text::quoted},
     status::{COMPLETE, FAILED},
 };
 use lines::{Line, Lines};

@@ -13,9 +13,9 @@ use indicatif::{BinaryBytes, HumanCount, HumanDuration, MultiProgress, ProgressB
 use orbit::Progress;
 use tracing_subscriber::fmt::MakeWriter;
 
-use super::{
-    output::{printable, quoted},
+use crate::output::{
     screen,
+    text::{printable, quoted},
 };
 
 /// Whole lines on standard error, above whatever is displayed there.

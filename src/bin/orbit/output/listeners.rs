@@ -9,13 +9,15 @@ use anyhow::Context;
 use orbit::{CopyJob, Done, Event, Report};
 use tokio::sync::mpsc;
 
-use super::{
+use crate::{
     args::CopyArgs,
-    aside::Aside,
-    itemize,
-    log::Log,
-    manifest::Manifest,
-    output::{cause_text, printable},
+    output::{
+        aside::Aside,
+        itemize,
+        log::Log,
+        manifest::Manifest,
+        text::{cause_text, printable},
+    },
     status,
 };
 

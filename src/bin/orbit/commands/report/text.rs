@@ -6,12 +6,12 @@ use indicatif::{BinaryBytes, HumanCount};
 use serde_json::Value;
 
 use super::{
-    super::output::{cause_text, counted, quoted},
     groups::Groups,
     named::{Named, text},
     slowest::rate,
     tally::{End, Tally, Unreadable, number},
 };
+use crate::output::text::{cause_text, counted, quoted};
 
 /// A run in a few lines; `is_last` where no others are told of.
 pub(super) fn of(tally: &Tally, is_last: bool) -> String {

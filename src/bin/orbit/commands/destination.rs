@@ -11,7 +11,7 @@ use clap::error::ErrorKind;
 use orbit::{CopyJob, is_own_name};
 use os_display::Quotable;
 
-use super::{args::CopyArgs, job::refusal, output::cause_text};
+use crate::{args::CopyArgs, commands::job::refusal, output::text::cause_text};
 
 /// The sources, and where their copies go as far as the arguments alone say.
 #[derive(Debug, PartialEq, Eq)]
