@@ -48,7 +48,7 @@ impl Ladder {
     }
 }
 
-/// From this size on, a file is large: which way its bytes go is found out as they do (`plan/contest.rs`), and
+/// From this size on, a file is large: which way its bytes go is found out as they do (`learned/contest.rs`), and
 /// its ranges may have several workers.
 pub(crate) const LARGE_MIN: u64 = 8 << 20;
 
