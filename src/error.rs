@@ -311,7 +311,7 @@ impl Fault {
     }
 
     /// Whether the same may work when it is tried again.
-    pub(crate) fn may_pass(&self) -> bool {
+    pub(crate) fn is_transient(&self) -> bool {
         let is_mismatch = self.op == Op::Verify && self.cause.kind() == io::ErrorKind::InvalidData;
         is_mismatch || platform::is_transient(&self.cause)
     }

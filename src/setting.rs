@@ -112,7 +112,7 @@ impl Setting {
 
     /// Whether the same is tried again after `fault`.
     pub(crate) fn may_retry(&self, fault: &Fault, tried: u32) -> bool {
-        tried < self.job.retry.times && fault.may_pass() && !self.cancel.is_cancelled()
+        tried < self.job.retry.times && fault.is_transient() && !self.cancel.is_cancelled()
     }
 
     /// Whether a file has holes that are to be kept.

@@ -140,7 +140,7 @@ pub(crate) fn with_ignore_file(
 ) -> Result<Option<Arc<Ignores>>, Fault> {
     let room = Ignores::room_below(above.as_deref());
     let text = ignore_file(source, room).map_err(|fault| {
-        if fault.may_pass() {
+        if fault.is_transient() {
             return fault;
         }
         let why =

@@ -49,8 +49,8 @@ impl Choice {
                 _ if self.rules_used.has(index) => None,
                 _ => Some((WarningKind::Rule, "it decided about nothing that was looked at")),
             };
-            if let Some((loss, why)) = warned {
-                teller.warn_of(loss, || rule.pattern().into(), why);
+            if let Some((warning, why)) = warned {
+                teller.warn_of(warning, || rule.pattern().into(), why);
             }
         }
     }

@@ -24,7 +24,7 @@ use crate::{
     setting::OWNERS,
     space::is_room_refused,
     transfer::Watch,
-    tree::{DirNode, Dirs, ExtraneousIn, InTheWay, Item, names_in},
+    tree::{DirNode, Dirs, EntryRef, ExtraneousIn, InTheWay, names_in},
 };
 
 /// Entries that wait for what is in their place to be deleted.
@@ -70,7 +70,7 @@ impl Copier {
             return Err(fault);
         }
         self.teller.notes.forget();
-        let conflict = Conflict { node: node.hold(), name: name.into(), listed, fault };
+        let conflict = Conflict { node: node.add_pending(), name: name.into(), listed, fault };
         let mut waiting = self.run.conflicts.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         if waiting.is_empty() {
             self.run.queue.at_last(Unit::Clear);
@@ -108,7 +108,7 @@ impl Copier {
             } else {
                 let Conflict { node, name, listed, fault } = conflict;
                 self.fail_uncounted(&node, &name, listed, fault);
-                self.release(node);
+                self.finish_if_last(node);
             }
         }
     }
@@ -143,7 +143,7 @@ impl Copier {
     }
 
     /// An entry is whole but for its name: delete what is to be deleted for it, if nothing has failed meanwhile.
-    pub(super) fn make_way(&mut self, at: Item<'_>, target_name: &CStr) -> Result<(), Fault> {
+    pub(super) fn make_way(&mut self, at: EntryRef<'_>, target_name: &CStr) -> Result<(), Fault> {
         if !self.run.conflicts.are_over.load(Ordering::Relaxed) {
             return Ok(());
         }
@@ -176,7 +176,7 @@ impl Copier {
 
     fn give_up(&mut self, Conflict { node, name, listed, .. }: Conflict, fault: Fault) {
         self.fail(&node, &name, listed, fault);
-        self.release(node);
+        self.finish_if_last(node);
     }
 
     /// What is to be deleted for an entry, and what type that is of, if anything is in its place.

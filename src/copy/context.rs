@@ -28,7 +28,7 @@ use crate::{
     scheduler::{Permits, Queue},
     setting::Setting,
     space::Space,
-    tree::{Descriptors, LinkGroups, MadeWithin, Namesakes, SharedFiles},
+    tree::{CreatedEntries, Descriptors, LinkGroups, Namesakes, SharedFiles},
 };
 
 /// What all workers of one run share.
@@ -73,7 +73,7 @@ pub(crate) struct TreeState {
     pub(crate) shared: SharedFiles,
     pub(crate) namesakes: Namesakes,
     /// With several sources: what this run made, so that one does not replace another's.
-    pub(crate) made_within: Option<MadeWithin>,
+    pub(crate) made_within: Option<CreatedEntries>,
     /// Directories that are the copies of sources: never to be copied themselves.
     pub(crate) copies: RwLock<HashSet<FileId>>,
     /// With several sources: directories of the copy whose leftovers were removed.
@@ -164,7 +164,7 @@ impl TreeState {
             links: LinkGroups::new(several),
             shared: SharedFiles::default(),
             namesakes,
-            made_within: several.then(MadeWithin::default),
+            made_within: several.then(CreatedEntries::default),
             copies: RwLock::default(),
             swept: Mutex::default(),
         }

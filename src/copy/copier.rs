@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use super::{Again, Batch, Context, LateNames, Tools, Unit};
+use super::{Again, Batch, Context, LinkBatch, Tools, Unit};
 use crate::{
     entry::Kind,
     guard::{caught, panicked},
@@ -101,12 +101,12 @@ impl Copier {
             Unit::Source(index) => self.guarded_source(index),
             Unit::List(node) => self.list(node),
             Unit::Batch(batch) => batch.node.span.clone().in_scope(|| self.batch(batch)),
-            Unit::Heir(heir, group) => {
-                let WaitingName { node, name } = heir;
-                self.guarded(&node, &name, |copier| copier.heir(&node, &name, group));
-                self.release(node);
+            Unit::LeadGroup(waiting, group) => {
+                let WaitingName { node, name } = waiting;
+                self.guarded(&node, &name, |copier| copier.lead_group(&node, &name, group));
+                self.finish_if_last(node);
             }
-            Unit::Late(late) => self.late(late),
+            Unit::LinkNames(late) => self.link_names(late),
             Unit::Range(range) => self.perform_range(range),
             Unit::Hash(unit) => self.perform_hash(unit),
             Unit::Delete(within) => self.deleter().delete(&within),
@@ -115,11 +115,11 @@ impl Copier {
                 self.holding(listed, |copier| {
                     copier.guarded(&node, &name, |copier| copier.attempt(&node, None, &name, listed, tried));
                 });
-                self.release(node);
+                self.finish_if_last(node);
             }
             Unit::Replace => self.replace(),
             Unit::Clear => self.clear(),
-            Unit::Conclude => self.conclude_run(false),
+            Unit::Conclude => self.finish_run(false),
         }
     }
 
@@ -161,7 +161,7 @@ impl Copier {
                 }
                 self.hands.share_if_wanted();
                 if is_last {
-                    self.release(node);
+                    self.finish_if_last(node);
                 }
                 return;
             }
@@ -170,7 +170,7 @@ impl Copier {
             }
         }
         drop(node);
-        self.let_go(batch.node);
+        self.finish_or_close(batch.node);
     }
 
     /// Do something about an entry that was listed as `listed`: what it may hold is found then, or never, unless
@@ -186,17 +186,17 @@ impl Copier {
         }
     }
 
-    fn late(&mut self, mut late: LateNames) {
+    fn link_names(&mut self, mut late: LinkBatch) {
         while let Some(parked) = late.names.pop() {
             let below = self.hands.count();
-            self.late_name(parked, late.group);
+            self.link_waiting(parked, late.group);
             self.teller.look();
             let half = if self.run.queue.is_hungry() { late.split() } else { None };
             if let Some(half) = half {
-                self.run.queue.give([Unit::Late(half)]);
+                self.run.queue.give([Unit::LinkNames(half)]);
             }
             if self.hands.count() > below || self.teller.is_cancelled() || self.should_leave() {
-                return self.hands.push_below(below, Unit::Late(late)); // depth first, as in a batch
+                return self.hands.push_below(below, Unit::LinkNames(late)); // depth first, as in a batch
             }
         }
     }
@@ -207,7 +207,7 @@ impl Copier {
             Unit::Range(range) => self.end_range(range.file),
             Unit::Hash(hash) => self.end_part(hash.file),
             Unit::Replace => self.replace(), // it sees for itself that nothing is to be replaced
-            Unit::Conclude => self.conclude_run(true),
+            Unit::Conclude => self.finish_run(true),
             _ => {}
         }
     }

@@ -14,12 +14,12 @@ use crate::{
     fidelity::{MetadataTarget, acl},
     guard::caught,
     learned::Pair,
-    naming::{Reached, look_at_target_dir, merge_once},
+    naming::{OpenedTarget, claim_directory, look_at_target_dir},
     options::{Attributes, Fsync},
     platform::{self, DEFAULT_ACL, Dir, Handle, Names},
     setting::OWNERS,
     transfer::Watch,
-    tree::{DirNode, DirNodeParts, DirPath, Dirs, Item, Owner, TargetDir},
+    tree::{DirNode, DirNodeParts, DirPath, Dirs, EntryRef, Owner, TargetDir},
 };
 
 impl Copier {
@@ -27,8 +27,8 @@ impl Copier {
     const BATCH: usize = 64 * 1024;
 
     /// Open a directory on both sides, creating its copy, and go on with what it holds.
-    pub(super) fn enter(&mut self, at: Item<'_>) -> Result<Handled, Fault> {
-        let Item { node: parent, dirs, name } = at;
+    pub(super) fn enter(&mut self, at: EntryRef<'_>) -> Result<Handled, Fault> {
+        let EntryRef { node: parent, dirs, name } = at;
         let source = match source_directory(dirs, name)? {
             Ok(source) => source,
             Err(kind) => return Ok(Handled::KindChanged(kind)),
@@ -41,8 +41,8 @@ impl Copier {
         if self.setting.is_dry() {
             self.naming().refuse_told(parent, target_name)?;
         }
-        let (Reached { target, found, existed, opened_up }, is_of_other) =
-            merge_once(parent, self.run.tree.made_within.is_some(), target_name, || {
+        let (OpenedTarget { target, found, existed, opened_up }, is_of_other) =
+            claim_directory(parent, self.run.tree.made_within.is_some(), target_name, || {
                 let only_counts = self.setting.job.only_counts;
                 match self.setting.is_dry() {
                     true => look_at_target_dir(parent, dirs, target_name, &meta, only_counts),
@@ -55,7 +55,7 @@ impl Copier {
         let inherits_acl = self.inherits_acl(parent, &target, existed);
         let target_dir = self.came_by(parent, target_name, existed, is_of_other);
         if target_dir == (TargetDir::OnlyTold { before: false }) {
-            self.run.space.expect_entry(parent, dirs);
+            self.run.space.add_entry(parent, dirs);
         }
         let pair = if parent.source_id.dev == meta.id.dev && parent.target.id.dev == found.id.dev {
             parent.pair.clone()
@@ -73,13 +73,13 @@ impl Copier {
         });
         let child = DirNode::new(DirNodeParts {
             place: Arc::new(DirPath::below(&parent.place, name)),
-            parent: Some(parent.hold()),
+            parent: Some(parent.add_pending()),
             source_index: None,
             source: Some(meta),
             source_id: meta.id,
             target: found,
             target_dir,
-            closes_to: self.mode_to_restore(&meta, &found, existed, opened_up),
+            mode_to_restore: self.mode_to_restore(&meta, &found, existed, opened_up),
             inherits_acl,
             pair,
             made,
@@ -88,7 +88,7 @@ impl Copier {
         });
         // Without setgid, what is created there belongs to whom the directory itself does.
         if !existed && found.mode & 0o2000 == 0 {
-            let _ = child.born.set(Owner::of(&found));
+            let _ = child.default_owner.set(Owner::of(&found));
         }
         self.go_on_in(parent, Arc::new(child));
         Ok(Handled::Done)
@@ -179,7 +179,7 @@ impl Copier {
             found.closed();
         }
         let batch = (!names.is_empty()).then(|| Batch {
-            node: node.hold(),
+            node: node.add_pending(),
             next: 0,
             end: names.len(),
             names: Arc::new(names),
@@ -189,13 +189,13 @@ impl Copier {
                 node.tried.store(tried + 1, Ordering::Relaxed);
                 batch.into_iter().for_each(|batch| self.hands.push(Unit::Batch(batch)));
                 let failure = node.failure(c"", Some(Kind::Directory), fault);
-                return self.put_aside(Unit::List(node), tried, failure);
+                return self.retry_later(Unit::List(node), tried, failure);
             }
             self.fail_directory(&node, fault);
         }
         if is_last {
             batch.into_iter().for_each(|batch| self.hands.push(Unit::Batch(batch)));
-            self.release(node);
+            self.finish_if_last(node);
         } else {
             self.hands.push(Unit::List(node));
             batch.into_iter().for_each(|batch| self.hands.push(Unit::Batch(batch)));
@@ -228,19 +228,19 @@ impl Copier {
 
     /// As [`release`](Self::release), for a directory that is not needed for a while where something
     /// else keeps it unfinished.
-    pub(crate) fn let_go(&mut self, node: Arc<DirNode>) {
+    pub(crate) fn finish_or_close(&mut self, node: Arc<DirNode>) {
         // Links that wait may be many, and in as many directories.
         if self.setting.descriptors.are_scarce() {
             node.suspend_if_pending();
         }
-        self.release(node);
+        self.finish_if_last(node);
     }
 
     /// Something of a directory is done; the last thing finishes it, and perhaps those above.
-    pub(crate) fn release(&mut self, mut node: Arc<DirNode>) {
-        while node.release() && !self.teller.is_cancelled() {
+    pub(crate) fn finish_if_last(&mut self, mut node: Arc<DirNode>) {
+        while node.done_one() && !self.teller.is_cancelled() {
             node.span.in_scope(|| {
-                match caught(|| self.persistently(&node, |copier| copier.finish_directory(&node))) {
+                match caught(|| self.with_retries(&node, |copier| copier.finish_directory(&node))) {
                     Ok(()) => self.record_directory(&node),
                     Err(fault) => self.fail_directory(&node, fault),
                 }
@@ -314,7 +314,7 @@ impl Copier {
             true => self.fidelity().attributes(&subject).map(drop),
             false => self.fidelity().owner_not_kept(&subject, &now),
         };
-        match node.closes_to {
+        match node.mode_to_restore {
             Some(mode) if mode != now.mode => done.and(to.set_mode(mode).during(Op::SetMode)),
             _ => done,
         }

@@ -8,7 +8,7 @@ use crate::{
     error::{During, Fault, Op},
     event::Done,
     transfer::Watch,
-    tree::{DirNode, Dirs, Item, is_internal},
+    tree::{DirNode, Dirs, EntryRef, is_internal},
 };
 
 /// How an entry was dealt with.
@@ -108,7 +108,7 @@ impl Copier {
         open: Option<&Dirs>,
         name: &CStr,
         listed: Option<Kind>,
-        owed: &mut Option<FileId>,
+        group_to_lead: &mut Option<FileId>,
     ) -> Result<(), Fault> {
         const LOOKS: usize = 3;
         let opened;
@@ -119,7 +119,7 @@ impl Copier {
                 &*opened
             }
         };
-        let at = Item { node, dirs, name };
+        let at = EntryRef { node, dirs, name };
         let mut kind = match listed {
             Some(kind) if kind != Kind::Symlink || !dirs.source.follows() => kind,
             _ => dirs.source.stat(name).during(Op::Stat)?.kind,
@@ -127,10 +127,10 @@ impl Copier {
         for _ in 0..LOOKS {
             node.chosen.refuse_behind(name, kind)?;
             let handled = match kind {
-                Kind::File => self.regular(at, owed)?,
+                Kind::File => self.regular(at, group_to_lead)?,
                 Kind::Directory => self.enter(at)?,
-                Kind::Symlink => self.symlink(at, owed)?,
-                _ => self.special(at, owed)?,
+                Kind::Symlink => self.symlink(at, group_to_lead)?,
+                _ => self.special(at, group_to_lead)?,
             };
             match handled {
                 Handled::Done => return Ok(()),

@@ -11,19 +11,19 @@ use crate::{
     fidelity::{Held, MetadataTarget, granularity, may_clamp},
     options::Attributes,
     platform::{self, Handle},
-    tree::{Item, Owner},
+    tree::{EntryRef, Owner},
 };
 
 impl Copier {
     /// Leave an entry's content alone, and correct its metadata where that differs; `None` where that
     /// takes a new copy.
-    pub(super) fn keep(
+    pub(super) fn keep_existing(
         &mut self,
-        at: Item<'_>,
+        at: EntryRef<'_>,
         meta: &Meta,
         found: &Meta,
     ) -> Result<Option<Disposition>, Fault> {
-        let Item { node, dirs, name } = at;
+        let EntryRef { node, dirs, name } = at;
         let target_name = node.place.target_name(name, meta.kind);
         let subject = MetadataTarget::there(at, &target_name, meta, found);
         let granularity = granularity(&self.setting, node, dirs, meta, found);
@@ -34,7 +34,7 @@ impl Copier {
                 return Ok(None);
             }
             let done = if is_corrected { Done::Corrected } else { Done::Unchanged };
-            node.vouch(&target_name, found)?;
+            node.claim_existing(&target_name, found)?;
             self.leave_alone(meta);
             self.teller.record(&node.place, name, meta.kind, done, 0);
             return Ok(Some(Disposition::Copied(found.id)));
@@ -77,7 +77,7 @@ impl Copier {
         {
             self.fidelity().see_clamped(&subject, found.modified).map_err(Fault::of_attributes)?;
         }
-        node.vouch(&target_name, found)?;
+        node.claim_existing(&target_name, found)?;
         let done = if is_corrected { Done::Corrected } else { Done::Unchanged };
         self.verifier().digest_there(at, meta.kind)?;
         self.leave_alone(meta);

@@ -16,13 +16,17 @@ use crate::{
     platform,
     resume::Resumed,
     transfer::{ASK_MIN, FillResult},
-    tree::{DirNode, Item, Publish, Staged},
+    tree::{DirNode, EntryRef, Publish, Staged},
     verify::what_differs,
 };
 
 impl Copier {
-    pub(super) fn regular(&mut self, at: Item<'_>, owed: &mut Option<FileId>) -> Result<Handled, Fault> {
-        let Item { node, dirs, name } = at;
+    pub(super) fn regular(
+        &mut self,
+        at: EntryRef<'_>,
+        group_to_lead: &mut Option<FileId>,
+    ) -> Result<Handled, Fault> {
+        let EntryRef { node, dirs, name } = at;
         if node.target_dir.existed() {
             // Most of what is there is unchanged, and need not be opened.
             let meta = dirs.source.stat(name).during(Op::Stat)?;
@@ -33,8 +37,8 @@ impl Copier {
                 return Ok(Handled::Done);
             }
             let found = self.found(node, dirs, &node.place.target_name(name, Kind::File))?;
-            self.once(at, &meta, owed, |copier, group| match &found {
-                Some(found) => copier.meet(at, &meta, found, group),
+            self.copy_once_per_inode(at, &meta, group_to_lead, |copier, group| match &found {
+                Some(found) => copier.resolve_existing(at, &meta, found, group),
                 None => copier.copy_listed(at, &meta, None, group),
             })?;
             return Ok(Handled::Done);
@@ -57,19 +61,21 @@ impl Copier {
         if self.run.choice.leaves_out(&mut self.teller, &meta) {
             return Ok(Handled::Done);
         }
-        self.once(at, &meta, owed, |copier, group| copier.copy_file(at, source, &meta, None, group))?;
+        self.copy_once_per_inode(at, &meta, group_to_lead, |copier, group| {
+            copier.copy_file(at, source, &meta, None, group)
+        })?;
         Ok(Handled::Done)
     }
 
     /// Decide about a file whose name the copy's directory already has.
-    fn meet(
+    fn resolve_existing(
         &mut self,
-        at: Item<'_>,
+        at: EntryRef<'_>,
         meta: &Meta,
         found: &Meta,
         group: Option<FileId>,
     ) -> Result<Disposition, Fault> {
-        let Item { node, dirs, name } = at;
+        let EntryRef { node, dirs, name } = at;
         let target_name = &*node.place.target_name(name, Kind::File);
         if found.nlink > 1 {
             self.speller().claim_name(at, target_name, true)?;
@@ -96,7 +102,7 @@ impl Copier {
             Action::Unchanged if self.fidelity().must_be_new(at, meta, found) => {
                 self.copy_listed(at, meta, Some(found), group)
             }
-            Action::Unchanged => match self.keep(at, meta, found)? {
+            Action::Unchanged => match self.keep_existing(at, meta, found)? {
                 Some(kept) => Ok(kept),
                 None => self.copy_listed(at, meta, Some(found), group),
             },
@@ -117,7 +123,7 @@ impl Copier {
     /// Open and copy a file that was looked at by name as `listed`.
     fn copy_listed(
         &mut self,
-        at: Item<'_>,
+        at: EntryRef<'_>,
         listed: &Meta,
         found: Option<&Meta>,
         group: Option<FileId>,
@@ -136,15 +142,15 @@ impl Copier {
 
     fn copy_file(
         &mut self,
-        at: Item<'_>,
+        at: EntryRef<'_>,
         source: File,
         meta: &Meta,
         found: Option<&Meta>,
         group: Option<FileId>,
     ) -> Result<Disposition, Fault> {
-        let Item { node, dirs, name } = at;
+        let EntryRef { node, dirs, name } = at;
         let target_name = &*node.place.target_name(name, Kind::File);
-        let (mut appearance, done) = self.appearance(node, target_name, found);
+        let (mut publish, done) = self.publish(node, target_name, found);
         let coding = self.setting.coding(name);
         let may_resume = coding.is_none() && self.setting.may_resume(meta);
         if self.setting.is_dry() {
@@ -154,8 +160,8 @@ impl Copier {
         // What lies beside other things gets no mark, and neither does a file that was named by itself.
         let is_unmarked = node.place.is_root() || self.run.durability.markers.is_unmarked();
         let waits = may_resume || is_unmarked || self.may_look_finished(node, meta);
-        if appearance == Publish::Now && waits {
-            appearance = Publish::WhenComplete;
+        if publish == Publish::Now && waits {
+            publish = Publish::WhenComplete;
         }
         let mut ladder = self.ladder_of(node, meta, coding.is_some());
         let replaces = replaced(&self.setting, at, meta, found)?;
@@ -164,21 +170,21 @@ impl Copier {
         *found = found.saturating_add(meta.size);
         let mut whole = None;
         if let Some(method) = platform::WHOLE_COPY.filter(|_| !may_resume && coding.is_none()) {
-            whole = self.filler().copy_natively(at, &source, meta, appearance, &ladder)?;
+            whole = self.filler().copy_natively(at, &source, meta, publish, &ladder)?;
             ladder = ladder.without(method);
         }
         let is_whole = whole.is_some();
         let (staged, taken_up, mode) = match whole {
             Some(staged) => (staged, None, LEAST),
             None if may_resume => self.staged_to_resume(at, meta, mode)?,
-            None => (self.staged(at, meta, appearance, mode)?, None, mode),
+            None => (self.staged(at, meta, publish, mode)?, None, mode),
         };
         let mut filling = FileInProgress {
             source,
             staged,
             meta: *meta,
             mode,
-            appearance,
+            publish,
             done,
             seeks_data: false,
             declined: ladder.declined,
@@ -218,7 +224,7 @@ impl Copier {
     /// The file that an earlier run has begun, with the mode it got then; or else one that may be taken up later.
     fn staged_to_resume(
         &mut self,
-        at: Item<'_>,
+        at: EntryRef<'_>,
         meta: &Meta,
         mode: u32,
     ) -> Result<(Staged, Option<Box<Resumed>>, u32), Fault> {
@@ -235,14 +241,14 @@ impl Copier {
     }
 
     /// Create the file that is to be filled, under the name that it has until it is finished, or none.
-    fn staged(&self, at: Item<'_>, meta: &Meta, appearance: Publish, mode: u32) -> Result<Staged, Fault> {
-        let Item { node, dirs, name } = at;
+    fn staged(&self, at: EntryRef<'_>, meta: &Meta, publish: Publish, mode: u32) -> Result<Staged, Fault> {
+        let EntryRef { node, dirs, name } = at;
         let target_name = &*node.place.target_name(name, Kind::File);
         let names = &self.setting.temporaries;
-        match appearance {
+        match publish {
             Publish::Now => {
                 let create = || Staged::create(&dirs.target, target_name, mode);
-                self.naming().name_once(at, target_name, Op::CreateFile, false, create, Staged::id)
+                self.naming().publish_exclusively(at, target_name, Op::CreateFile, false, create, Staged::id)
             }
             Publish::Replacing if !self.naming().names_late(at, meta.size)? => {
                 Staged::temporary(&dirs.target, mode, names).during(Op::CreateFile)
@@ -256,7 +262,7 @@ impl Copier {
     /// Fill a file; in tests, files of some names break down afterwards.
     fn fill_unless_broken(
         &mut self,
-        at: Item<'_>,
+        at: EntryRef<'_>,
         filling: &mut FileInProgress,
         ladder: &Ladder,
     ) -> Result<FillResult, Fault> {
@@ -274,7 +280,7 @@ impl Copier {
 
     fn finish_or_wait(
         &mut self,
-        at: Item<'_>,
+        at: EntryRef<'_>,
         filling: FileInProgress,
         filled: FillResult,
     ) -> Result<Disposition, Fault> {
@@ -288,17 +294,17 @@ impl Copier {
     /// Say what copying a file would do.
     fn tell_file(
         &mut self,
-        at: Item<'_>,
+        at: EntryRef<'_>,
         source: &File,
         meta: &Meta,
         found: Option<&Meta>,
         done: Done,
     ) -> Result<Disposition, Fault> {
-        let Item { node, name, .. } = at;
+        let EntryRef { node, name, .. } = at;
         self.make_way(at, &node.place.target_name(name, Kind::File))?;
         self.naming().tell_once(at, meta.kind)?;
         let bytes = bytes_held(source, meta, self.setting.coding(name));
-        self.run.space.expect_file(at, source, meta, bytes, found);
+        self.run.space.add_file(at, source, meta, bytes, found);
         let totals = &mut self.teller.outcomes.totals;
         totals.bytes_found = totals.bytes_found.saturating_add(bytes);
         totals.bytes_copied = totals.bytes_copied.saturating_add(bytes);
@@ -307,7 +313,7 @@ impl Copier {
     }
 
     /// How an entry of the copy comes into being, where there is `found` or nothing.
-    pub(super) fn appearance(
+    pub(super) fn publish(
         &self,
         node: &DirNode,
         target_name: &CStr,

@@ -16,7 +16,7 @@ use crate::{
     space::is_room_refused,
     storage::Storage,
     transfer::{FillResult, RESERVE_MIN},
-    tree::{Dirs, Item, Kept, Publish},
+    tree::{Dirs, EntryRef, Kept, Publish},
     verify::{Digests, no_digest},
 };
 
@@ -29,7 +29,7 @@ impl Copier {
     /// rest.
     pub(super) fn finish(
         &mut self,
-        at: Item<'_>,
+        at: EntryRef<'_>,
         filling: &FileInProgress,
         filled: FillResult,
         moved: &[u64; Method::ALL.len()],
@@ -62,12 +62,12 @@ impl Copier {
     ///
     /// Before it is made durable: a filesystem that does not keep an order could lose its number of names. And
     /// xfs takes twice as long where that comes after (its list of files without names is on the device by then).
-    pub(super) fn name_for_a_moment(&self, at: Item<'_>, filling: &FileInProgress) -> Result<(), Fault> {
-        let is_late = match filling.appearance {
+    pub(super) fn name_for_a_moment(&self, at: EntryRef<'_>, filling: &FileInProgress) -> Result<(), Fault> {
+        let is_late = match filling.publish {
             Publish::Now => false,
             // Naming it may be forbidden where making it was not.
             Publish::WhenComplete => {
-                let Item { node, name, .. } = at;
+                let EntryRef { node, name, .. } = at;
                 self.is_in_the_way(node, &node.place.target_name(name, Kind::File))
             }
             Publish::Replacing => true,
@@ -80,19 +80,21 @@ impl Copier {
     }
 
     /// Give a file that is finished its name, where it does not have it yet.
-    pub(super) fn give_name(&mut self, at: Item<'_>, filling: &FileInProgress) -> Result<Kept, Fault> {
-        let Item { node, dirs, name } = at;
-        let FileInProgress { staged, appearance, .. } = filling;
+    pub(super) fn give_name(&mut self, at: EntryRef<'_>, filling: &FileInProgress) -> Result<Kept, Fault> {
+        let EntryRef { node, dirs, name } = at;
+        let FileInProgress { staged, publish, .. } = filling;
         let mut kept = Kept::Nothing;
-        if *appearance != Publish::Now {
+        if *publish != Publish::Now {
             let target_name = &*node.place.target_name(name, Kind::File);
             self.make_way(at, target_name)?;
             let over = |temporary: &CStr| {
                 self.run.durability.rename_over(node, &dirs.target, temporary, target_name)
             };
-            let commit = || staged.commit(&dirs.target, target_name, *appearance, over);
-            let replaces = *appearance == Publish::Replacing;
-            kept = self.naming().name_once(at, target_name, Op::Rename, replaces, commit, |_| staged.id())?;
+            let commit = || staged.commit(&dirs.target, target_name, *publish, over);
+            let replaces = *publish == Publish::Replacing;
+            kept =
+                self.naming()
+                    .publish_exclusively(at, target_name, Op::Rename, replaces, commit, |_| staged.id())?;
         }
         if self.setting.syncs_each() {
             // The file's own metadata, and then what names it (fsync(2)).
@@ -105,12 +107,12 @@ impl Copier {
     /// Tell of a file that has its name.
     pub(super) fn tell_finished(
         &mut self,
-        at: Item<'_>,
+        at: EntryRef<'_>,
         filling: &FileInProgress,
         moved: &[u64; Method::ALL.len()],
         has_changed: bool,
     ) {
-        let Item { node, name, .. } = at;
+        let EntryRef { node, name, .. } = at;
         self.teller.count_file(moved, filling.declined());
         self.teller.note_methods(moved);
         let job = &self.setting.job;
@@ -133,12 +135,12 @@ impl Copier {
     /// not stand still, and which inode the copy is where that matters.
     pub(super) fn finish_attributes(
         &mut self,
-        at: Item<'_>,
+        at: EntryRef<'_>,
         filling: &FileInProgress,
         filled: FillResult,
         digests: Option<Digests>,
     ) -> Result<(bool, Option<FileId>), Fault> {
-        let Item { node, name, .. } = at;
+        let EntryRef { node, name, .. } = at;
         let FileInProgress { source, staged, meta, mode, .. } = filling;
         // Before the source is looked at again: what changes until then is a change, and no mismatch.
         let digests = if digests.is_some() {

@@ -4,7 +4,7 @@ use std::{ffi::CStr, io, sync::Arc};
 
 use super::entry::Disposition;
 use crate::{
-    copy::{Copier, LateNames, Unit},
+    copy::{Copier, LinkBatch, Unit},
     entry::{FileId, Granularity, Kind, Meta},
     error::{During, Fault, Op, Sided},
     event::Done,
@@ -13,7 +13,7 @@ use crate::{
     plan::{Action, decide},
     platform,
     report::WarningKind,
-    tree::{Claim, DirNode, Dirs, Item, Kept, LinkTarget, WaitingName, looks_like_copy},
+    tree::{Claim, DirNode, Dirs, EntryRef, Kept, LinkTarget, WaitingName, looks_like_copy},
 };
 
 /// What a link is called while it is made, and in the end.
@@ -33,20 +33,20 @@ impl LinkTarget {
 
 impl Copier {
     /// Deal with a name that takes over the link group of the source inode `group`.
-    pub(crate) fn heir(&mut self, node: &Arc<DirNode>, name: &CStr, group: FileId) {
-        let mut owed = Some(group);
+    pub(crate) fn lead_group(&mut self, node: &Arc<DirNode>, name: &CStr, group: FileId) {
+        let mut group_to_lead = Some(group);
         self.teller.notes.tried = u32::MAX; // what fails is not put aside
         let mut work = |copier: &mut Copier| {
             #[cfg(test)]
             if copier.run.tree.links.waiting(group) == 2 {
                 crate::guard::break_down(c"breaks-down-as-heir", node.place.name());
             }
-            copier.try_entry(node, None, name, None, &mut owed)
+            copier.try_entry(node, None, name, None, &mut group_to_lead)
         };
         let tried = self.measured(|copier| caught(|| work(copier)));
-        if owed.is_some() {
+        if group_to_lead.is_some() {
             // It did not come to the group: it failed before, or is another inode by now.
-            self.pass_on(group, false);
+            self.promote_next(group, false);
         }
         if let Err(fault) = tried.or_else(|fault| self.set_aside(node, name, None, fault)) {
             self.fail(node, name, None, fault);
@@ -56,9 +56,9 @@ impl Copier {
     /// Let the next name that waits in a link group take it over.
     ///
     /// One that comes again is not done with.
-    fn pass_on(&mut self, group: FileId, comes_again: bool) {
-        if let Some(heir) = self.run.tree.links.fail(group, comes_again) {
-            self.hands.push(Unit::Heir(heir, group));
+    fn promote_next(&mut self, group: FileId, comes_again: bool) {
+        if let Some(next) = self.run.tree.links.fail(group, comes_again) {
+            self.hands.push(Unit::LeadGroup(next, group));
         }
     }
 
@@ -66,18 +66,18 @@ impl Copier {
     ///
     /// `owed` is the group that this name has to take over, if any. `copy` is told the group that it
     /// copies for; whoever ends the copy must [`conclude`](Copier::conclude) that one.
-    pub(super) fn once(
+    pub(super) fn copy_once_per_inode(
         &mut self,
-        at: Item<'_>,
+        at: EntryRef<'_>,
         meta: &Meta,
-        owed: &mut Option<FileId>,
+        group_to_lead: &mut Option<FileId>,
         copy: impl FnOnce(&mut Copier, Option<FileId>) -> Result<Disposition, Fault>,
     ) -> Result<(), Fault> {
-        let Item { node, name, .. } = at;
+        let EntryRef { node, name, .. } = at;
         if node.made.is_some() {
             self.speller().claim_name(at, &node.place.target_name(name, meta.kind), false)?;
         }
-        let is_heir = owed.take_if(|group| *group == meta.id).is_some();
+        let is_heir = group_to_lead.take_if(|group| *group == meta.id).is_some();
         if !is_heir {
             if !self.setting.is_linked(meta) {
                 return copy(self, None).map(drop);
@@ -89,11 +89,11 @@ impl Copier {
         }
         // Caught here, for the names that wait for this one.
         let first = caught(|| copy(self, Some(meta.id)));
-        self.conclude(node, name, meta.id, first)
+        self.settle_group(node, name, meta.id, first)
     }
 
     /// The first name of a link group is done, or not: see to the names that wait for it.
-    pub(super) fn conclude(
+    pub(super) fn settle_group(
         &mut self,
         node: &Arc<DirNode>,
         name: &CStr,
@@ -106,22 +106,22 @@ impl Copier {
                 let target = LinkTarget { place: node.place.clone(), name: name.into(), id: *id };
                 let names = self.run.tree.links.settle(group, target);
                 if !names.is_empty() {
-                    self.hands.push(Unit::Late(LateNames { names, group }));
+                    self.hands.push(Unit::LinkNames(LinkBatch { names, group }));
                 }
             }
-            Ok(Disposition::Skipped) => self.pass_on(group, false),
+            Ok(Disposition::Skipped) => self.promote_next(group, false),
             Err(fault) => {
                 let comes_again =
                     self.setting.may_retry(fault, self.teller.notes.tried) || self.may_set_aside(node, fault);
-                self.pass_on(group, comes_again);
+                self.promote_next(group, comes_again);
             }
         }
         first.map(drop)
     }
 
     /// Follow a claim until the name is linked or waits; `false` when it has to be copied.
-    fn link_up(&mut self, at: Item<'_>, meta: &Meta, mut claim: Claim) -> Result<bool, Fault> {
-        let Item { node, name, .. } = at;
+    fn link_up(&mut self, at: EntryRef<'_>, meta: &Meta, mut claim: Claim) -> Result<bool, Fault> {
+        let EntryRef { node, name, .. } = at;
         loop {
             let target = match claim {
                 Claim::Copy => return Ok(false),
@@ -163,7 +163,7 @@ impl Copier {
     }
 
     /// Deal with a name that waited for the first of its group.
-    pub(crate) fn late_name(&mut self, parked: WaitingName, group: FileId) {
+    pub(crate) fn link_waiting(&mut self, parked: WaitingName, group: FileId) {
         let WaitingName { node, name } = parked;
         self.teller.notes.tried = u32::MAX; // what fails is not put aside
         self.guarded(&node.clone(), &name.clone(), |copier| {
@@ -176,16 +176,17 @@ impl Copier {
                 }
                 // Asked again: the copy that it waited for may be full by now, and another begun.
                 let claim = copier.run.tree.links.claim(group, meta.nlink, &node, &name);
-                copier.link_up(Item { node: &node, dirs: &dirs, name: &name }, &meta, claim)
+                copier.link_up(EntryRef { node: &node, dirs: &dirs, name: &name }, &meta, claim)
             };
             let linked = copier.measured(link);
             match linked {
                 Ok(true) => {}
                 // Not here: where every name needs a copy of its own, that would nest without end.
                 Ok(false) => {
-                    copier
-                        .hands
-                        .push(Unit::Heir(WaitingName { node: node.hold(), name: name.clone() }, group));
+                    copier.hands.push(Unit::LeadGroup(
+                        WaitingName { node: node.add_pending(), name: name.clone() },
+                        group,
+                    ));
                 }
                 Err(fault) => {
                     if let Err(fault) = copier.set_aside(&node, &name, None, fault) {
@@ -194,12 +195,12 @@ impl Copier {
                 }
             }
         });
-        self.let_go(node);
+        self.finish_or_close(node);
     }
 
     /// Give the copy `target` the further name `name`.
-    fn link(&mut self, at: Item<'_>, meta: &Meta, target: &LinkTarget) -> Result<(), Fault> {
-        let Item { node, dirs, name } = at;
+    fn link(&mut self, at: EntryRef<'_>, meta: &Meta, target: &LinkTarget) -> Result<(), Fault> {
+        let EntryRef { node, dirs, name } = at;
         let target_name = &*node.place.target_name(name, meta.kind);
         let found = if node.target_dir.existed() { self.found(node, dirs, target_name)? } else { None };
         if let Some(found) = &found
@@ -232,12 +233,12 @@ impl Copier {
     /// What is recorded of a name that stays as it was `found`, where it does.
     fn needs_no_link(
         &mut self,
-        at: Item<'_>,
+        at: EntryRef<'_>,
         meta: &Meta,
         target: &LinkTarget,
         found: &Meta,
     ) -> Result<Option<Done>, Fault> {
-        let Item { node, name, .. } = at;
+        let EntryRef { node, name, .. } = at;
         if found.id == target.id || self.are_one_by_looks(at, meta.kind, target, found) {
             return Ok(Some(Done::Unchanged));
         }
@@ -262,12 +263,12 @@ impl Copier {
     /// Make a link to the copy `target`, and see that it is one.
     fn make_link(
         &mut self,
-        at: Item<'_>,
+        at: EntryRef<'_>,
         meta: &Meta,
         target: &LinkTarget,
         names: LinkNames<'_>,
     ) -> Result<(), Fault> {
-        let Item { node, dirs, .. } = at;
+        let EntryRef { node, dirs, .. } = at;
         let is_numbered = node.pair.is_numbered;
         let mut cache = std::mem::take(&mut self.tools.link_cache);
         let mut make = || {
@@ -281,7 +282,7 @@ impl Copier {
         };
         let linked = if names.work == names.last {
             let id = || target.id_of(dirs, names.last, is_numbered);
-            self.naming().name_once(at, names.last, Op::CreateHardLink, false, make, |()| id())
+            self.naming().publish_exclusively(at, names.last, Op::CreateHardLink, false, make, |()| id())
         } else {
             make().during(Op::CreateHardLink)
         };
@@ -302,19 +303,19 @@ impl Copier {
     /// it, or is replaced by it.
     fn give_name_to_link(
         &mut self,
-        at: Item<'_>,
+        at: EntryRef<'_>,
         meta: &Meta,
         target: &LinkTarget,
         LinkNames { work, last }: LinkNames<'_>,
         waits: bool,
     ) -> Result<(), Fault> {
-        let Item { node, dirs, .. } = at;
+        let EntryRef { node, dirs, .. } = at;
         let is_numbered = node.pair.is_numbered;
         let id = || target.id_of(dirs, last, is_numbered);
         if waits {
             let given = self.make_way(at, last).and_then(|()| {
                 let give = || dirs.target.rename_new(work, last);
-                self.naming().name_once(at, last, Op::Rename, false, give, |()| id())
+                self.naming().publish_exclusively(at, last, Op::Rename, false, give, |()| id())
             });
             return given.inspect_err(|_| {
                 let _ = dirs.target.remove(work); // a further name; what goes wrong with it is swept later
@@ -329,7 +330,7 @@ impl Copier {
             }
             self.run.durability.rename_over(node, &dirs.target, work, last)
         };
-        let named = self.naming().name_once(at, last, Op::Rename, true, give, |_| id());
+        let named = self.naming().publish_exclusively(at, last, Op::Rename, true, give, |_| id());
         // Renaming does nothing where both are names of one file already (rename(2)), which numbers did not tell.
         if named.is_err() || !is_numbered && !matches!(named, Ok(Kept::Under(_))) {
             let _ = dirs.target.remove(work);
@@ -342,8 +343,8 @@ impl Copier {
 impl Copier {
     /// Whether `found` is one file with the copy `target`, where the filesystem gives each name a number of its own:
     /// a link of either changes what both have.
-    fn are_one_by_looks(&mut self, at: Item<'_>, kind: Kind, target: &LinkTarget, found: &Meta) -> bool {
-        let Item { node, dirs, .. } = at;
+    fn are_one_by_looks(&mut self, at: EntryRef<'_>, kind: Kind, target: &LinkTarget, found: &Meta) -> bool {
+        let EntryRef { node, dirs, .. } = at;
         if node.pair.is_numbered || found.nlink < 2 || found.kind != kind {
             return false;
         }

@@ -27,4 +27,4 @@ pub(crate) use context::{Context, EngineHandles, JobsLimit};
 pub(crate) use copier::Copier;
 pub(crate) use replacements::Replacements;
 pub(crate) use tools::Tools;
-pub(crate) use unit::{Again, Batch, LateNames, Unit};
+pub(crate) use unit::{Again, Batch, LinkBatch, Unit};

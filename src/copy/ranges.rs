@@ -11,7 +11,7 @@ use crate::{
     guard::caught,
     large::{HashOf, Hashed, LargeFile, RangeOf, Ranged},
     plan::Ladder,
-    tree::Item,
+    tree::EntryRef,
     verify::TrailingDigests,
 };
 
@@ -19,7 +19,7 @@ impl Copier {
     /// Make a large file's content units of their own.
     pub(super) fn split_into_ranges(
         &mut self,
-        at: Item<'_>,
+        at: EntryRef<'_>,
         filling: FileInProgress,
         ladder: Ladder,
     ) -> Result<(), Fault> {
@@ -73,7 +73,7 @@ impl Copier {
             copier.measured_since(file.measured_since, |copier| copier.finish_large(&file));
         });
         drop(file);
-        self.release(node);
+        self.finish_if_last(node);
     }
 
     fn finish_large(&mut self, file: &LargeFile) {
@@ -81,7 +81,7 @@ impl Copier {
         let first = match file.filled() {
             Err(fault) => Err(match &file.entered {
                 Some(entered) => {
-                    self.run.resume.journals.leave(entered);
+                    self.run.resume.journals.keep_for_later(entered);
                     fault
                 }
                 None => self.discard(dirs, &node.place.target_name(name, Kind::File), filling, fault),
@@ -89,13 +89,13 @@ impl Copier {
             Ok((filled, moved)) => {
                 self.teller.notes.tried = file.tried;
                 let digests = file.trailing.as_ref().and_then(TrailingDigests::digests);
-                let finished = self.finish(Item { node, dirs, name }, filling, filled, &moved, digests);
-                file.entered.iter().for_each(|entered| self.run.resume.journals.strike(entered));
+                let finished = self.finish(EntryRef { node, dirs, name }, filling, filled, &moved, digests);
+                file.entered.iter().for_each(|entered| self.run.resume.journals.remove(entered));
                 finished
             }
         };
         let done = match filling.group {
-            Some(group) => self.conclude(node, name, group, first),
+            Some(group) => self.settle_group(node, name, group, first),
             None => first.map(drop),
         };
         if let Err(fault) = done {

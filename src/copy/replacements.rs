@@ -28,7 +28,7 @@ use crate::{
     options::Fsync,
     platform,
     transfer::{FillResult, Watch},
-    tree::{DirNode, Item, PlaceToWait, Publish},
+    tree::{DirNode, EntryRef, PlaceToWait, Publish},
 };
 
 /// Finished files that wait to replace others.
@@ -100,7 +100,7 @@ impl Copier {
 
     /// Whether a file's name alone says that it is whole: then it is durable before it has it.
     pub(super) fn is_trusted_by_name(&self, filling: &FileInProgress) -> bool {
-        match filling.appearance {
+        match filling.publish {
             Publish::Now => false,
             Publish::WhenComplete => !self.setting.job.existing.trusts_mtime(),
             Publish::Replacing => true,
@@ -110,13 +110,13 @@ impl Copier {
     /// Finish a file as far as that goes without its name, and let it wait for others.
     pub(super) fn finish_together(
         &mut self,
-        at: Item<'_>,
+        at: EntryRef<'_>,
         filling: FileInProgress,
         filled: FillResult,
         moved: [u64; Method::ALL.len()],
         place: PlaceToWait,
     ) -> Result<Disposition, Fault> {
-        let Item { node, dirs, name } = at;
+        let EntryRef { node, dirs, name } = at;
         let has_changed = match caught(|| self.finish_attributes(at, &filling, filled, None)) {
             Ok((has_changed, _)) => has_changed,
             Err(fault) => {
@@ -124,7 +124,7 @@ impl Copier {
             }
         };
         let replacement = Replacement {
-            node: node.hold(),
+            node: node.add_pending(),
             name: name.to_owned(),
             moved,
             has_changed,
@@ -198,7 +198,7 @@ impl Copier {
                 let since = file.measured_since;
                 copier.measured_since(since, |copier| olds.extend(copier.replace_one(file, are_durable)));
             });
-            self.release(node);
+            self.finish_if_last(node);
         }
         if !olds.is_empty() {
             self.let_go_of_all(olds);
@@ -212,7 +212,7 @@ impl Copier {
             let was_open = node.is_open();
             let Ok(dirs) = node.dirs() else { continue };
             for file in of_one {
-                let at = Item { node, dirs: &dirs, name: &file.name };
+                let at = EntryRef { node, dirs: &dirs, name: &file.name };
                 let _ = self.name_for_a_moment(at, &file.filling);
             }
             if !was_open {
@@ -232,7 +232,7 @@ impl Copier {
                 return None;
             }
         };
-        let at = Item { node: &node, dirs: &dirs, name: &name };
+        let at = EntryRef { node: &node, dirs: &dirs, name: &name };
         if self.teller.is_cancelled() {
             // Nothing is said of it, as of all that a cancelled run did not come to.
             if let Err(error) =

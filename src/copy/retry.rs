@@ -32,8 +32,8 @@ impl Copier {
             }
             return;
         }
-        let again = Again { node: node.hold(), name: name.into(), listed, tried: tried + 1 };
-        self.put_aside(Unit::Again(again), tried, node.failure(name, listed, fault));
+        let again = Again { node: node.add_pending(), name: name.into(), listed, tried: tried + 1 };
+        self.retry_later(Unit::Again(again), tried, node.failure(name, listed, fault));
     }
 
     /// Try what is left of a range again.
@@ -41,11 +41,11 @@ impl Copier {
         let tried = range.tried;
         range.tried += 1;
         let failure = range.file.failure(fault);
-        self.put_aside(Unit::Range(range), tried, failure);
+        self.retry_later(Unit::Range(range), tried, failure);
     }
 
     /// Put a unit aside until it may be tried again.
-    pub(crate) fn put_aside(&mut self, unit: Unit, tried: u32, failure: Failure) {
+    pub(crate) fn retry_later(&mut self, unit: Unit, tried: u32, failure: Failure) {
         self.teller.notes.forget();
         self.teller.notes.is_put_aside = true;
         let chance = self.run.chance.fetch_add(0x9e37_79b9_7f4a_7c15, Ordering::Relaxed) >> 20;
@@ -56,7 +56,7 @@ impl Copier {
     }
 
     /// Do something to a directory, again where that may help: nothing else is waiting to be done by it.
-    pub(crate) fn persistently<T>(
+    pub(crate) fn with_retries<T>(
         &mut self,
         node: &DirNode,
         mut work: impl FnMut(&mut Copier) -> Result<T, Fault>,
@@ -69,7 +69,7 @@ impl Copier {
             self.teller.notes.tried = of_entry;
             match done {
                 Err(fault) if self.setting.may_retry(&fault, tried) => {
-                    self.rest(node.failure(c"", Some(Kind::Directory), fault), tried);
+                    self.back_off(node.failure(c"", Some(Kind::Directory), fault), tried);
                     tried += 1;
                 }
                 done => return done,
@@ -78,7 +78,7 @@ impl Copier {
     }
 
     /// Wait here before something is tried again that nothing else can be done without.
-    pub(crate) fn rest(&mut self, failure: Failure, tried: u32) {
+    pub(crate) fn back_off(&mut self, failure: Failure, tried: u32) {
         let chance = self.run.chance.fetch_add(0x9e37_79b9_7f4a_7c15, Ordering::Relaxed) >> 20;
         let wait = self.setting.job.retry.wait_before(tried, chance);
         self.teller.outcomes.retrying.push(Retrying { failure, tried: tried + 1, wait });

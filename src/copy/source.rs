@@ -44,7 +44,7 @@ impl Copier {
             let may_retry = tried < self.setting.job.retry.times && !self.setting.cancel.is_cancelled();
             match self.begin(index, &path) {
                 Err(failure) if may_retry && failure.is_transient() => {
-                    self.rest(failure, tried);
+                    self.back_off(failure, tried);
                     tried += 1;
                 }
                 begun => break begun,
@@ -137,7 +137,7 @@ impl Copier {
             source_id: source_meta.id,
             target: target_meta,
             target_dir: TargetDir::WasThere,
-            closes_to: None,
+            mode_to_restore: None,
             inherits_acl,
             pair,
             made: self.run.tree.made_within.as_ref().map(|within| within.directory(target_meta.id)),

@@ -9,12 +9,16 @@ use crate::{
     fidelity::creation_mode,
     options::Attributes,
     platform,
-    tree::Item,
+    tree::EntryRef,
 };
 
 impl Copier {
-    pub(super) fn special(&mut self, at: Item<'_>, owed: &mut Option<FileId>) -> Result<Handled, Fault> {
-        let Item { node, dirs, name } = at;
+    pub(super) fn special(
+        &mut self,
+        at: EntryRef<'_>,
+        group_to_lead: &mut Option<FileId>,
+    ) -> Result<Handled, Fault> {
+        let EntryRef { node, dirs, name } = at;
         let meta = dirs.source.stat(name).during(Op::Stat)?;
         if !meta.kind.is_special() {
             return Ok(Handled::KindChanged(meta.kind));
@@ -23,12 +27,12 @@ impl Copier {
             self.teller.record(&node.place, name, meta.kind, Done::Skipped, 0);
             return Ok(Handled::Done);
         }
-        self.once(at, &meta, owed, |copier, _| copier.copy_special(at, &meta))?;
+        self.copy_once_per_inode(at, &meta, group_to_lead, |copier, _| copier.copy_special(at, &meta))?;
         Ok(Handled::Done)
     }
 
-    fn copy_special(&mut self, at: Item<'_>, meta: &Meta) -> Result<Disposition, Fault> {
-        let Item { node, dirs, name } = at;
+    fn copy_special(&mut self, at: EntryRef<'_>, meta: &Meta) -> Result<Disposition, Fault> {
+        let EntryRef { node, dirs, name } = at;
         let target_name = &*node.place.target_name(name, meta.kind);
         let found = if node.target_dir.existed() { self.found(node, dirs, target_name)? } else { None };
         let mode = creation_mode(&self.setting, node, meta);

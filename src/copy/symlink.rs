@@ -12,22 +12,26 @@ use crate::{
     options::Existing,
     plan::{Action, decide},
     platform::{self, Handle},
-    tree::{Item, Kept, Publish},
+    tree::{EntryRef, Kept, Publish},
 };
 
 impl Copier {
-    pub(super) fn symlink(&mut self, at: Item<'_>, owed: &mut Option<FileId>) -> Result<Handled, Fault> {
-        let Item { dirs, name, .. } = at;
+    pub(super) fn symlink(
+        &mut self,
+        at: EntryRef<'_>,
+        group_to_lead: &mut Option<FileId>,
+    ) -> Result<Handled, Fault> {
+        let EntryRef { dirs, name, .. } = at;
         let meta = dirs.source.stat(name).during(Op::Stat)?;
         if meta.kind != Kind::Symlink {
             return Ok(Handled::KindChanged(meta.kind));
         }
-        self.once(at, &meta, owed, |copier, _| copier.copy_symlink(at, &meta))?;
+        self.copy_once_per_inode(at, &meta, group_to_lead, |copier, _| copier.copy_symlink(at, &meta))?;
         Ok(Handled::Done)
     }
 
-    fn copy_symlink(&mut self, at: Item<'_>, meta: &Meta) -> Result<Disposition, Fault> {
-        let Item { node, dirs, name } = at;
+    fn copy_symlink(&mut self, at: EntryRef<'_>, meta: &Meta) -> Result<Disposition, Fault> {
+        let EntryRef { node, dirs, name } = at;
         let points_to = dirs.source.read_link(name).during(Op::ReadSymlink)?;
         let target_name = &*node.place.target_name(name, meta.kind);
         let found = if node.target_dir.existed() { self.found(node, dirs, target_name)? } else { None };
@@ -39,7 +43,7 @@ impl Copier {
             let may_keep = is_same && self.setting.job.existing == Existing::Update;
             if may_keep
                 && !self.fidelity().must_be_new(at, meta, found)
-                && let Some(kept) = self.keep(at, meta, found)?
+                && let Some(kept) = self.keep_existing(at, meta, found)?
             {
                 return Ok(kept);
             }
@@ -68,32 +72,32 @@ impl Copier {
     /// Create something that needs no content, under its own name or in place of what is there.
     pub(super) fn place_node(
         &mut self,
-        at: Item<'_>,
+        at: EntryRef<'_>,
         meta: &Meta,
         found: Option<&Meta>,
         op: Op,
         mode: u32,
         make: impl Fn(&CStr) -> io::Result<()>,
     ) -> Result<Disposition, Fault> {
-        let Item { node, dirs, name } = at;
+        let EntryRef { node, dirs, name } = at;
         let target_name = &*node.place.target_name(name, meta.kind);
         if let Some(found) = found
             && let Some(first) = self.stays(at, meta, found)?
         {
             return Ok(first);
         }
-        let (appearance, done) = self.appearance(node, target_name, found);
+        let (publish, done) = self.publish(node, target_name, found);
         if self.setting.is_dry() {
             return self.tell_node(at, meta, found, op, done);
         }
         let replaces = replaced(&self.setting, at, meta, found)?;
-        let temporary = (appearance != Publish::Now).then(|| self.setting.temporaries.next());
+        let temporary = (publish != Publish::Now).then(|| self.setting.temporaries.next());
         let work_name = temporary.as_deref().unwrap_or(target_name);
         let made = || make(work_name);
         match temporary {
-            None => self
-                .naming()
-                .name_once(at, target_name, op, false, made, |()| Ok(dirs.target.stat(work_name)?.id))?,
+            None => self.naming().publish_exclusively(at, target_name, op, false, made, |()| {
+                Ok(dirs.target.stat(work_name)?.id)
+            })?,
             Some(_) => made().during(op)?,
         }
         let pinned = hold_made(&self.setting, node, dirs, work_name, meta, op).inspect_err(|_| {
@@ -115,7 +119,7 @@ impl Copier {
         let finished = self.fidelity().attributes(&subject).and_then(|_| {
             let there = pinned.meta().during(Op::Stat).in_copy()?;
             self.make_way(at, target_name)?;
-            let kept = self.name_node(at, &there, (work_name, target_name), appearance)?;
+            let kept = self.name_node(at, &there, (work_name, target_name), publish)?;
             Ok((there, kept))
         });
         match finished {
@@ -138,13 +142,13 @@ impl Copier {
     /// Say what creating such a thing would do.
     fn tell_node(
         &mut self,
-        at: Item<'_>,
+        at: EntryRef<'_>,
         meta: &Meta,
         found: Option<&Meta>,
         op: Op,
         done: Done,
     ) -> Result<Disposition, Fault> {
-        let Item { node, dirs, name } = at;
+        let EntryRef { node, dirs, name } = at;
         let is_device = matches!(meta.kind, Kind::CharDevice | Kind::BlockDevice);
         if is_device && !platform::may_make_device(meta) {
             return Err(Fault::new(op, platform::not_permitted()));
@@ -152,19 +156,19 @@ impl Copier {
         self.make_way(at, &node.place.target_name(name, meta.kind))?;
         self.naming().tell_once(at, meta.kind)?;
         if found.is_none() {
-            self.run.space.expect_entry(node, dirs);
+            self.run.space.add_entry(node, dirs);
         }
         self.teller.record(&node.place, name, meta.kind, done, 0);
         Ok(Disposition::Copied(meta.id))
     }
 
     /// Decide about an entry that the copy has under the name already: what becomes of it where it stays.
-    fn stays(&mut self, at: Item<'_>, meta: &Meta, found: &Meta) -> Result<Option<Disposition>, Fault> {
-        let Item { node, dirs, name } = at;
+    fn stays(&mut self, at: EntryRef<'_>, meta: &Meta, found: &Meta) -> Result<Option<Disposition>, Fault> {
+        let EntryRef { node, dirs, name } = at;
         node.refuse_made(&node.place.target_name(name, meta.kind), found)?;
         match decide(meta, found, self.setting.job.existing, Granularity::Nanos(1)) {
             Action::Unchanged if !self.fidelity().must_be_new(at, meta, found) => {
-                if let Some(kept) = self.keep(at, meta, found)? {
+                if let Some(kept) = self.keep_existing(at, meta, found)? {
                     return Ok(Some(kept));
                 }
             }
@@ -186,13 +190,13 @@ impl Copier {
     /// Give what was made its last name, where it has another one until then.
     fn name_node(
         &self,
-        at: Item<'_>,
+        at: EntryRef<'_>,
         there: &Meta,
         (work_name, target_name): (&CStr, &CStr),
-        appearance: Publish,
+        publish: Publish,
     ) -> Result<Kept, Fault> {
-        let Item { node, dirs, .. } = at;
-        let replaces = match appearance {
+        let EntryRef { node, dirs, .. } = at;
+        let replaces = match publish {
             Publish::Now => return Ok(Kept::Nothing),
             Publish::WhenComplete => false,
             Publish::Replacing => true,
@@ -207,6 +211,6 @@ impl Copier {
             }
             self.run.durability.rename_over(node, &dirs.target, work_name, target_name)
         };
-        self.naming().name_once(at, target_name, Op::Rename, replaces, give, |_| Ok(there.id))
+        self.naming().publish_exclusively(at, target_name, Op::Rename, replaces, give, |_| Ok(there.id))
     }
 }

@@ -20,9 +20,9 @@ pub(crate) enum Unit {
     /// Copy these entries of a directory.
     Batch(Batch),
     /// Copy this name of a link group, whose first name could not be copied.
-    Heir(WaitingName, FileId),
+    LeadGroup(WaitingName, FileId),
     /// Link these names, which waited for the first of their group.
-    Late(LateNames),
+    LinkNames(LinkBatch),
     /// Copy this range of a large file.
     Range(RangeOf),
     /// Hash what is there of one side of a large file.
@@ -60,23 +60,23 @@ pub(crate) struct Again {
 
 /// Names of one link group that came while its first name was copied.
 #[derive(Debug)]
-pub(crate) struct LateNames {
+pub(crate) struct LinkBatch {
     pub(crate) names: Vec<WaitingName>,
     /// The source's inode.
     pub(crate) group: FileId,
 }
 
-impl LateNames {
+impl LinkBatch {
     /// The fewest names that are worth two workers.
     const SPLIT_MIN: usize = 4;
 
     /// Give away the second half.
-    pub(crate) fn split(&mut self) -> Option<LateNames> {
+    pub(crate) fn split(&mut self) -> Option<LinkBatch> {
         if self.names.len() < Self::SPLIT_MIN {
             return None;
         }
         let names = self.names.split_off(self.names.len() / 2);
-        Some(LateNames { names, group: self.group })
+        Some(LinkBatch { names, group: self.group })
     }
 }
 
@@ -91,7 +91,8 @@ impl Batch {
             return None;
         }
         let middle = self.next + left / 2;
-        let rest = Batch { next: middle, node: self.node.hold(), names: self.names.clone(), end: self.end };
+        let rest =
+            Batch { next: middle, node: self.node.add_pending(), names: self.names.clone(), end: self.end };
         self.end = middle;
         Some(rest)
     }
@@ -114,7 +115,7 @@ impl Divide for Unit {
         match self {
             Unit::Source(_)
             | Unit::List(_)
-            | Unit::Heir(..)
+            | Unit::LeadGroup(..)
             | Unit::Hash(_)
             | Unit::Delete(_)
             | Unit::Again(_)
@@ -122,7 +123,7 @@ impl Divide for Unit {
             | Unit::Clear
             | Unit::Conclude => None,
             Unit::Batch(batch) => batch.split().map(Unit::Batch),
-            Unit::Late(late) => late.split().map(Unit::Late),
+            Unit::LinkNames(late) => late.split().map(Unit::LinkNames),
             Unit::Range(range) => range.split().map(Unit::Range),
         }
     }

@@ -12,7 +12,7 @@ use crate::{
     mirror::Deleter,
     naming::{Naming, TargetDirs},
     resume::EarlierRuns,
-    tree::{Item, Kept, Speller},
+    tree::{EntryRef, Kept, Speller},
     verify::Verifier,
 };
 
@@ -122,7 +122,7 @@ impl Copier {
     }
 
     /// Whether a copy that looks like its source lacks some of its content.
-    pub(super) fn is_cut_off(&mut self, at: Item<'_>, meta: &Meta, found: &Meta) -> Result<bool, Fault> {
+    pub(super) fn is_cut_off(&mut self, at: EntryRef<'_>, meta: &Meta, found: &Meta) -> Result<bool, Fault> {
         let verifier = &mut Verifier::new(&self.setting, &mut self.teller, &mut self.tools.scratch);
         self.run.durability.is_cut_off(verifier, at, meta, found)
     }
@@ -133,7 +133,7 @@ impl Copier {
     /// Where it may be, and has something that its source does not.
     pub(super) fn is_left_unfinished(
         &mut self,
-        at: Item<'_>,
+        at: EntryRef<'_>,
         [meta, as_kept, found]: [&Meta; 3],
         granularity: Granularity,
     ) -> Result<bool, Fault> {
@@ -142,12 +142,12 @@ impl Copier {
     }
 
     /// What an entry has replaced, where that was kept; where it could not be, a warning says so.
-    pub(super) fn old(&mut self, at: Item<'_>, kind: Kind, kept: Kept) -> Option<OldName> {
+    pub(super) fn old(&mut self, at: EntryRef<'_>, kind: Kind, kept: Kept) -> Option<OldName> {
         self.run.durability.old(&mut self.teller, at, kind, kept)
     }
 
     /// An entry has its name: let go of what it has replaced, as soon as that may go.
-    pub(super) fn let_go_of_old(&mut self, at: Item<'_>, kind: Kind, kept: Kept) {
+    pub(super) fn let_go_of_old(&mut self, at: EntryRef<'_>, kind: Kind, kept: Kept) {
         if let Some(old) = self.old(at, kind, kept) {
             self.let_go_of_all(vec![old]);
         }
@@ -156,11 +156,11 @@ impl Copier {
     /// Make the names durable that others have now, and remove what these stood for.
     pub(super) fn let_go_of_all(&mut self, olds: Vec<OldName>) {
         self.run.durability.let_go_of_all(&mut self.teller, &olds);
-        olds.into_iter().for_each(|old| self.release(old.node));
+        olds.into_iter().for_each(|old| self.finish_if_last(old.node));
     }
 
     /// The last thing that a run does.
-    pub(super) fn conclude_run(&mut self, is_cancelled: bool) {
+    pub(super) fn finish_run(&mut self, is_cancelled: bool) {
         self.run.resume.close_journals(&mut self.teller, is_cancelled);
         let run = self.run.clone();
         run.durability.remove_all_marks(&mut self.teller);

@@ -24,7 +24,7 @@ use crate::{
     outcomes::Teller,
     platform::{self, Dir, Order},
     report::WarningKind,
-    tree::{DirNode, Dirs, Item, Kept, staged},
+    tree::{DirNode, Dirs, EntryRef, Kept, staged},
 };
 
 /// Fewer directories are made durable one by one, without what else their filesystem has to write.
@@ -105,11 +105,17 @@ impl Durability {
     }
 
     /// What an entry has replaced, where that was kept; where it could not be, a warning says so.
-    pub(crate) fn old(&self, teller: &mut Teller, at: Item<'_>, kind: Kind, kept: Kept) -> Option<OldName> {
-        let Item { node, name, .. } = at;
+    pub(crate) fn old(
+        &self,
+        teller: &mut Teller,
+        at: EntryRef<'_>,
+        kind: Kind,
+        kept: Kept,
+    ) -> Option<OldName> {
+        let EntryRef { node, name, .. } = at;
         match kept {
             Kept::Nothing => None,
-            Kept::Under(name) => Some(OldName { node: node.hold(), name }),
+            Kept::Under(name) => Some(OldName { node: node.add_pending(), name }),
             Kept::Not(error) => {
                 let filesystem = node.pair.names[1].as_deref().unwrap_or_default();
                 let why = format!(

@@ -15,7 +15,7 @@ use crate::{
     platform,
     storage::Storage,
     transfer::{RESERVE_MIN, Watch, cancelled},
-    tree::Item,
+    tree::EntryRef,
     verify::Verifier,
 };
 
@@ -24,7 +24,7 @@ impl Durability {
     pub(crate) fn is_cut_off(
         &self,
         verifier: &mut Verifier<'_>,
-        at: Item<'_>,
+        at: EntryRef<'_>,
         meta: &Meta,
         found: &Meta,
     ) -> Result<bool, Fault> {
@@ -51,11 +51,11 @@ impl Durability {
     fn lacks_data(
         &self,
         verifier: &mut Verifier<'_>,
-        at: Item<'_>,
+        at: EntryRef<'_>,
         meta: &Meta,
         found: &Meta,
     ) -> Result<bool, Fault> {
-        let Item { node, dirs, name } = at;
+        let EntryRef { node, dirs, name } = at;
         let copy = match dirs.target.open_source(&node.place.target_name(name, Kind::File)) {
             // One that may not be read was made by a call that needed no reading, and is left alone.
             Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => return Ok(false),
@@ -92,12 +92,12 @@ impl Durability {
     fn is_other_content(
         &self,
         verifier: &mut Verifier<'_>,
-        at: Item<'_>,
+        at: EntryRef<'_>,
         meta: &Meta,
         found: &Meta,
         coding: Coding,
     ) -> Result<bool, Fault> {
-        let Item { node, dirs, name } = at;
+        let EntryRef { node, dirs, name } = at;
         let doubted = self.markers.distrusts(found.changed);
         let sizes = if doubted {
             None
@@ -127,7 +127,7 @@ impl Durability {
 }
 
 /// Whether a copy that lost data could have lost some: it is large or sparse, and has holes.
-fn has_any_hole(at: Item<'_>, meta: &Meta, found: &Meta) -> Result<bool, Fault> {
+fn has_any_hole(at: EntryRef<'_>, meta: &Meta, found: &Meta) -> Result<bool, Fault> {
     if found.size < RESERVE_MIN && !found.is_sparse() {
         return Ok(false);
     }

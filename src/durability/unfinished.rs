@@ -11,7 +11,7 @@ use crate::{
     plan::looks_same,
     platform,
     transfer::{CommonHoles, Watch, cancelled, read_full},
-    tree::Item,
+    tree::EntryRef,
     verify::{Verifier, if_whole},
 };
 
@@ -32,7 +32,7 @@ impl Durability {
     pub(crate) fn is_left_unfinished(
         &self,
         verifier: &mut Verifier<'_>,
-        at: Item<'_>,
+        at: EntryRef<'_>,
         [meta, as_kept, found]: [&Meta; 3],
         granularity: Granularity,
     ) -> Result<bool, Fault> {
@@ -65,11 +65,11 @@ impl Durability {
     fn holds(
         &self,
         verifier: &mut Verifier<'_>,
-        at: Item<'_>,
+        at: EntryRef<'_>,
         meta: &Meta,
         found: &Meta,
     ) -> Result<Holds, Fault> {
-        let Item { node, dirs, name } = at;
+        let EntryRef { node, dirs, name } = at;
         let coding = self.setting.coding(name);
         if coding.is_none() && found.size > meta.size {
             return Ok(Holds::Other);

@@ -33,7 +33,7 @@ pub(crate) fn creation_mode(setting: &Setting, node: &DirNode, meta: &Meta) -> u
         return meta.mode & 0o777;
     }
     let is_plain = meta.mode & !0o777 == 0 && !node.target_dir.existed() && !node.inherits_acl;
-    let is_ours = !setting.keeps(Attributes::OWNERSHIP) || node.born.get() == Some(&Owner::of(meta));
+    let is_ours = !setting.keeps(Attributes::OWNERSHIP) || node.default_owner.get() == Some(&Owner::of(meta));
     // Only who may write to a file may give it extended attributes (xattr(7)).
     let may_describe = setting.privileges.overrides_modes || meta.mode & OWNER_WRITES != 0;
     let is_final =
@@ -61,7 +61,7 @@ impl Fidelity<'_> {
         let MetadataTarget { node, meta, to, found, .. } = *subject;
         let current = match found {
             Some(found) => Owner::of(found),
-            None => node.born(to).during(Op::Stat).in_copy()?,
+            None => node.default_owner(to).during(Op::Stat).in_copy()?,
         };
         // Asked before an ACL is set, which has a say in the mode.
         let there = match found {
@@ -262,10 +262,10 @@ impl Fidelity<'_> {
         done: std::io::Result<()>,
         op: Op,
         attribute: Attributes,
-        loss: WarningKind,
+        warning: WarningKind,
     ) -> Result<(), Fault> {
         match done {
-            Err(error) => self.not_kept(subject, error, op, attribute, loss),
+            Err(error) => self.not_kept(subject, error, op, attribute, warning),
             Ok(()) => Ok(()),
         }
     }
@@ -280,7 +280,7 @@ impl Fidelity<'_> {
         error: std::io::Error,
         op: Op,
         attribute: Attributes,
-        loss: WarningKind,
+        warning: WarningKind,
     ) -> Result<(), Fault> {
         let is_over = error.kind() == std::io::ErrorKind::ReadOnlyFilesystem && self.setting.is_read_only();
         let fault = Fault::new(op, error);
@@ -294,7 +294,7 @@ impl Fidelity<'_> {
             Op::ReadXattrs => format!("the source's cannot be read: {}", fault.cause),
             _ => fault.cause.to_string(),
         };
-        self.teller.warn(loss, subject.node, subject.name, subject.meta.kind, &cause);
+        self.teller.warn(warning, subject.node, subject.name, subject.meta.kind, &cause);
         Ok(())
     }
 }

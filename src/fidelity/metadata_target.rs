@@ -6,7 +6,7 @@ use super::replaced::Replaced;
 use crate::{
     entry::Meta,
     platform::Handle,
-    tree::{DirNode, Item},
+    tree::{DirNode, EntryRef},
 };
 
 /// An entry whose copy is to get the source's attributes.
@@ -31,13 +31,13 @@ pub(crate) struct MetadataTarget<'a> {
 impl<'a> MetadataTarget<'a> {
     /// An entry that the copy has already as `target_name`, where it is `found`.
     pub(crate) fn there(
-        at: Item<'a>,
+        at: EntryRef<'a>,
         target_name: &'a CStr,
         meta: &'a Meta,
         found: &'a Meta,
     ) -> MetadataTarget<'a> {
         let (from, to) = at.handles(target_name);
-        let Item { node, name, .. } = at;
+        let EntryRef { node, name, .. } = at;
         let found = Some(found);
         MetadataTarget { node, name, from, to, meta, found, created: None, replaces: None, times: true }
     }

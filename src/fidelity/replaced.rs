@@ -14,7 +14,7 @@ use crate::{
     platform::{self, ACCESS_ACL, Handle},
     report::WarningKind,
     setting::Setting,
-    tree::{Item, Owner},
+    tree::{EntryRef, Owner},
 };
 
 /// Who may do what with a file that is replaced.
@@ -28,7 +28,7 @@ pub(crate) struct Replaced {
 /// What the copy is to have of the file that it replaces, if anything.
 pub(crate) fn replaced(
     setting: &Setting,
-    at: Item<'_>,
+    at: EntryRef<'_>,
     meta: &Meta,
     found: Option<&Meta>,
 ) -> Result<Option<Box<Replaced>>, Fault> {

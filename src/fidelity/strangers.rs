@@ -18,7 +18,7 @@ use crate::{
     options::Attributes,
     platform::{self, ACCESS_ACL, Handle},
     setting::OTHERS_WRITE,
-    tree::{Item, Owner, Staged},
+    tree::{EntryRef, Owner, Staged},
 };
 
 /// What destinations make of files that are new, asked once of each filesystem and wish.
@@ -65,7 +65,7 @@ impl FreshFiles {
 impl Fidelity<'_> {
     /// Whether a file that looks the same must be copied all the same, because correcting it in place
     /// would do what no copy may.
-    pub(crate) fn must_be_new(&mut self, at: Item<'_>, meta: &Meta, found: &Meta) -> bool {
+    pub(crate) fn must_be_new(&mut self, at: EntryRef<'_>, meta: &Meta, found: &Meta) -> bool {
         let target_name = at.node.place.target_name(at.name, meta.kind);
         let subject = MetadataTarget::there(at, &target_name, meta, found);
         self.lends(at, meta, found) || found.nlink > 1 && self.is_anothers(at, &subject, found)
@@ -76,7 +76,7 @@ impl Fidelity<'_> {
     ///
     /// A file that nobody but root could write to any more would pass for root's at a later run, so the one
     /// that closes it writes it.
-    pub(crate) fn lends(&mut self, at: Item<'_>, meta: &Meta, found: &Meta) -> bool {
+    pub(crate) fn lends(&mut self, at: EntryRef<'_>, meta: &Meta, found: &Meta) -> bool {
         // Where a symbolic link leads was compared.
         if meta.kind == Kind::Symlink || !self.may_be_strangers(at, found) {
             return false;
@@ -126,14 +126,14 @@ impl Fidelity<'_> {
 
     /// Whether others may have written what is there: a file of another owner, one that others may write
     /// to, or any in a directory where they may give names.
-    fn may_be_strangers(&self, at: Item<'_>, found: &Meta) -> bool {
+    fn may_be_strangers(&self, at: EntryRef<'_>, found: &Meta) -> bool {
         self.setting.is_open_to_strangers(found) || self.setting.is_open_to_strangers(&at.node.target)
     }
 
     /// Whether correcting a copy in place would lend it a capability that it does not have.
     pub(crate) fn lends_capability(
         &mut self,
-        at: Item<'_>,
+        at: EntryRef<'_>,
         subject: &MetadataTarget<'_>,
         found: &Meta,
     ) -> bool {
@@ -151,14 +151,14 @@ impl Fidelity<'_> {
     }
 
     /// A copy was refused its owner: learn whether any would be, so that not every file is tried at every run.
-    pub(crate) fn learn_owner(&mut self, at: Item<'_>, meta: &Meta, found: &Meta) {
+    pub(crate) fn learn_owner(&mut self, at: EntryRef<'_>, meta: &Meta, found: &Meta) {
         if self.setting.privileges.gives_away && self.setting.keeps(Attributes::OWNERSHIP) {
             let _ = self.fresh(at, found, Wish { owner: Some(Owner::of(meta)), ..Wish::default() });
         }
     }
 
     /// What a new file beside `found` would get of `wish`; `None` where that cannot be told.
-    fn fresh(&mut self, at: Item<'_>, found: &Meta, wish: Wish) -> Option<Fresh> {
+    fn fresh(&mut self, at: EntryRef<'_>, found: &Meta, wish: Wish) -> Option<Fresh> {
         if self.setting.is_dry() {
             return None; // which makes nothing
         }
@@ -176,7 +176,7 @@ impl Fidelity<'_> {
 
     /// Whether keeping a copy of several names would join what the source has apart, or change a file
     /// that the source does not link it to.
-    fn is_anothers(&mut self, at: Item<'_>, subject: &MetadataTarget<'_>, found: &Meta) -> bool {
+    fn is_anothers(&mut self, at: EntryRef<'_>, subject: &MetadataTarget<'_>, found: &Meta) -> bool {
         let meta = subject.meta;
         if !self.shared.stands_for(found.id, meta.id) {
             return true;

@@ -329,12 +329,12 @@ impl Fidelity<'_> {
         op: Op,
         is_acl: bool,
     ) -> Result<(), Fault> {
-        let (attribute, loss) = if is_acl {
+        let (attribute, warning) = if is_acl {
             (Attributes::ACL, WarningKind::Acl)
         } else {
             (Attributes::XATTR, WarningKind::Xattr)
         };
-        self.not_kept(subject, error, op, attribute, loss)
+        self.not_kept(subject, error, op, attribute, warning)
     }
 }
 

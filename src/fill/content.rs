@@ -15,18 +15,18 @@ use crate::{
         Files, FillResult, RESERVE_MIN, Transfer, Watch, ZeroCopyResult, cancelled, copy_direct,
         copy_unsized, try_reflink,
     },
-    tree::Item,
+    tree::EntryRef,
 };
 
 impl Filler<'_> {
     /// Put the content in place, unless it is so large that it becomes units of its own.
     pub(crate) fn fill(
         &mut self,
-        at: Item<'_>,
+        at: EntryRef<'_>,
         filling: &mut FileInProgress,
         ladder: &Ladder,
     ) -> Result<FillResult, Fault> {
-        let Item { node, name, .. } = at;
+        let EntryRef { node, name, .. } = at;
         if let Some(coding) = self.setting.coding(name) {
             return self.fill_coded(node, filling, coding);
         }

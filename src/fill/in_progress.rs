@@ -23,7 +23,7 @@ pub(crate) struct FileInProgress {
     pub(crate) meta: Meta,
     /// What the copy was created with.
     pub(crate) mode: u32,
-    pub(crate) appearance: Publish,
+    pub(crate) publish: Publish,
     pub(crate) done: Done,
     /// Whether to look for the source's data instead of reading everything; asked only once the blocks
     /// could not be shared.

@@ -11,7 +11,7 @@ use crate::{
     plan::{LARGE_MIN, Ladder},
     platform::{self, Verdict},
     transfer::{Watch, cancelled},
-    tree::{Item, Publish, Staged},
+    tree::{EntryRef, Publish, Staged},
 };
 
 impl Filler<'_> {
@@ -19,13 +19,13 @@ impl Filler<'_> {
     /// it can; `None` when the file has to be created and filled instead.
     pub(crate) fn copy_natively(
         &mut self,
-        at: Item<'_>,
+        at: EntryRef<'_>,
         source: &File,
         meta: &Meta,
-        appearance: Publish,
+        publish: Publish,
         ladder: &Ladder,
     ) -> Result<Option<Staged>, Fault> {
-        let Item { node, dirs, name } = at;
+        let EntryRef { node, dirs, name } = at;
         // Such a copy brings attributes along, which only somebody who wants them all may have.
         let brings = Attributes::MODE | Attributes::XATTR;
         let method = platform::WHOLE_COPY
@@ -44,7 +44,7 @@ impl Filler<'_> {
             !teller.is_cancelled()
         };
         let target_name = &*node.place.target_name(name, Kind::File);
-        let made = Staged::adopt(&dirs.target, target_name, appearance, &self.setting.temporaries, |name| {
+        let made = Staged::adopt(&dirs.target, target_name, publish, &self.setting.temporaries, |name| {
             dirs.target.create_copy(name, source, &mut moved)
         });
         match made {

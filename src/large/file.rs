@@ -22,10 +22,10 @@ use crate::{
     method::Method,
     plan::{Ladder, routes},
     platform,
-    resume::{Entered, Sides, pieces},
+    resume::{JournalEntry, Sides, pieces},
     scheduler::Divide,
     transfer::{FillResult, Watch, cancelled},
-    tree::{DirNode, Dirs, Item},
+    tree::{DirNode, Dirs, EntryRef},
     verify::{TrailingDigests, is_hollow},
 };
 
@@ -50,7 +50,7 @@ pub(crate) struct LargeFile {
     /// How many times it was tried again.
     pub(crate) tried: u32,
     /// Where it is written down what is in place.
-    pub(crate) entered: Option<Entered>,
+    pub(crate) entered: Option<JournalEntry>,
     /// Whether what a journal says of it is to be checked against the source, too.
     pub(crate) is_doubtful: bool,
     /// Since when its cost counts, where that is wanted.
@@ -143,11 +143,11 @@ impl<U: Divide + From<RangeOf> + From<HashOf>> Ranger<'_, U> {
     /// With what is to be discarded of it, unless a later run may go on with that.
     pub(crate) fn split_into_ranges(
         &mut self,
-        at: Item<'_>,
+        at: EntryRef<'_>,
         mut filling: FileInProgress,
         ladder: Ladder,
     ) -> Result<(), (Option<Box<FileInProgress>>, Fault)> {
-        let Item { node, name, .. } = at;
+        let EntryRef { node, name, .. } = at;
         let dirs = match node.dirs() {
             Ok(dirs) => dirs,
             Err(fault) => return Err((Some(Box::new(filling)), fault)),
@@ -163,7 +163,7 @@ impl<U: Divide + From<RangeOf> + From<HashOf>> Ranger<'_, U> {
         let ways = self.ways(&node.pair, ladder, &filling, bounds);
         if let Err(fault) = self.prepare(node, &filling, &ways, bounds) {
             if let Some(taken) = &filling.taken_up {
-                self.resume.journals.leave(&taken.entered);
+                self.resume.journals.keep_for_later(&taken.entered);
                 return Err((None, fault));
             }
             return Err((Some(Box::new(filling)), fault));
@@ -182,7 +182,7 @@ impl<U: Divide + From<RangeOf> + From<HashOf>> Ranger<'_, U> {
             verify.digest().filter(|_| bounds.is_in_order).map(|kind| TrailingDigests::new(verify, kind));
         let jobs = self.hands.limit();
         let file = Arc::new(LargeFile {
-            node: node.hold(),
+            node: node.add_pending(),
             dirs,
             name: name.to_owned(),
             ways,

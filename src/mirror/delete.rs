@@ -18,7 +18,7 @@ use crate::{
     select::Ignores,
     setting::OWNERS,
     transfer::{Watch, cancelled},
-    tree::{DirPath, ExtraneousIn, Made},
+    tree::{CreatedByDirectory, DirPath, ExtraneousIn},
 };
 
 /// What a walk does with what it comes across.
@@ -47,7 +47,7 @@ struct Level {
     /// Whether everything in it is gone so far.
     is_emptied: bool,
     /// The mode it gets back if it stays, where it was opened up.
-    closes_to: Option<u32>,
+    mode_to_restore: Option<u32>,
 }
 
 /// What lies under a name.
@@ -84,9 +84,9 @@ impl Deleter<'_> {
             return Ok(self.walk_extraneous(within, Does::Tell)?.is_all);
         }
         let dir = open_again(within)?;
-        let closes_to = self.let_in(&dir, &dir.meta().during(Op::Stat).in_copy()?)?;
+        let mode_to_restore = self.let_in(&dir, &dir.meta().during(Op::Stat).in_copy()?)?;
         let walked = self.walk_extraneous(within, Does::Delete);
-        if let Some(mode) = closes_to {
+        if let Some(mode) = mode_to_restore {
             Handle::Open(&dir).set_mode(mode).during(Op::SetMode)?;
         }
         if self.setting.keeps(Attributes::TIMESTAMPS) && self.setting.job.mirror.delete == Delete::After {
@@ -119,7 +119,7 @@ impl Deleter<'_> {
         let mut entries = 0;
         let (place, names) = (within.place.clone(), within.names.clone());
         let mut levels =
-            vec![Level { place, id: within.id, names, next: 0, is_emptied: true, closes_to: None }];
+            vec![Level { place, id: within.id, names, next: 0, is_emptied: true, mode_to_restore: None }];
         loop {
             let depth = levels.len();
             let level = levels.last_mut().expect("the last one ends the walk");
@@ -155,7 +155,7 @@ impl Deleter<'_> {
             let Some(above) = levels.last_mut() else {
                 return Ok(Walked { entries, is_all: through.is_emptied });
             };
-            if let (false, Some(mode)) = (through.is_emptied, through.closes_to) {
+            if let (false, Some(mode)) = (through.is_emptied, through.mode_to_restore) {
                 Handle::Open(&dir).set_mode(mode).during(Op::SetMode)?;
             }
             let up = dir.open_dir(c"..").during(Op::Open).in_copy()?;
@@ -184,7 +184,7 @@ impl Deleter<'_> {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Found::Nothing),
             found => found.during(Op::Remove)?,
         };
-        let answers_for = |made: &Arc<Made>| made.answers_for(&meta, name);
+        let answers_for = |made: &Arc<CreatedByDirectory>| made.answers_for(&meta, name);
         if is_top && within.made.as_ref().is_some_and(answers_for) {
             return Ok(Found::Stays);
         }
@@ -201,7 +201,7 @@ impl Deleter<'_> {
         if meta.id.dev != level.id.dev {
             return refused("another filesystem is mounted there");
         }
-        let (below, closes_to) = match dir.open_dir(name) {
+        let (below, mode_to_restore) = match dir.open_dir(name) {
             // Its mode keeps its own owner out.
             Err(error) if error.kind() == io::ErrorKind::PermissionDenied && does == Does::Delete => {
                 let is_ours = meta.uid == self.setting.user && !self.setting.privileges.overrides_modes;
@@ -234,7 +234,7 @@ impl Deleter<'_> {
             names: Arc::new(names),
             next: 0,
             is_emptied: true,
-            closes_to: closes_to.or(opened_up),
+            mode_to_restore: mode_to_restore.or(opened_up),
         };
         Ok(Found::Directory(below, inside))
     }

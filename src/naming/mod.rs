@@ -4,7 +4,7 @@ mod target_dir;
 
 use std::{ffi::CStr, io};
 
-pub(crate) use target_dir::{Reached, TargetDirs, look_at_target_dir, merge_once};
+pub(crate) use target_dir::{OpenedTarget, TargetDirs, claim_directory, look_at_target_dir};
 
 use crate::{
     durability::RunMarkers,
@@ -12,7 +12,7 @@ use crate::{
     error::{During, Fault, Op, Sided},
     options::Compression,
     setting::Setting,
-    tree::{DirNode, Item, Made, Namesakes, Staged, collision, in_the_way},
+    tree::{CreatedByDirectory, DirNode, EntryRef, Namesakes, Staged, collision, in_the_way},
 };
 
 /// Gives entries of the copy their names.
@@ -27,16 +27,16 @@ impl Naming<'_> {
     ///
     /// Of all entries of this run that want one name, exactly one gets it: where nothing but a look
     /// beforehand would tell, looking and naming are one step for everybody. `id` is asked only then.
-    pub(crate) fn name_once<T>(
+    pub(crate) fn publish_exclusively<T>(
         &self,
-        at: Item<'_>,
+        at: EntryRef<'_>,
         target_name: &CStr,
         op: Op,
         replaces: bool,
         give: impl FnOnce() -> io::Result<T>,
         id: impl FnOnce(&T) -> io::Result<FileId>,
     ) -> Result<T, Fault> {
-        let Item { node, dirs, .. } = at;
+        let EntryRef { node, dirs, .. } = at;
         let Some(made) = &node.made else {
             return give().map_err(|error| node.creation_fault(op, error));
         };
@@ -65,10 +65,10 @@ impl Naming<'_> {
     }
 
     /// Whether a file of this size, which takes the place of another, has no name until it is finished.
-    pub(crate) fn names_late(&self, at: Item<'_>, size: u64) -> Result<bool, Fault> {
+    pub(crate) fn names_late(&self, at: EntryRef<'_>, size: u64) -> Result<bool, Fault> {
         /// Of smaller ones little is left where a run dies, and they cost up to a fifth more so (ext4, xfs, btrfs).
         const LATE_MIN: u64 = 1 << 20;
-        let Item { node, dirs, .. } = at;
+        let EntryRef { node, dirs, .. } = at;
         if size < LATE_MIN {
             return Ok(false);
         }
@@ -81,10 +81,10 @@ impl Naming<'_> {
         Ok(*known.get_or_init(|| can))
     }
 
-    /// As [`name_once`](Self::name_once), of a run that only tells what it would do.
+    /// As [`publish_exclusively`](Self::publish_exclusively), of a run that only tells what it would do.
     ///
     /// What else would end at one name is up to the filesystem, and shows in what is there.
-    pub(crate) fn tell_once(&self, at: Item<'_>, kind: Kind) -> Result<(), Fault> {
+    pub(crate) fn tell_once(&self, at: EntryRef<'_>, kind: Kind) -> Result<(), Fault> {
         let name = at.node.place.target_name(at.name, kind);
         let Some(made) = self.told_in(at.node) else { return Ok(()) };
         match made.lock().claim(&name, kind) {
@@ -112,7 +112,7 @@ impl Naming<'_> {
 
     /// Where a run remembers what it told of, if two of its entries can have one name: those of sources of
     /// one base name, and those that get a suffix.
-    fn told_in<'a>(&self, node: &'a DirNode) -> Option<&'a Made> {
+    fn told_in<'a>(&self, node: &'a DirNode) -> Option<&'a CreatedByDirectory> {
         let can = !self.namesakes.are_none() || self.setting.job.compression != Compression::None;
         node.made.as_deref().filter(|_| can)
     }

@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// The copy's directory, open.
-pub(crate) struct Reached {
+pub(crate) struct OpenedTarget {
     pub(crate) target: Dir,
     pub(crate) found: Meta,
     /// Whether it was there already.
@@ -43,7 +43,7 @@ impl TargetDirs<'_> {
         dirs: &Dirs,
         name: &CStr,
         meta: &Meta,
-    ) -> Result<Reached, Fault> {
+    ) -> Result<OpenedTarget, Fault> {
         let mode = if self.setting.keeps(Attributes::MODE) { OWNERS } else { meta.mode & 0o777 | OWNERS };
         let existed = self.make_directory(parent, dirs, name, mode)?;
         let (target, opened_up) = match self.open_target(dirs, name, existed) {
@@ -65,7 +65,7 @@ impl TargetDirs<'_> {
         if found.id == meta.id {
             return Err(Fault::refused(Op::Copy, "source and destination are the same directory"));
         }
-        Ok(Reached { target, found, existed, opened_up })
+        Ok(OpenedTarget { target, found, existed, opened_up })
     }
 
     /// Create the copy's directory; whether it was there already.
@@ -123,7 +123,7 @@ pub(crate) fn look_at_target_dir(
     name: &CStr,
     meta: &Meta,
     only_counts: bool,
-) -> Result<Reached, Fault> {
+) -> Result<OpenedTarget, Fault> {
     let absent = || {
         let target = dirs.target.duplicate().during(Op::Open).in_copy()?;
         // On the filesystem of its parent, with a number that no directory there is likely to have,
@@ -132,7 +132,7 @@ pub(crate) fn look_at_target_dir(
         let mut hasher = DefaultHasher::new();
         (ino, name).hash(&mut hasher);
         let id = FileId { dev, ino: hasher.finish() | 1 << 63 };
-        Ok(Reached { target, found: Meta { id, ..*meta }, existed: false, opened_up: None })
+        Ok(OpenedTarget { target, found: Meta { id, ..*meta }, existed: false, opened_up: None })
     };
     if parent.target_dir.is_absent() || only_counts || parent.is_cleared(name) {
         return absent();
@@ -146,7 +146,7 @@ pub(crate) fn look_at_target_dir(
         Ok(found) if found.kind == Kind::Directory => {
             let target = dirs.target.open_dir(name).during(Op::CreateDirectory)?;
             let found = target.meta().during(Op::Stat).in_copy()?;
-            Ok(Reached { target, found, existed: true, opened_up: None })
+            Ok(OpenedTarget { target, found, existed: true, opened_up: None })
         }
         Ok(found) => Err(in_the_way(found.kind)),
     }
@@ -155,12 +155,12 @@ pub(crate) fn look_at_target_dir(
 /// Reach a child directory of `parent` in the copy by `reach`; whether this run made it for another source.
 ///
 /// Two entries of one source never share a directory; those of `several` sources are merged.
-pub(crate) fn merge_once(
+pub(crate) fn claim_directory(
     parent: &DirNode,
     several: bool,
     name: &CStr,
-    reach: impl FnOnce() -> Result<Reached, Fault>,
-) -> Result<(Reached, bool), Fault> {
+    reach: impl FnOnce() -> Result<OpenedTarget, Fault>,
+) -> Result<(OpenedTarget, bool), Fault> {
     match &parent.made {
         _ if !several => {
             let reached = reach()?;
@@ -169,7 +169,7 @@ pub(crate) fn merge_once(
                     // It may have the inode of an entry that failed and was removed.
                     made.lock().insert(reached.found.id);
                 }
-                _ => parent.vouch(name, &reached.found)?,
+                _ => parent.claim_existing(name, &reached.found)?,
             }
             Ok((reached, false))
         }

@@ -90,12 +90,12 @@ impl EarlierRuns<'_> {
             }
             if is_dry {
                 if staged::is_left(name) && !is_lost() {
-                    self.space.expect_gone(target, id.dev, name);
+                    self.space.subtract_gone(target, id.dev, name);
                 }
                 self.durability.markers.note(target, name, pair);
                 return Ok(());
             }
-            let swept = match staged::is_left(name) && !self.resume.journals.speak_of(name) {
+            let swept = match staged::is_left(name) && !self.resume.journals.mentions(name) {
                 true if is_temporary(name) && is_lost() => {
                     self.durability.leftovers.add(id, name);
                     Ok(())

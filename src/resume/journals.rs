@@ -54,7 +54,7 @@ pub(crate) struct Journal {
 
 /// Where a file in the making is written down.
 #[derive(Clone, Debug)]
-pub(crate) struct Entered {
+pub(crate) struct JournalEntry {
     pub(crate) home: Home,
     pub(crate) path: Vec<u8>,
     pub(crate) number: u64,
@@ -66,7 +66,7 @@ impl Journals {
     }
 
     /// Whether a temporary may be gone on with.
-    pub(crate) fn speak_of(&self, temporary: &CStr) -> bool {
+    pub(crate) fn mentions(&self, temporary: &CStr) -> bool {
         self.is_any.load(Ordering::Relaxed) && self.lock().temporaries.contains(temporary)
     }
 
@@ -113,7 +113,7 @@ impl Journals {
         path: Vec<u8>,
         mut file: Unfinished,
         make: impl FnOnce() -> io::Result<(Dir, CString)>,
-    ) -> io::Result<Entered> {
+    ) -> io::Result<JournalEntry> {
         let mut known = self.lock();
         let journal = match known.journals.entry(home) {
             Entry::Occupied(there) => there.into_mut(),
@@ -126,7 +126,7 @@ impl Journals {
         file.number = journal.last + 1;
         journal.file.write_all(journal::file_line(&file, &journal::names(&path)).as_bytes())?;
         journal.last = file.number;
-        let entered = Entered { home, path: path.clone(), number: file.number };
+        let entered = JournalEntry { home, path: path.clone(), number: file.number };
         journal.files.insert(path, file);
         Ok(entered)
     }
@@ -142,7 +142,7 @@ impl Journals {
     }
 
     /// A range of a file is in place.
-    pub(crate) fn enter(&self, entered: &Entered, range: InPlace) {
+    pub(crate) fn add(&self, entered: &JournalEntry, range: InPlace) {
         let mut known = self.lock();
         let Some(journal) = known.journals.get_mut(&entered.home) else { return };
         let Some(file) = journal.files.get_mut(&entered.path) else { return };
@@ -154,14 +154,14 @@ impl Journals {
     }
 
     /// A file is finished, or nothing of it is left.
-    pub(crate) fn strike(&self, entered: &Entered) {
+    pub(crate) fn remove(&self, entered: &JournalEntry) {
         if let Some(journal) = self.lock().journals.get_mut(&entered.home) {
             journal.files.remove(&entered.path);
         }
     }
 
     /// A file is left as it is, for a later run or another try.
-    pub(crate) fn leave(&self, entered: &Entered) {
+    pub(crate) fn keep_for_later(&self, entered: &JournalEntry) {
         if let Some(journal) = self.lock().journals.get_mut(&entered.home) {
             journal.left.insert(entered.path.clone());
         }

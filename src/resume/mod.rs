@@ -11,7 +11,7 @@ use std::sync::Arc;
 pub(crate) use check::{Sides, is_in_place};
 pub(crate) use earlier_runs::{EarlierRuns, LookedAt};
 pub(crate) use journal::pieces;
-pub(crate) use journals::Entered;
+pub(crate) use journals::JournalEntry;
 pub(crate) use take_up::Resumed;
 
 use crate::setting::Setting;

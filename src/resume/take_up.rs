@@ -14,20 +14,20 @@ use crate::{
     platform::{self, Dir},
     report::WarningKind,
     resume::{
-        Entered, Journals, Resume, Sides,
+        JournalEntry, Journals, Resume, Sides,
         check::digest_of_range,
         journal::{self, InPlace, SourceState, Unfinished},
         journals::{Journal, open_ours},
     },
     setting::Setting,
-    tree::{DirNode, Item, Staged, staged},
+    tree::{DirNode, EntryRef, Staged, staged},
     verify::Verifier,
 };
 
 /// What is there of a file that an earlier run has begun.
 #[derive(Debug)]
 pub(crate) struct Resumed {
-    pub(crate) entered: Entered,
+    pub(crate) entered: JournalEntry,
     pub(crate) ranges: Vec<InPlace>,
     /// Whether the source may be another by now, though its size and time are what they were: then it is compared as
     /// well.
@@ -73,13 +73,13 @@ impl Resume {
     pub(crate) fn enter_step(
         &self,
         verifier: &mut Verifier<'_>,
-        entered: Option<&Entered>,
+        entered: Option<&JournalEntry>,
         file: Sides<'_>,
         (from, to): (u64, u64),
     ) -> Result<(), Fault> {
         let Some(entered) = entered.filter(|_| from < to) else { return Ok(()) };
         if let Some(digest) = digest_of_range(verifier, file, file.source, from, to)? {
-            self.journals.enter(entered, InPlace { from, to, digest });
+            self.journals.add(entered, InPlace { from, to, digest });
         }
         Ok(())
     }
@@ -88,14 +88,14 @@ impl Resume {
     pub(crate) fn take_up(
         &self,
         durability: &Durability,
-        at: Item<'_>,
+        at: EntryRef<'_>,
         meta: &Meta,
     ) -> Result<Option<(Staged, Resumed)>, Fault> {
-        let Item { node, dirs, name } = at;
+        let EntryRef { node, dirs, name } = at;
         let (home, path) = home(node, name);
         let home = (home.target.id.dev, home.target.id.ino);
         let Some(file) = self.journals.unfinished(home, &path) else { return Ok(None) };
-        let entered = Entered { home, path, number: file.number };
+        let entered = JournalEntry { home, path, number: file.number };
         if file.source.looks_like(meta)
             && let Some(there) =
                 open_ours(&dirs.target, &file.temporary, self.setting.user).during(Op::CreateFile)?
@@ -107,7 +107,7 @@ impl Resume {
             )));
         }
         // The source is another by now, or what was there of the copy.
-        self.journals.strike(&entered);
+        self.journals.remove(&entered);
         if durability.keeps_old(&node.pair, node.target.id.dev) {
             // It may be what another has replaced, whose name is not durable yet.
             dirs.target.sync().during(Op::Sync).in_copy()?;
@@ -117,7 +117,12 @@ impl Resume {
     }
 
     /// Write down that a file is begun; where that cannot be done, it cannot be gone on with.
-    pub(crate) fn enter_in_journal(&self, at: Item<'_>, meta: &Meta, staged: &Staged) -> Option<Entered> {
+    pub(crate) fn enter_in_journal(
+        &self,
+        at: EntryRef<'_>,
+        meta: &Meta,
+        staged: &Staged,
+    ) -> Option<JournalEntry> {
         let (node, path) = home(at.node, at.name);
         let home = (node.target.id.dev, node.target.id.ino);
         let begun = (|| {

@@ -19,13 +19,13 @@ use crate::{
     report::WarningKind,
     space::Teller,
     transfer::data_within,
-    tree::{DirNode, Dirs, Item, abandoned_bytes},
+    tree::{DirNode, Dirs, EntryRef, abandoned_bytes},
 };
 
 /// The least that the copies which a dry run tells of would take, by device: without the blocks of
 /// directories and attributes, and of what is written aside before it replaces something.
 #[derive(Debug, Default)]
-pub(crate) struct Expected(Mutex<BTreeMap<u64, Option<Need>>>);
+pub(crate) struct SpaceEstimate(Mutex<BTreeMap<u64, Option<Need>>>);
 
 /// What is needed on one filesystem, and what room there is.
 #[derive(Debug)]
@@ -46,9 +46,9 @@ struct Takes {
     frees: u64,
 }
 
-impl Expected {
+impl SpaceEstimate {
     /// Count what a run that died has left in a directory of the copy as gone: it is taken up, or removed.
-    pub(crate) fn expect_gone(&self, dir: &Dir, device: u64, name: &CStr) {
+    pub(crate) fn subtract_gone(&self, dir: &Dir, device: u64, name: &CStr) {
         if let Some(bytes) = abandoned_bytes(dir, name) {
             self.count(dir, device, |need| {
                 need.bytes -= i128::from(bytes);
@@ -67,14 +67,14 @@ impl Expected {
 
 impl Space {
     /// Count an entry that would be created below `node`, other than a name for a file that has one.
-    pub(crate) fn expect_entry(&self, node: &DirNode, dirs: &Dirs) {
+    pub(crate) fn add_entry(&self, node: &DirNode, dirs: &Dirs) {
         self.expect(node, dirs, Takes { inodes: 1, ..Takes::default() });
     }
 
     /// Count a file whose copy, in place of what is `found`, would hold `size` bytes.
-    pub(crate) fn expect_file(
+    pub(crate) fn add_file(
         &self,
-        Item { node, dirs, name }: Item<'_>,
+        EntryRef { node, dirs, name }: EntryRef<'_>,
         source: &File,
         meta: &Meta,
         size: u64,

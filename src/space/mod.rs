@@ -21,14 +21,14 @@ use crate::{
     setting::Setting,
     tree::DirNode,
 };
-use expected::Expected;
+use expected::SpaceEstimate;
 use quota::Holds;
 
 /// Whether there is room at the destination.
 #[derive(Debug)]
 pub(crate) struct Space {
     setting: Arc<Setting>,
-    expected: Expected,
+    expected: SpaceEstimate,
     /// Bytes that a file needed for which there was no room.
     needed: AtomicU64,
     /// Whether nothing more is tried in some directory.
@@ -40,7 +40,7 @@ impl Space {
     pub(crate) fn new(setting: Arc<Setting>) -> Space {
         Space {
             setting,
-            expected: Expected::default(),
+            expected: SpaceEstimate::default(),
             needed: AtomicU64::new(0),
             is_any_stopped: AtomicBool::new(false),
         }
@@ -67,8 +67,8 @@ impl Space {
     }
 
     /// Count what a run that died has left in a directory of the copy as gone: it is taken up, or removed.
-    pub(crate) fn expect_gone(&self, dir: &Dir, device: u64, name: &CStr) {
-        self.expected.expect_gone(dir, device, name);
+    pub(crate) fn subtract_gone(&self, dir: &Dir, device: u64, name: &CStr) {
+        self.expected.subtract_gone(dir, device, name);
     }
 
     /// Why nothing more can be written, if that is so.

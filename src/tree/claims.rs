@@ -20,7 +20,7 @@ impl DirNode {
 
     /// Note that this run answers for what it found as the copy's entry `name`, and that no other of
     /// its entries does yet.
-    pub(crate) fn vouch(&self, name: &CStr, found: &Meta) -> Result<(), Fault> {
+    pub(crate) fn claim_existing(&self, name: &CStr, found: &Meta) -> Result<(), Fault> {
         let Some(made) = &self.made else { return Ok(()) };
         let mut made = made.lock();
         let is_first = match found.kind {

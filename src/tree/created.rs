@@ -18,7 +18,7 @@ use crate::entry::{FileId, Kind, Meta};
 /// By device, because that halves what an inode takes: a directory of a million files keeps a
 /// million of them.
 #[derive(Debug, Default)]
-pub(crate) struct Made {
+pub(crate) struct CreatedByDirectory {
     known: Mutex<Known>,
     /// How names are spelled there, once it mattered and if its filesystem folds case.
     pub(crate) spellings: OnceLock<Option<Spellings>>,
@@ -32,7 +32,7 @@ pub(crate) struct Known {
     pub(crate) names: HashMap<Box<CStr>, Kind>,
 }
 
-impl Made {
+impl CreatedByDirectory {
     pub(crate) fn lock(&self) -> MutexGuard<'_, Known> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -77,10 +77,10 @@ impl Known {
 
 /// What was made in each directory that several sources are copied into.
 #[derive(Debug, Default)]
-pub(crate) struct MadeWithin(Mutex<HashMap<FileId, Arc<Made>>>);
+pub(crate) struct CreatedEntries(Mutex<HashMap<FileId, Arc<CreatedByDirectory>>>);
 
-impl MadeWithin {
-    pub(crate) fn directory(&self, id: FileId) -> Arc<Made> {
+impl CreatedEntries {
+    pub(crate) fn directory(&self, id: FileId) -> Arc<CreatedByDirectory> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).entry(id).or_default().clone()
     }
 }

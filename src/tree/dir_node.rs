@@ -10,7 +10,7 @@ use std::{
     },
 };
 
-use super::{chosen::Chosen, created::Made, extraneous::InTheWay};
+use super::{chosen::Chosen, created::CreatedByDirectory, extraneous::InTheWay};
 use crate::{
     entry::{FileId, Kind, Meta},
     error::{During, Failure, Fault, Op, Side, Sided},
@@ -36,17 +36,17 @@ pub(crate) struct DirNode {
     pub(crate) target_dir: TargetDir,
     /// The mode the copy's directory gets back in the end, where it was opened up to work in it and
     /// the source's is not kept.
-    pub(crate) closes_to: Option<u32>,
+    pub(crate) mode_to_restore: Option<u32>,
     /// Whether what is created in the copy's directory inherits an ACL from it.
     pub(crate) inherits_acl: bool,
     pub(crate) pair: Arc<Pair>,
     /// Where to remember what was made in this directory, if anywhere.
-    pub(crate) made: Option<Arc<Made>>,
+    pub(crate) made: Option<Arc<CreatedByDirectory>>,
     pub(crate) chosen: Chosen,
     /// Entered while it is worked on; no span at all where nobody looks.
     pub(crate) span: tracing::Span,
     pub(crate) cursor: Mutex<ListCursor>,
-    pub(crate) born: OnceLock<Owner>,
+    pub(crate) default_owner: OnceLock<Owner>,
     /// Whether the directory itself failed, apart from what it holds.
     pub(crate) has_failed: AtomicBool,
     /// Whether it is known what its copy has that the source lacks.
@@ -154,10 +154,10 @@ pub(crate) struct DirNodeParts {
     pub(crate) source_id: FileId,
     pub(crate) target: Meta,
     pub(crate) target_dir: TargetDir,
-    pub(crate) closes_to: Option<u32>,
+    pub(crate) mode_to_restore: Option<u32>,
     pub(crate) inherits_acl: bool,
     pub(crate) pair: Arc<Pair>,
-    pub(crate) made: Option<Arc<Made>>,
+    pub(crate) made: Option<Arc<CreatedByDirectory>>,
     pub(crate) chosen: Chosen,
     pub(crate) dirs: Arc<Dirs>,
 }
@@ -173,7 +173,7 @@ impl DirNode {
             source_id,
             target,
             target_dir,
-            closes_to,
+            mode_to_restore,
             inherits_acl,
             pair,
             made,
@@ -190,13 +190,13 @@ impl DirNode {
             source_id,
             target,
             target_dir,
-            closes_to,
+            mode_to_restore,
             inherits_acl,
             pair,
             made,
             chosen,
             cursor: Mutex::default(),
-            born: OnceLock::new(),
+            default_owner: OnceLock::new(),
             has_failed: AtomicBool::new(false),
             is_noted: AtomicBool::new(false),
             cleared: Mutex::default(),
@@ -242,13 +242,13 @@ impl DirNode {
     }
 
     /// Count one more thing that must be done before this directory is.
-    pub(crate) fn hold(self: &Arc<Self>) -> Arc<DirNode> {
+    pub(crate) fn add_pending(self: &Arc<Self>) -> Arc<DirNode> {
         self.pending.fetch_add(1, Ordering::Relaxed);
         self.clone()
     }
 
     /// Count one thing as done; whether it was the last.
-    pub(crate) fn release(&self) -> bool {
+    pub(crate) fn done_one(&self) -> bool {
         self.pending.fetch_sub(1, Ordering::AcqRel) == 1
     }
 
@@ -352,12 +352,12 @@ impl DirNode {
     }
 
     /// Who owns what this process creates in the copy's directory, learned from `created`.
-    pub(crate) fn born(&self, created: platform::Handle<'_>) -> io::Result<Owner> {
-        if let Some(owner) = self.born.get() {
+    pub(crate) fn default_owner(&self, created: platform::Handle<'_>) -> io::Result<Owner> {
+        if let Some(owner) = self.default_owner.get() {
             return Ok(*owner);
         }
         let owner = Owner::of(&created.meta()?);
-        Ok(*self.born.get_or_init(|| owner))
+        Ok(*self.default_owner.get_or_init(|| owner))
     }
 }
 

@@ -7,7 +7,7 @@ use crate::{
     error::{Fault, Op},
     platform::Names,
     select::Ignores,
-    tree::{DirPath, Made},
+    tree::{CreatedByDirectory, DirPath},
 };
 
 /// The entries of one directory of the copy that its source lacks.
@@ -22,7 +22,7 @@ pub(crate) struct ExtraneousIn {
     /// The ignore files that hold here, and in all that the source lacks.
     pub(crate) ignores: Option<Arc<Ignores>>,
     /// What this run has made here, or found to be as it should.
-    pub(crate) made: Option<Arc<Made>>,
+    pub(crate) made: Option<Arc<CreatedByDirectory>>,
 }
 
 /// What is deleted when its successor is whole but for its name.

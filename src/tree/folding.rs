@@ -15,7 +15,10 @@ use crate::{
     entry::Kind,
     error::{During, Fault, Op, Sided},
     platform::{self, Dir},
-    tree::{Item, KnownSpellings, Made, Spellings, TemporaryNames, each_name, folded, is_internal},
+    tree::{
+        CreatedByDirectory, EntryRef, KnownSpellings, Spellings, TemporaryNames, each_name, folded,
+        is_internal,
+    },
 };
 
 /// The name with its ASCII letters in the other case, if it has any.
@@ -56,11 +59,11 @@ impl Speller<'_> {
     /// `is_linked` says whether what is there under the name has others, so that its inode does not tell.
     pub(crate) fn claim_name(
         &mut self,
-        at: Item<'_>,
+        at: EntryRef<'_>,
         target_name: &CStr,
         is_linked: bool,
     ) -> Result<(), Fault> {
-        let Item { node, dirs, .. } = at;
+        let EntryRef { node, dirs, .. } = at;
         let Some(made) = node.made.as_deref().filter(|_| !node.target_dir.is_absent()) else { return Ok(()) };
         if node.pair.is_numbered && !is_linked {
             return Ok(());
@@ -98,8 +101,8 @@ impl Speller<'_> {
     }
 
     /// The spellings of a directory of the copy, if its filesystem folds case.
-    fn spellings<'a>(&mut self, at: Item<'_>, made: &'a Made) -> Option<&'a Spellings> {
-        let Item { node, dirs, .. } = at;
+    fn spellings<'a>(&mut self, at: EntryRef<'_>, made: &'a CreatedByDirectory) -> Option<&'a Spellings> {
+        let EntryRef { node, dirs, .. } = at;
         let ask = || {
             let folds = if node.pair.is_numbered {
                 platform::folds_case(&dirs.target) // each directory may do as it likes
@@ -156,8 +159,8 @@ impl Speller<'_> {
     }
 
     /// Which of these names of copies belongs to an entry that the source's directory has now.
-    fn find_in_source(&mut self, at: Item<'_>, names: &[Box<CStr>]) -> Result<Option<Box<CStr>>, Fault> {
-        let Item { node, dirs, .. } = at;
+    fn find_in_source(&mut self, at: EntryRef<'_>, names: &[Box<CStr>]) -> Result<Option<Box<CStr>>, Fault> {
+        let EntryRef { node, dirs, .. } = at;
         if node.source.is_none() {
             return Ok(None); // what else lies beside the source is no part of it
         }

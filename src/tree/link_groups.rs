@@ -112,7 +112,7 @@ impl LinkGroups {
         };
         match &mut group.state {
             State::Copying(parked) => {
-                parked.push(WaitingName { node: node.hold(), name: name.into() });
+                parked.push(WaitingName { node: node.add_pending(), name: name.into() });
                 Claim::Waits
             }
             State::Copied(target) => Claim::Link(target.clone()),
@@ -184,7 +184,7 @@ impl LinkGroups {
             }
             State::Copied(target) => Claim::Link(target.clone()),
             State::Copying(parked) => {
-                parked.push(WaitingName { node: node.hold(), name: name.into() });
+                parked.push(WaitingName { node: node.add_pending(), name: name.into() });
                 Claim::Waits
             }
         }

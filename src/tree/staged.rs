@@ -112,11 +112,11 @@ impl Staged {
     pub(crate) fn adopt(
         dir: &Dir,
         name: &CStr,
-        appearance: Publish,
+        publish: Publish,
         names: &TemporaryNames,
         make: impl FnOnce(&CStr) -> io::Result<()>,
     ) -> io::Result<Staged> {
-        let stage = match appearance {
+        let stage = match publish {
             Publish::Now => Stage::Final,
             Publish::WhenComplete | Publish::Replacing => Stage::Temporary(names.next()),
         };
@@ -202,17 +202,17 @@ impl Staged {
         &self,
         dir: &Dir,
         name: &CStr,
-        appearance: Publish,
+        publish: Publish,
         over: impl FnOnce(&CStr) -> io::Result<Kept>,
     ) -> io::Result<Kept> {
         match &self.name {
             Stage::Final => Ok(()),
             Stage::Unnamed(late) => match late.get() {
-                Some(temporary) if appearance == Publish::WhenComplete => dir.rename_new(temporary, name),
+                Some(temporary) if publish == Publish::WhenComplete => dir.rename_new(temporary, name),
                 Some(temporary) => return over(temporary),
                 None => dir.link_unnamed(&self.file, name),
             },
-            Stage::Temporary(temporary) if appearance == Publish::WhenComplete => {
+            Stage::Temporary(temporary) if publish == Publish::WhenComplete => {
                 dir.rename_new(temporary, name)
             }
             Stage::Temporary(temporary) => return over(temporary),

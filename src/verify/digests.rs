@@ -12,7 +12,7 @@ use crate::{
     platform,
     report::WarningKind,
     transfer::{FillResult, Watch, cancelled, data_within, next_data_of},
-    tree::Item,
+    tree::EntryRef,
 };
 
 /// The digests of a file and of its copy.
@@ -44,12 +44,12 @@ impl Verifier<'_> {
     /// The digests of a file that is in place as a whole, where they are wanted.
     pub(crate) fn digests(
         &mut self,
-        at: Item<'_>,
+        at: EntryRef<'_>,
         [source, copy]: [&File; 2],
         meta: &Meta,
         filled: FillResult,
     ) -> Result<Option<Digests>, Fault> {
-        let Item { node, name, .. } = at;
+        let EntryRef { node, name, .. } = at;
         let Some(kind) = self.setting.job.verify.digest() else { return Ok(None) };
         let passing = self.teller.passing.take();
         let coding = self.setting.coding(name);
@@ -199,7 +199,7 @@ impl Verifier<'_> {
     }
 
     /// Take the digest of an entry of the copy that was not copied, where every file's is wanted.
-    pub(crate) fn digest_there(&mut self, at: Item<'_>, kind: Kind) -> Result<(), Fault> {
+    pub(crate) fn digest_there(&mut self, at: EntryRef<'_>, kind: Kind) -> Result<(), Fault> {
         let wanted = self.setting.job.digest_all && kind == Kind::File;
         let Some(digest) = self.setting.job.verify.digest().filter(|_| wanted) else { return Ok(()) };
         let file =

@@ -11,7 +11,7 @@ use crate::{
     plan::Action,
     platform,
     transfer::{CommonHoles, FillResult, Watch, cancelled},
-    tree::Item,
+    tree::EntryRef,
 };
 
 /// What made `action` of `found`, which stands where a copy of `source` is to be.
@@ -32,7 +32,7 @@ impl Verifier<'_> {
     /// Decide by the content about a file that is there.
     pub(crate) fn by_content(
         &mut self,
-        at: Item<'_>,
+        at: EntryRef<'_>,
         meta: &Meta,
         found: &Meta,
         action: Action,
@@ -49,11 +49,11 @@ impl Verifier<'_> {
     /// Whether the copy `found` has the bytes of its source; both have one size, or one of them is compressed.
     pub(crate) fn has_same_content(
         &mut self,
-        at: Item<'_>,
+        at: EntryRef<'_>,
         meta: &Meta,
         found: &Meta,
     ) -> Result<bool, Fault> {
-        let Item { node, dirs, name } = at;
+        let EntryRef { node, dirs, name } = at;
         let source_file = dirs.source.open_source(name).during(Op::Open)?;
         let copy_file =
             dirs.target.open_source(&node.place.target_name(name, Kind::File)).during(Op::Replace)?;
