@@ -73,7 +73,7 @@ impl Copier {
             setting: &self.setting,
             space: &self.run.space,
             teller: &mut self.teller,
-            scratch: self.tools.scratch.ready(),
+            scratch: &mut self.tools.scratch,
             encoders: &mut self.tools.encoders,
         }
     }
@@ -87,7 +87,7 @@ impl Copier {
             space: &self.run.space,
             hands: &mut self.hands,
             teller: &mut self.teller,
-            scratch: self.tools.scratch.ready(),
+            scratch: &mut self.tools.scratch,
             encoders: &mut self.tools.encoders,
             ring: &mut self.tools.ring,
         }

@@ -97,8 +97,8 @@ impl Durability {
             }
             let read = {
                 let scratch = &mut *verifier.scratch;
-                let middle = scratch.buffer.len() / 2;
-                let (one, other) = scratch.buffer.split_at_mut(middle);
+                let middle = scratch.buffer().len() / 2;
+                let (one, other) = scratch.buffer().split_at_mut(middle);
                 let most = middle.min(usize::try_from(found.size - from).unwrap_or(middle));
                 let there = read_full(&copy, &mut other[..most], from).during(Op::Read)?;
                 let read = read_full(&source, &mut one[..there], from).during(Op::Read)?;
@@ -133,8 +133,8 @@ impl Durability {
             if verifier.teller.is_cancelled() {
                 return Err(Fault::new(Op::Copy, cancelled()));
             }
-            let middle = verifier.scratch.buffer.len() / 2;
-            let (one, other) = verifier.scratch.buffer.split_at_mut(middle);
+            let middle = verifier.scratch.buffer().len() / 2;
+            let (one, other) = verifier.scratch.buffer().split_at_mut(middle);
             // What is cut off is an error behind all that is there.
             let read = if_whole(copy.read_some(&mut other[..middle]));
             let Some(there) = read.during(Op::Read).in_copy()? else { return Ok(Holds::Part) };

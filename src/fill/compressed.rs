@@ -44,12 +44,12 @@ impl Filler<'_> {
         let mut end = if meta.size == 0 { u64::MAX } else { meta.size };
         let mut at = 0;
         while at < end {
-            let most = (scratch.buffer.len() as u64).min(end - at);
+            let most = (scratch.buffer().len() as u64).min(end - at);
             let want = teller.allow(most) as usize;
             if teller.is_cancelled() {
                 return Err(Fault::new(Op::Copy, cancelled()));
             }
-            let read = read_full(files.source, &mut scratch.buffer[..want], at).during(Op::Read)?;
+            let read = read_full(files.source, &mut scratch.buffer()[..want], at).during(Op::Read)?;
             let has_ended = read < want;
             if let Some(encoders) = encoders.take() {
                 if meta.size == 0 && !has_ended {
@@ -65,7 +65,7 @@ impl Filler<'_> {
                 let why = "it became shorter while it was compressed; the next run copies what it is then";
                 return Err(Fault::changed(Op::Read, why));
             }
-            let chunk = &scratch.buffer[..read];
+            let chunk = &scratch.buffer()[..read];
             let encoder = encoder.as_mut().expect("it was begun above");
             if let Err(error) = encoder.write(chunk) {
                 space.lacks(encoder.needs());
@@ -102,15 +102,15 @@ impl Filler<'_> {
         let mut at = 0;
         let Filler { teller, scratch, .. } = self;
         loop {
-            let want = teller.allow(scratch.buffer.len() as u64) as usize;
+            let want = teller.allow(scratch.buffer().len() as u64) as usize;
             if teller.is_cancelled() {
                 return Err(Fault::new(Op::Copy, cancelled()));
             }
-            let read = source.read_full(&mut scratch.buffer[..want]).during(Op::Read)?;
+            let read = source.read_full(&mut scratch.buffer()[..want]).during(Op::Read)?;
             if read == 0 {
                 break;
             }
-            let chunk = &scratch.buffer[..read];
+            let chunk = &scratch.buffer()[..read];
             teller.saw(at, chunk);
             let written = write_chunk(files.destination, chunk, at, zeros).during(Op::Write)?;
             at += read as u64;

@@ -35,7 +35,7 @@ impl Filler<'_> {
         self.teller.take_moved();
         self.begin_passing();
         if size == 0 {
-            let copied = copy_unsized(files, &mut self.scratch.buffer, self.teller);
+            let copied = copy_unsized(files, self.scratch.buffer(), self.teller);
             return copied.map(|_| FillResult::Whole);
         }
         let mut at = 0;

@@ -61,9 +61,9 @@ pub(crate) fn digest_of_range(
             }
             let read = {
                 let scratch = &mut *verifier.scratch;
-                let most = scratch.buffer.len().min(usize::try_from(hole - at).unwrap_or(usize::MAX));
-                let read = platform::read_at(content, &mut scratch.buffer[..most], at).during(Op::Read)?;
-                hasher.update(&scratch.buffer[..read]);
+                let most = scratch.buffer().len().min(usize::try_from(hole - at).unwrap_or(usize::MAX));
+                let read = platform::read_at(content, &mut scratch.buffer()[..most], at).during(Op::Read)?;
+                hasher.update(&scratch.buffer()[..read]);
                 read as u64
             };
             if read == 0 {
@@ -108,11 +108,11 @@ fn clear_holes(verifier: &mut Verifier<'_>, file: Sides<'_>, from: u64, to: u64)
             continue;
         }
         let scratch = &mut *verifier.scratch;
-        scratch.buffer.fill(0);
+        scratch.buffer().fill(0);
         let mut at = hole;
         while at < data {
-            let most = scratch.buffer.len().min(usize::try_from(data - at).unwrap_or(usize::MAX));
-            platform::write_all_at(copy, &scratch.buffer[..most], at).during(Op::Write)?;
+            let most = scratch.buffer().len().min(usize::try_from(data - at).unwrap_or(usize::MAX));
+            platform::write_all_at(copy, &scratch.buffer()[..most], at).during(Op::Write)?;
             at += most as u64;
         }
     }

@@ -39,7 +39,7 @@ pub(crate) fn copy_direct(
         match method {
             Method::Reflink | Method::IoUring => {} // of whole files or ranges, and tried before
             Method::Buffered => {
-                return copy_buffered(transfer.files, at, end, transfer.zeros, &mut scratch.buffer, watch);
+                return copy_buffered(transfer.files, at, end, transfer.zeros, scratch.buffer(), watch);
             }
             _ if transfer.pair.refuses(method) => {}
             _ => match try_zero_copy_direct(method, transfer, at, end, scratch, watch) {

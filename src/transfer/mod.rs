@@ -45,7 +45,7 @@ pub(crate) trait Watch {
 /// Buffers that a worker keeps from one file to the next.
 #[derive(Debug, Default)]
 pub(crate) struct Scratch {
-    pub(crate) buffer: Vec<u8>,
+    buffer: Vec<u8>,
     pub(crate) pipe: Option<platform::Pipe>,
 }
 
@@ -57,18 +57,22 @@ impl Scratch {
     /// No device wants more than that.
     const BLOCK: usize = 4096;
 
-    /// These buffers, made first where a worker has none yet.
-    pub(crate) fn ready(&mut self) -> &mut Scratch {
-        self.buffer.resize(Self::BUFFER, 0);
-        self
+    /// The buffer, made first where a worker has none yet: most files need none.
+    #[inline]
+    pub(crate) fn buffer(&mut self) -> &mut [u8] {
+        if self.buffer.is_empty() {
+            self.buffer.resize(Self::BUFFER, 0);
+        }
+        &mut self.buffer
     }
 
     /// The part of the buffer that begins at the boundary of a block and consists of whole blocks, as
     /// direct I/O wants it (open(2)).
     pub(crate) fn aligned(&mut self) -> &mut [u8] {
-        let address = self.buffer.as_ptr().addr();
+        let buffer = self.buffer();
+        let address = buffer.as_ptr().addr();
         let skew = address.next_multiple_of(Self::BLOCK) - address;
-        &mut self.buffer[skew..skew + Self::BUFFER - Self::BLOCK]
+        &mut buffer[skew..skew + Self::BUFFER - Self::BLOCK]
     }
 }
 

@@ -223,9 +223,9 @@ impl Verifier<'_> {
             if self.teller.is_cancelled() {
                 return Err(Fault::new(Op::Verify, cancelled()));
             }
-            match content.read_full(&mut self.scratch.buffer).during(Op::Verify)? {
+            match content.read_full(self.scratch.buffer()).during(Op::Verify)? {
                 0 => return Ok(hasher.finish()),
-                read => hasher.update(&self.scratch.buffer[..read]),
+                read => hasher.update(&self.scratch.buffer()[..read]),
             }
         }
     }

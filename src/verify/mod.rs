@@ -25,6 +25,6 @@ impl<'a> Verifier<'a> {
         teller: &'a mut Teller,
         scratch: &'a mut Scratch,
     ) -> Verifier<'a> {
-        Verifier { setting, teller, scratch: scratch.ready() }
+        Verifier { setting, teller, scratch }
     }
 }

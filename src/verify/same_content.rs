@@ -95,8 +95,8 @@ impl Verifier<'_> {
                 source = Content::Plain { file: source_file, at };
                 copy = Content::Plain { file: copy_file, at };
             }
-            let middle = self.scratch.buffer.len() / 2;
-            let (one, other) = self.scratch.buffer.split_at_mut(middle);
+            let middle = self.scratch.buffer().len() / 2;
+            let (one, other) = self.scratch.buffer().split_at_mut(middle);
             let most = middle.min(usize::try_from(left).unwrap_or(middle));
             let read = source.read_full(&mut one[..most]).during(Op::Read)?;
             let there = if_whole(copy.read_full(&mut other[..most]));

@@ -18,7 +18,7 @@ impl Verifier<'_> {
                 if self.teller.is_cancelled() {
                     return Err(Fault::new(Op::Copy, cancelled()));
                 }
-                let buffer = &mut self.scratch.buffer;
+                let buffer = self.scratch.buffer();
                 let most = buffer.len().min(usize::try_from(hole - from).unwrap_or(usize::MAX));
                 let read = platform::read_at(file, &mut buffer[..most], from).during(Op::Read)?;
                 if buffer[..read].iter().any(|byte| *byte != 0) {
