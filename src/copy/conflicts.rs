@@ -165,7 +165,7 @@ impl Copier {
         match caught(|| self.deleter().try_delete(within)) {
             Ok(true) => return Ok(()),
             Ok(false) => {} // what stays was said, or is what a rule keeps
-            Err(fault) => self.teller.fail_to_delete(fault.at(within.place.path_in_copy(c""))),
+            Err(fault) => self.deleter().fail(fault.at(within.place.path_in_copy(c""))),
         }
         Err(in_the_way.stays())
     }

@@ -34,6 +34,7 @@ impl Worker for Copier {
     }
 
     fn perform(&mut self, unit: Unit) {
+        let was_stopped = self.is_run_stopped();
         // Entries are guarded one by one; this is for what lies between them.
         let performed = caught(|| {
             self.perform_unit(unit);
@@ -42,7 +43,7 @@ impl Worker for Copier {
         if let Err(fault) = performed {
             self.fail_run(fault);
         }
-        if self.run.ledger.stopped.get().is_some() {
+        if !was_stopped && self.is_run_stopped() {
             self.run.queue.wake_all(); // whoever waits has nothing to wait for
         }
     }
@@ -81,9 +82,17 @@ impl Copier {
         if let Err(panic) = worked {
             // Outside of any entry: whatever it was, the run must not wait for this worker.
             copier.fail_run(panicked(&*panic));
+            if copier.is_run_stopped() {
+                copier.run.queue.wake_all();
+            }
             copier.hands.leave();
         }
         copier.teller.outcomes
+    }
+
+    /// Whether there is a reason why the run does not go on.
+    fn is_run_stopped(&self) -> bool {
+        self.run.ledger.stopped.get().is_some()
     }
 
     /// Note that something failed that is no entry, though it may have been the work on many.

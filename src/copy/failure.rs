@@ -5,8 +5,7 @@ use std::ffi::CStr;
 use super::Copier;
 use crate::{
     entry::Kind,
-    error::{Failure, Fault, Op},
-    transfer::Watch,
+    error::{Failure, Fault},
     tree::DirNode,
 };
 
@@ -36,19 +35,10 @@ impl Copier {
         if !self.teller.count_failure(&failure) {
             return;
         }
-        if is_about_room(failure.op())
-            && !self.teller.is_cancelled()
-            && let Some(why) = self.run.space.is_hopeless(&mut self.teller, node, &failure)
-        {
-            self.run.ledger.stop(why);
+        if self.run.space.stop_if_hopeless(&mut self.teller, node, &failure) {
             self.run.queue.wake_all();
         }
         self.teller.outcomes.totals.failed += 1;
         self.teller.outcomes.failures.push(failure);
     }
-}
-
-/// Whether an operation that finds no room would find none for other entries either.
-fn is_about_room(op: Op) -> bool {
-    !matches!(op, Op::SetXattrs | Op::SetAcl | Op::SetOwner | Op::Remove)
 }

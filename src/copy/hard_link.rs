@@ -64,8 +64,8 @@ impl Copier {
 
     /// Copy an entry that is not a directory, unless a name of the same inode was copied before.
     ///
-    /// `owed` is the group that this name has to take over, if any. `copy` is told the group that it
-    /// copies for; whoever ends the copy must [`conclude`](Copier::conclude) that one.
+    /// `group_to_lead` is the group that this name has to take over, if any. `copy` is told the group that it
+    /// copies for; whoever ends the copy must [settle](Copier::settle_group) that one.
     pub(super) fn copy_once_per_inode(
         &mut self,
         at: EntryRef<'_>,

@@ -98,10 +98,12 @@ impl Copier {
         } else {
             self.meet_earlier_runs_beside(&meta, (&target, &target_meta), &to, &pair)?;
         }
+        let copies = target.duplicate().during(Op::Open).in_copy().map_err(at_copy)?;
+        let copies = self.setting.target.get_or_init(|| Arc::new(copies)).clone();
         self.run.space.warn_of_whole(&mut self.teller, (&source, &from.name, &meta), (&target, &to.name));
         let names = Names::one(&from.name, meta.kind);
-        let (holders, metas) = ((source, target), (source_meta, target_meta));
-        let node = self.holding_node(index, (from, to), holders, metas, pair)?;
+        let (dirs, metas) = ((source, target, copies), (source_meta, target_meta));
+        let node = self.holding_node(index, (from, to), dirs, metas, pair);
         self.push_source(node, names, meta.kind);
         Ok(())
     }
@@ -111,15 +113,12 @@ impl Copier {
         &self,
         index: usize,
         (from, to): (SplitPath, SplitPath),
-        (source, target): (Dir, Dir),
+        (source, target, copies): (Dir, Dir, Arc<Dir>),
         (source_meta, target_meta): (Meta, Meta),
         pair: Arc<Pair>,
-    ) -> Result<Arc<DirNode>, Failure> {
+    ) -> Arc<DirNode> {
         let compression = self.setting.job.compression;
-        let at_copy = |fault: Fault| fault.at(to.directory.clone());
         let inherits_acl = has_default_acl(&target);
-        let copies = target.duplicate().during(Op::Open).in_copy().map_err(at_copy)?;
-        let copies = self.setting.target.get_or_init(|| Arc::new(copies)).clone();
         let root = Root {
             source_index: index,
             target: copies,
@@ -129,7 +128,7 @@ impl Copier {
             compression,
             run: tracing::Span::current(),
         };
-        Ok(Arc::new(DirNode::new(DirNodeParts {
+        Arc::new(DirNode::new(DirNodeParts {
             place: Arc::new(DirPath::root(root)),
             parent: None,
             source_index: Some(index),
@@ -143,7 +142,7 @@ impl Copier {
             made: self.run.tree.made_within.as_ref().map(|within| within.directory(target_meta.id)),
             chosen: Chosen::default(),
             dirs: Arc::new(Dirs::new(source, target, &self.setting.descriptors)),
-        })))
+        }))
     }
 
     /// Take note of what runs before this one have left where the copy of a single file goes.

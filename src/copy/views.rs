@@ -23,6 +23,7 @@ impl Copier {
             setting: &self.setting,
             choice: &self.run.choice,
             extraneous: &self.run.extraneous,
+            space: &self.run.space,
             teller: &mut self.teller,
             listing: &mut self.tools.listing,
         }
@@ -31,6 +32,9 @@ impl Copier {
     /// All sources are done with: delete what only their copies have.
     pub(super) fn delete_extraneous(&mut self) {
         let goes = self.deleter().decide();
+        if goes.is_empty() {
+            return;
+        }
         goes.into_iter().for_each(|within| self.hands.push(Unit::Delete(within)));
         self.hands.share_if_wanted();
     }
@@ -165,7 +169,7 @@ impl Copier {
         let run = self.run.clone();
         run.durability.remove_all_marks(&mut self.teller);
         if !is_cancelled {
-            run.durability.sync_filesystems(&mut self.teller);
+            run.durability.sync_filesystems(&run.space, &mut self.teller);
         }
     }
 }

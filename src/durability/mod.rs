@@ -20,6 +20,7 @@ use crate::{
     outcomes::Teller,
     platform::{self, Dir},
     setting::Setting,
+    space::Space,
 };
 
 /// What is to last of a run's copies, and what of earlier runs may not have.
@@ -49,7 +50,7 @@ impl Durability {
     }
 
     /// Make the filesystems durable that have copies of this run, where that is wanted.
-    pub(crate) fn sync_filesystems(&self, teller: &mut Teller) {
+    pub(crate) fn sync_filesystems(&self, space: &Space, teller: &mut Teller) {
         if self.setting.job.fsync != Fsync::End {
             return;
         }
@@ -57,7 +58,9 @@ impl Durability {
         for dir in filesystems.into_values() {
             if let Err(error) = platform::sync_filesystem(&dir) {
                 let path = self.setting.job.target.path().to_owned();
-                teller.fail_to_sync(Fault::new(Op::Sync, error).at(path));
+                let failure = Fault::new(Op::Sync, error).at(path);
+                space.stop_if_hopeless(teller, None, &failure);
+                teller.fail_to_sync(failure);
             }
         }
     }

@@ -122,8 +122,8 @@ impl LargeFile {
         let end = self.end();
         let is_short = end < self.filling.meta.size;
         let fault = self.fault.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let in_memory = use_page_cache(self);
-        fault.map_or(in_memory, Err)?;
+        fault.map_or(Ok(()), Err)?;
+        use_page_cache(self)?;
         if is_short {
             platform::set_size(&self.filling.staged.file, end).during(Op::Write)?;
         }

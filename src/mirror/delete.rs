@@ -71,7 +71,7 @@ impl Deleter<'_> {
     /// Delete the extraneous entries of one directory of the copy, and give it back its times.
     pub(crate) fn delete(&mut self, within: &ExtraneousIn) {
         if let Err(fault) = caught(|| self.try_delete(within)) {
-            self.teller.fail_to_delete(fault.at(within.place.path_in_copy(c"")));
+            self.fail(fault.at(within.place.path_in_copy(c"")));
         }
         self.end_deletion();
     }
@@ -146,7 +146,7 @@ impl Deleter<'_> {
                     Err(fault) => {
                         level.is_emptied = false;
                         let path = level.place.path_in_copy(name);
-                        self.teller.fail_to_delete(fault.at(path));
+                        self.fail(fault.at(path));
                     }
                 }
                 continue;
@@ -261,7 +261,7 @@ impl Deleter<'_> {
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => {
-                self.teller.fail_to_delete(Fault::new(Op::Remove, error).at(place.path_in_copy(name)));
+                self.fail(Fault::new(Op::Remove, error).at(place.path_in_copy(name)));
                 return false;
             }
         }

@@ -210,7 +210,7 @@ impl Deleter<'_> {
         }
         // A name may be missing since its directory is on its way out.
         if has_moved(source, &from.meta().during(Op::Stat)?) {
-            self.teller.fail_to_delete(has_changed().at(node.place.path_in_copy(c"")));
+            self.fail(has_changed().at(node.place.path_in_copy(c"")));
             return Ok(());
         }
         self.extraneous.add(extraneous_in(node, source, extraneous));
@@ -321,7 +321,7 @@ impl Deleter<'_> {
             let listed = within.names.len() as u64;
             count += self.walk_extraneous(within, Does::Count).map_or(listed, |walked| walked.entries);
         }
-        self.teller.fail_to_delete(Fault::refused(Op::Remove, why_it_stays(count, failed)).at(path));
+        self.fail(Fault::refused(Op::Remove, why_it_stays(count, failed)).at(path));
     }
 
     /// Whether more would be deleted than may be; that is a failure.
@@ -335,7 +335,7 @@ impl Deleter<'_> {
             match self.walk_extraneous(within, Does::Count) {
                 Ok(walked) => count += walked.entries,
                 Err(fault) => {
-                    self.teller.fail_to_delete(fault.at(within.place.path_in_copy(c"")));
+                    self.fail(fault.at(within.place.path_in_copy(c"")));
                     return true;
                 }
             }
@@ -350,7 +350,7 @@ impl Deleter<'_> {
                 "{count} of {there} entries would be deleted, which is more than --max-delete allows; nothing is"
             );
             let path = self.setting.job.target.path().to_owned();
-            self.teller.fail_to_delete(Fault::refused(Op::Remove, why).at(path));
+            self.fail(Fault::refused(Op::Remove, why).at(path));
         }
         exceeds
     }

@@ -61,7 +61,7 @@ impl Ledger {
         self.cancel.cancel();
     }
 
-    /// Count a failure; whether the run is stopped because they are too many.
+    /// Count a failure; where they are too many, the run is stopped.
     pub(super) fn count_failure(&self) {
         let failed = self.failed.fetch_add(1, Ordering::Relaxed) + 1;
         if let Some(most) = self.errors_max.filter(|most| failed >= *most) {

@@ -243,6 +243,11 @@ impl Teller {
         }
     }
 
+    /// Stop the run, for this reason unless there was one.
+    pub(crate) fn stop_run(&self, why: String) {
+        self.ledger.stop(why);
+    }
+
     /// Whether anything of the run has failed.
     pub(crate) fn has_failed(&self) -> bool {
         self.ledger.failed.load(Ordering::Relaxed) > 0

@@ -12,7 +12,7 @@ use super::glob::{Dialect, is_special, literal, matches};
 pub(super) struct Globs {
     dialect: Dialect,
     text: Vec<u8>,
-    items: Vec<EntryRef>,
+    items: Vec<Item>,
     /// Literals for the last part of a path, by their text.
     names: Vec<u32>,
     /// Literals for a whole path, by their text.
@@ -26,7 +26,7 @@ pub(super) struct Globs {
 }
 
 #[derive(Clone, Copy, Debug)]
-struct EntryRef {
+struct Item {
     from: u32,
     len: u32,
     against: Against,
@@ -73,8 +73,7 @@ impl Globs {
         let end = pattern.strip_prefix(b"*").and_then(literal).filter(|_| against == Against::Name);
         let text = plain.as_deref().or(end.as_deref()).unwrap_or(pattern);
         let fits = |count: usize| u32::try_from(count).map_err(|_| TooMany);
-        let item =
-            EntryRef { from: fits(self.text.len())?, len: fits(text.len())?, against, for_directories };
+        let item = Item { from: fits(self.text.len())?, len: fits(text.len())?, against, for_directories };
         let index = fits(self.items.len())?;
         self.text.extend_from_slice(text);
         self.items.push(item);
@@ -108,7 +107,7 @@ impl Globs {
     }
 
     fn text_of(&self, index: u32) -> &[u8] {
-        let EntryRef { from, len, .. } = self.items[index as usize];
+        let Item { from, len, .. } = self.items[index as usize];
         &self.text[from as usize..][..len as usize]
     }
 

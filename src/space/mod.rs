@@ -19,6 +19,7 @@ use crate::{
     outcomes::Teller,
     platform::{self, Dir},
     setting::Setting,
+    transfer::Watch,
     tree::DirNode,
 };
 use expected::SpaceEstimate;
@@ -71,13 +72,24 @@ impl Space {
         self.expected.subtract_gone(dir, device, name);
     }
 
-    /// Why nothing more can be written, if that is so.
-    pub(crate) fn is_hopeless(
+    /// Stop the run where going on makes no sense, since the destination is full or read-only; whether it was.
+    pub(crate) fn stop_if_hopeless(
         &self,
         teller: &mut Teller,
         node: Option<&DirNode>,
         failure: &Failure,
-    ) -> Option<String> {
+    ) -> bool {
+        if !is_about_room(failure.op()) || teller.is_cancelled() {
+            return false;
+        }
+        let why = self.is_hopeless(teller, node, failure);
+        let is_hopeless = why.is_some();
+        why.into_iter().for_each(|why| teller.stop_run(why));
+        is_hopeless
+    }
+
+    /// Why nothing more can be written, if that is so.
+    fn is_hopeless(&self, teller: &mut Teller, node: Option<&DirNode>, failure: &Failure) -> Option<String> {
         /// With less than this, a filesystem is as good as full, in bytes.
         const ROOM: u64 = 1 << 20;
         match failure.cause().kind() {
@@ -129,4 +141,9 @@ impl Space {
 /// Whether a call failed since there is no room, on the device or by a quota.
 pub(crate) fn is_room_refused(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::QuotaExceeded | io::ErrorKind::StorageFull)
+}
+
+/// Whether an operation that finds no room would find none for other entries either.
+fn is_about_room(op: Op) -> bool {
+    !matches!(op, Op::SetXattrs | Op::SetAcl | Op::SetOwner | Op::Remove)
 }
