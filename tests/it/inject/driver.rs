@@ -151,15 +151,16 @@ fn summary(report: &Report) -> String {
         format!("total failed {}", totals.failed),
         format!("total undeleted {}", totals.undeleted),
         format!("total untried {}", totals.untried),
+        format!("total unsynced {}", totals.unsynced),
         format!("total peak_jobs {}", report.jobs.peak),
         format!("total job_steps {}", report.jobs.steps.len()),
         format!("total files_verified {}", totals.files_verified),
         format!("total mismatches {}", totals.mismatches),
         format!("total changed_while_copied {}", totals.changed_while_copied),
     ];
-    for between in &report.pairs {
-        lines.push(format!("total threshold_steps {}", between.threshold_steps.len()));
-        lines.push(format!("total threshold {}", between.threshold.unwrap_or(0)));
+    for pair in &report.pairs {
+        lines.push(format!("total threshold_steps {}", pair.threshold_steps.len()));
+        lines.push(format!("total threshold {}", pair.threshold.unwrap_or(0)));
     }
     for (method, moved) in report.methods() {
         lines.push(format!("moved {} {}", method.name(), moved.bytes));

@@ -431,3 +431,19 @@ fn a_filesystem_that_cannot_be_made_durable_in_the_end_is_a_failure() {
     let outcome = copy.fault("syncfs", "error=EIO").run();
     assert!(!outcome.status.success() && outcome.injected("syncfs") > 0);
 }
+
+#[test]
+fn a_quota_that_is_used_up_at_the_last_flush_is_why_the_run_stopped() {
+    if !can_trace() {
+        return;
+    }
+    let sandbox = Sandbox::new().file("src/file", b"content");
+    let copy = Traced::copy(sandbox.path("src"), sandbox.path("dst")).told("fsync", "end");
+    let outcome = copy.fault("syncfs", "error=EDQUOT").run();
+    assert!(!outcome.status.success() && outcome.injected("syncfs") > 0);
+    assert!(
+        outcome.summary.was_stopped() && outcome.summary.total("unsynced") == 1,
+        "{:#?}",
+        outcome.summary
+    );
+}
