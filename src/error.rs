@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::platform;
+use crate::{platform, refusal::Refusal};
 
 /// What was being done when a call failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -188,6 +188,12 @@ impl Failure {
         &self.source
     }
 
+    /// What Orbit itself refused, where no call failed.
+    #[must_use]
+    pub fn refusal(&self) -> Option<&Refusal> {
+        refusal_in(&self.source)
+    }
+
     /// The operating system's number for the cause, where it has one.
     #[must_use]
     pub fn errno(&self) -> Option<i32> {
@@ -247,9 +253,10 @@ impl Failure {
 
     /// A copy for the event stream; `io::Error` itself cannot be cloned.
     pub(crate) fn duplicate(&self) -> Failure {
-        let source = match self.source.raw_os_error() {
-            Some(errno) => io::Error::from_raw_os_error(errno),
-            None => io::Error::new(self.source.kind(), self.source.to_string()),
+        let source = match (self.source.raw_os_error(), self.refusal()) {
+            (Some(errno), _) => io::Error::from_raw_os_error(errno),
+            (None, Some(refusal)) => io::Error::new(self.source.kind(), refusal.clone()),
+            (None, None) => io::Error::new(self.source.kind(), self.source.to_string()),
         };
         Failure { meanwhile: self.meanwhile, side: self.side, op: self.op, path: self.path.clone(), source }
     }
@@ -276,12 +283,12 @@ impl Fault {
     }
 
     /// A fault that Orbit itself finds, in words for the user.
-    pub(crate) fn refused(op: Op, why: impl Into<String>) -> Fault {
+    pub(crate) fn refused(op: Op, why: impl Into<Refusal>) -> Fault {
         Fault::new(op, io::Error::other(why.into()))
     }
 
     /// As [`refused`](Self::refused), where the source is not any more what it was.
-    pub(crate) fn changed(op: Op, why: impl Into<String>) -> Fault {
+    pub(crate) fn changed(op: Op, why: impl Into<Refusal>) -> Fault {
         Fault { meanwhile: Meanwhile::Changed, ..Fault::refused(op, why) }
     }
 
@@ -302,12 +309,12 @@ impl Fault {
 
     /// A fault for another type of entry that stands where one is to be put.
     pub(crate) fn in_the_way(op: Op, why: impl Into<String>) -> Fault {
-        Fault::new(op, io::Error::other(InTheWay(why.into())))
+        Fault::new(op, io::Error::other(Refusal::InTheWay(why.into())))
     }
 
     /// Whether it is one of those.
     pub(crate) fn is_in_the_way(&self) -> bool {
-        self.cause.get_ref().is_some_and(|cause| cause.is::<InTheWay>())
+        matches!(refusal_in(&self.cause), Some(Refusal::InTheWay(_)))
     }
 
     /// Whether the same may work when it is tried again.
@@ -322,10 +329,10 @@ impl Fault {
     }
 }
 
-/// The cause of a fault that is no system's: another type of entry is there.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-struct InTheWay(String);
+/// The refusal that a cause is, if it is no system's.
+fn refusal_in(cause: &io::Error) -> Option<&Refusal> {
+    cause.get_ref().and_then(|cause| cause.downcast_ref())
+}
 
 /// A path as text in which no character controls anything: such a one is escaped, as `\u{1b}`.
 pub(crate) fn shown(path: &Path) -> impl fmt::Display {

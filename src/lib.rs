@@ -57,6 +57,7 @@ mod pair_report;
 mod plan;
 mod platform;
 mod probe;
+mod refusal;
 mod report;
 mod resume;
 mod scheduler;
@@ -90,9 +91,10 @@ pub use options::{
     Attributes, Backend, Compare, Compression, DataOptions, Delete, Existing, FollowLinks, Fsync, Limits,
     MaxDelete, Mirror, Preserve, Reflink, Retry, Selection, Sparse, Verify, ZeroCopy,
 };
-pub use pair_report::{PairReport, Refusal, RouteRate, RouteStep, ThresholdStep};
+pub use pair_report::{PairReport, RefusedMethod, RouteRate, RouteStep, ThresholdStep};
 pub use plan::{ZeroCopyRequest, should_use_zero_copy};
 pub use platform::DirectIo;
+pub use refusal::Refusal;
 pub use report::{Jobs, JobsStep, Moved, NotTried, Outcome, Report, Totals, Warning, WarningKind};
 
 pub use select::{BadName, BadPattern, FileList, Rule};

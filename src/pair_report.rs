@@ -22,7 +22,7 @@ pub struct PairReport {
     /// What the destination's filesystem calls itself, where that is known.
     pub destination: Option<String>,
     /// Methods that these two turned out not to have, or that cannot be trusted between them.
-    pub refused: Vec<Refusal>,
+    pub refused: Vec<RefusedMethod>,
     /// The size, in bytes, from which in the end the kernel moved the bytes of files; nothing where
     /// size does not decide.
     pub threshold: Option<u64>,
@@ -96,7 +96,7 @@ impl RouteStep {
 /// A method that was refused, and not tried again, or could not be trusted, and was not tried.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Refusal {
+pub struct RefusedMethod {
     /// The method.
     pub method: Method,
     /// The system's error number, where it gave one.
@@ -143,9 +143,10 @@ impl PairReport {
             to: step.to,
             reason: step.reason(),
         });
-        let refused = pair.refusals().map(|(method, errno)| Refusal::new(method, errno));
+        let refused = pair.refusals().map(|(method, errno)| RefusedMethod::new(method, errno));
         let distrusted = Method::ALL.into_iter().filter(|method| pair.distrusts(*method));
-        let distrusted = distrusted.map(|method| Refusal { method, errno: None, cause: SHORT.to_owned() });
+        let distrusted =
+            distrusted.map(|method| RefusedMethod { method, errno: None, cause: SHORT.to_owned() });
         PairReport {
             source,
             destination,
@@ -162,11 +163,11 @@ impl PairReport {
 /// Why a method is not tried at all ([`Pair::distrusts`]).
 const SHORT: &str = "a server may move less than it is asked for, which the kernel would not see";
 
-impl Refusal {
-    fn new(method: Method, errno: Option<i32>) -> Refusal {
+impl RefusedMethod {
+    fn new(method: Method, errno: Option<i32>) -> RefusedMethod {
         let unsupported = || io::Error::from(io::ErrorKind::Unsupported);
         let cause = errno.map_or_else(unsupported, io::Error::from_raw_os_error).to_string();
-        Refusal { method, errno, cause }
+        RefusedMethod { method, errno, cause }
     }
 }
 
@@ -225,7 +226,7 @@ mod tests {
         let learned = PairReport::learned(&pair, &DataOptions::default(), &able, Instant::now());
         assert_eq!((learned.source.as_deref(), learned.destination), (Some("a"), None));
         let cause = io::Error::from(io::ErrorKind::Unsupported).to_string();
-        assert_eq!(learned.refused, [Refusal { method: Method::Reflink, errno: None, cause }]);
+        assert_eq!(learned.refused, [RefusedMethod { method: Method::Reflink, errno: None, cause }]);
         assert_eq!(learned.threshold_steps, []);
     }
 }

@@ -9,7 +9,7 @@ use std::{
 
 /// The rooms from the ground up: each may use those of lines before its own.
 const FLOORS: &[&[&str]] = &[
-    &["bell", "digest", "entry", "method", "storage", "threads"],
+    &["bell", "digest", "entry", "method", "refusal", "storage", "threads"],
     &["cancel", "platform"],
     &["error", "manifest", "select"],
     &["options", "capabilities", "backend", "guard"],

@@ -13,6 +13,7 @@ use crate::{
     error::{During, Failure, Fault, Op, Sided},
     job::Target,
     platform::{self, Dir, Mounts},
+    refusal::Refusal,
     tree::{SplitPath, ends_in_separator},
 };
 
@@ -27,7 +28,7 @@ impl Choice {
     ) -> Result<Option<Meta>, Failure> {
         let path = || to.directory.join(platform::to_os(&to.name));
         let failed = |error| Failure::new(Op::Replace, path(), error);
-        let refused = |why: String| Err(failed(io::Error::other(why)));
+        let refused = |why: Refusal| Err(failed(io::Error::other(why)));
         let found = match target.stat(&to.name) {
             Ok(found) => found,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -40,17 +41,17 @@ impl Choice {
         // A link that is met in a tree is replaced; one that the caller names to be written to must not turn out
         // to be the source.
         if there.as_ref().is_ok_and(|there| there.id == source.id) {
-            return refused("source and destination are the same file".to_owned());
+            return refused(Refusal::SameFile);
         }
         if found.kind != Kind::Symlink || !matches!(self.setting.job.target, Target::Exact(_)) {
             return Ok(Some(found));
         }
         match there {
-            Ok(there) if there.kind.is_special() => {
-                refused(format!("it is a link to {}, which a copy does not replace", there.kind.described()))
-            }
+            Ok(there) if there.kind.is_special() => refused(
+                format!("it is a link to {}, which a copy does not replace", there.kind.described()).into(),
+            ),
             Ok(there) if there.kind == Kind::File && leads_to_open_file(&path(), &self.setting.mounts) => {
-                refused("it is a link to an open file of a process; name that file itself".to_owned())
+                refused("it is a link to an open file of a process; name that file itself".into())
             }
             // One to nothing is replaced like any other.
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failed(error)),
@@ -75,8 +76,8 @@ impl Choice {
         }
         Err(Fault::refused(
             Op::Copy,
-            "a directory cannot be copied into itself; leave out the directory that the copy is in (--exclude), or \
-             where that is on another filesystem, stay on this one (-x)",
+            Refusal::IntoItself("a directory cannot be copied into itself; leave out the directory that the copy is in (--exclude), or \
+             where that is on another filesystem, stay on this one (-x)".to_owned()),
         ))
     }
 

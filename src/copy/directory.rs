@@ -17,6 +17,7 @@ use crate::{
     naming::{OpenedTarget, claim_directory, look_at_target_dir},
     options::{Attributes, Fsync},
     platform::{self, DEFAULT_ACL, Dir, Handle, Names},
+    refusal::Refusal,
     setting::OWNERS,
     transfer::Watch,
     tree::{DirNode, DirNodeParts, DirPath, Dirs, EntryRef, Owner, TargetDir},
@@ -152,11 +153,13 @@ impl Copier {
         if !is_boundary && is_copy() {
             return Err(Fault::refused(
                 Op::Copy,
-                "it is the copy itself: a directory cannot be copied into itself",
+                Refusal::IntoItself(
+                    "it is the copy itself: a directory cannot be copied into itself".to_owned(),
+                ),
             ));
         }
         if source.follows() && parent.lies_in(meta.id) {
-            return Err(Fault::refused(Op::Open, "it leads back to a directory that it lies in"));
+            return Err(Fault::refused(Op::Open, Refusal::Loop));
         }
         Ok(())
     }

@@ -11,6 +11,7 @@ use crate::{
     fidelity::{Held, MetadataTarget, granularity, may_clamp},
     options::Attributes,
     platform::{self, Handle},
+    refusal::Refusal,
     tree::{EntryRef, Owner},
 };
 
@@ -58,7 +59,7 @@ impl Copier {
             subject.to = held.handle();
             let there = subject.to.meta().during(Op::Stat).in_copy()?;
             if (there.id, there.uid, there.mode) != (found.id, found.uid, found.mode) {
-                return Err(Fault::refused(Op::Replace, "it was replaced meanwhile"));
+                return Err(Fault::refused(Op::Replace, Refusal::Replaced));
             }
             is_corrected |= self.fidelity().attributes(&subject).map_err(Fault::of_attributes)?;
             // Where the destination cannot keep it, there is nothing to correct, today or tomorrow.

@@ -14,6 +14,7 @@ use crate::{
     options::{Compare, Sparse},
     plan::{self, Action, Ladder, decide, looks_same},
     platform,
+    refusal::Refusal,
     resume::Resumed,
     transfer::{ASK_MIN, FillResult},
     tree::{DirNode, EntryRef, Publish, Staged},
@@ -135,7 +136,7 @@ impl Copier {
         }
         if group.is_some() && meta.id != listed.id {
             // Names that wait for the other file must not be linked to this one.
-            return Err(Fault::changed(Op::Open, "it was replaced meanwhile"));
+            return Err(Fault::changed(Op::Open, Refusal::Replaced));
         }
         self.copy_file(at, source, &meta, found, group)
     }

@@ -20,6 +20,7 @@ use crate::{
     options::{Compression, Delete, FollowLinks, ZeroCopy},
     plan::{self, default_jobs, default_jobs_reason},
     platform::{Dir, Names},
+    refusal::Refusal,
     resume::LookedAt,
     setting::Setting,
     tree::{Chosen, DirNode, DirNodeParts, DirPath, Dirs, Root, SplitPath, TargetDir},
@@ -65,7 +66,7 @@ impl Copier {
         let mut to = self.named_copy(&from)?;
         if self.setting.job.mirror.delete != Delete::Never && !self.run.tree.namesakes.are_none() {
             let why = "sources of one name cannot be mirrored: what one has the other would delete";
-            return Err(Failure::new(Op::Copy, path, io::Error::other(why)));
+            return Err(Failure::new(Op::Copy, path, io::Error::other(Refusal::from(why))));
         }
         let (from, source) = self.open_source(from, path)?;
         let target = to.open().map_err(Failure::in_copy)?;
@@ -87,7 +88,7 @@ impl Copier {
         }
         if self.setting.job.selection.files.is_some() && meta.kind != Kind::Directory {
             let why = "a list of names is for a directory that holds them";
-            return Err(Failure::new(Op::Copy, path, io::Error::other(why)));
+            return Err(Failure::new(Op::Copy, path, io::Error::other(Refusal::from(why))));
         }
         if meta.kind == Kind::Directory {
             let opened = source.open_dir(&from.name).during(Op::Open).map_err(|fault| fault.at(path))?;

@@ -13,6 +13,7 @@ use crate::{
     frames::{Coding, content_size},
     options::Compare,
     platform,
+    refusal::Refusal,
     storage::Storage,
     transfer::{RESERVE_MIN, Watch, cancelled},
     tree::EntryRef,
@@ -74,7 +75,7 @@ impl Durability {
                     Some(source) => source,
                     None => {
                         if platform::meta(&copy).during(Op::Stat).in_copy()?.id != found.id {
-                            return Err(Fault::refused(Op::Replace, "it was replaced meanwhile"));
+                            return Err(Fault::refused(Op::Replace, Refusal::Replaced));
                         }
                         source.insert(dirs.source.open_source(name).during(Op::Open)?)
                     }

@@ -10,6 +10,7 @@ use crate::{
     options::Attributes,
     plan::looks_same,
     platform,
+    refusal::Refusal,
     transfer::{CommonHoles, Watch, cancelled, read_full},
     tree::EntryRef,
     verify::{Verifier, if_whole},
@@ -79,7 +80,7 @@ impl Durability {
         let ids = [&source, &copy].map(|file| platform::meta(file).map(|meta| meta.id));
         let [from, to] = ids;
         if from.during(Op::Stat)? != meta.id || to.during(Op::Replace)? != found.id {
-            return Err(Fault::refused(Op::Copy, "it was replaced meanwhile"));
+            return Err(Fault::refused(Op::Copy, Refusal::Replaced));
         }
         if let Some(coding) = coding {
             return self.holds_coded(verifier, [&source, &copy], coding);

@@ -12,6 +12,7 @@ use crate::{
     fidelity::acl,
     options::Attributes,
     platform::{self, ACCESS_ACL, Handle},
+    refusal::Refusal,
     report::WarningKind,
     setting::Setting,
     tree::{EntryRef, Owner},
@@ -40,7 +41,7 @@ pub(crate) fn replaced(
     let pinned = at.dirs.target.pin(&target_name).during(Op::Replace)?;
     let there = pinned.meta().during(Op::Stat).in_copy()?;
     if there.id != found.id {
-        return Err(Fault::refused(Op::Replace, "it was replaced meanwhile"));
+        return Err(Fault::refused(Op::Replace, Refusal::Replaced));
     }
     let mut value = Vec::new();
     let acl = match Handle::Pinned(&pinned).xattr(ACCESS_ACL, &mut value) {

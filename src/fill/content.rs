@@ -10,6 +10,7 @@ use crate::{
     options::Reflink,
     plan::{LARGE_MIN, Ladder},
     platform,
+    refusal::Refusal,
     storage::Storage,
     transfer::{
         Files, FillResult, RESERVE_MIN, Transfer, Watch, ZeroCopyResult, cancelled, copy_direct,
@@ -50,7 +51,7 @@ impl Filler<'_> {
             }
         }
         if self.setting.job.data.reflink == Reflink::Always {
-            return Err(Fault::refused(Op::Clone, "these filesystems cannot share the file's blocks"));
+            return Err(Fault::refused(Op::Clone, Refusal::CannotShare));
         }
         filling.seeks_data = self.setting.seeks_data(files.source, &filling.meta);
         if size >= LARGE_MIN && at == 0 {

@@ -14,6 +14,7 @@ use crate::{
     guard::caught,
     options::{Attributes, Delete},
     platform::{self, Dir, Handle, ListCursor, Names},
+    refusal::Refusal,
     report::WarningKind,
     select::Ignores,
     setting::OWNERS,
@@ -210,7 +211,7 @@ impl Deleter<'_> {
                 }
                 let pinned = dir.pin(name).during(Op::Remove)?;
                 if pinned.meta().during(Op::Remove)?.id != meta.id {
-                    return Err(Fault::refused(Op::Remove, "it was replaced meanwhile"));
+                    return Err(Fault::refused(Op::Remove, Refusal::Replaced));
                 }
                 pinned.set_mode(meta.mode | OWNERS).during(Op::Remove)?;
                 (dir.open_dir(name).during(Op::Remove)?, Some(meta.mode))
@@ -219,7 +220,7 @@ impl Deleter<'_> {
         };
         let there = below.meta().during(Op::Remove)?;
         if there.id != meta.id {
-            return Err(Fault::refused(Op::Remove, "it was replaced meanwhile"));
+            return Err(Fault::refused(Op::Remove, Refusal::Replaced));
         }
         if platform::mount_number(&below) != mount {
             return refused("another part of this filesystem is mounted there");

@@ -16,6 +16,7 @@ use crate::{
     options::{Compression, Delete, Mirror},
     plan::{Deletion, deletion, is_most, why_it_stays},
     platform::{self, Dir, ListCursor, Names},
+    refusal::Refusal,
     report::WarningKind,
     transfer::Watch,
     tree::{DirNode, Dirs, ExtraneousIn, is_internal, names_in},
@@ -204,9 +205,7 @@ impl Deleter<'_> {
         let is_top = node.parent.as_ref().is_some_and(|parent| parent.place.is_root());
         if is_top && !mirror.force_empty && self.is_empty(&from)? {
             self.extraneous.refuse(node.place.source_index());
-            let why =
-                "the source is empty, so nothing of the copy is deleted (--force-empty does it all the same)";
-            return Err(Fault::refused(Op::List, why));
+            return Err(Fault::refused(Op::List, Refusal::EmptySource));
         }
         // A name may be missing since its directory is on its way out.
         if has_moved(source, &from.meta().during(Op::Stat)?) {
@@ -350,7 +349,7 @@ impl Deleter<'_> {
                 "{count} of {there} entries would be deleted, which is more than --max-delete allows; nothing is"
             );
             let path = self.setting.job.target.path().to_owned();
-            self.fail(Fault::refused(Op::Remove, why).at(path));
+            self.fail(Fault::refused(Op::Remove, Refusal::TooManyDeletions(why)).at(path));
         }
         exceeds
     }

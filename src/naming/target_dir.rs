@@ -13,6 +13,7 @@ use crate::{
     fidelity::{check_made, is_ours},
     options::Attributes,
     platform::{Dir, Handle},
+    refusal::Refusal,
     setting::{OWNERS, Setting},
     tree::{DirNode, Dirs, in_the_way},
 };
@@ -63,7 +64,7 @@ impl TargetDirs<'_> {
             found.mode |= OWNERS;
         }
         if found.id == meta.id {
-            return Err(Fault::refused(Op::Copy, "source and destination are the same directory"));
+            return Err(Fault::refused(Op::Copy, Refusal::SameDirectory));
         }
         Ok(OpenedTarget { target, found, existed, opened_up })
     }
@@ -100,7 +101,7 @@ impl TargetDirs<'_> {
     fn open_up_directory(&self, dirs: &Dirs, name: &CStr) -> Result<Dir, Fault> {
         let pinned = dirs.target.pin(name).during(Op::CreateDirectory)?;
         let there = pinned.meta().during(Op::Stat).in_copy()?;
-        let replaced = || Fault::refused(Op::CreateDirectory, "it was replaced meanwhile");
+        let replaced = || Fault::refused(Op::CreateDirectory, Refusal::Replaced);
         if there.kind != Kind::Directory
             || !is_ours(self.setting, dirs, &there).during(Op::CreateDirectory)?
         {
@@ -140,9 +141,7 @@ pub(crate) fn look_at_target_dir(
     match dirs.target.stat(name) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => absent(),
         Err(error) => Err(Fault::new(Op::CreateDirectory, error)),
-        Ok(found) if found.id == meta.id => {
-            Err(Fault::refused(Op::Copy, "source and destination are the same directory"))
-        }
+        Ok(found) if found.id == meta.id => Err(Fault::refused(Op::Copy, Refusal::SameDirectory)),
         Ok(found) if found.kind == Kind::Directory => {
             let target = dirs.target.open_dir(name).during(Op::CreateDirectory)?;
             let found = target.meta().during(Op::Stat).in_copy()?;

@@ -3,6 +3,7 @@
 use crate::{
     entry::{Granularity, Kind, Meta},
     options::Existing,
+    refusal::Refusal,
 };
 
 /// What to do with one entry that is not a directory.
@@ -15,9 +16,25 @@ pub(crate) enum Action {
     /// Leave it alone because the caller said so.
     Skip,
     /// Leave it alone and report why.
-    Refuse(&'static str),
+    Refuse(Refused),
     /// The same, where it is of another type, which a mirror deletes first.
     InTheWay(&'static str),
+}
+
+/// Why an entry is left alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Refused {
+    SameFile,
+    Exists,
+}
+
+impl From<Refused> for Refusal {
+    fn from(refused: Refused) -> Refusal {
+        match refused {
+            Refused::SameFile => Refusal::SameFile,
+            Refused::Exists => Refusal::Exists,
+        }
+    }
 }
 
 /// Whether `found` has the content of `source`, by size and time.
@@ -42,7 +59,7 @@ pub(crate) fn is_in_the_way(source: &Meta, found: &Meta) -> bool {
 /// Decide what to do with `source` where the destination already has `found`.
 pub(crate) fn decide(source: &Meta, found: &Meta, policy: Existing, granularity: Granularity) -> Action {
     if source.id == found.id {
-        return Action::Refuse("source and destination are the same file");
+        return Action::Refuse(Refused::SameFile);
     }
     if is_in_the_way(source, found) {
         return Action::InTheWay(match found.kind {
@@ -56,7 +73,7 @@ pub(crate) fn decide(source: &Meta, found: &Meta, policy: Existing, granularity:
         Existing::Update | Existing::Replace => Action::Replace,
         Existing::Newer if source.modified.truncated_to(granularity) > found.modified => Action::Replace,
         Existing::Newer | Existing::Skip => Action::Skip,
-        Existing::Fail => Action::Refuse("it already exists"),
+        Existing::Fail => Action::Refuse(Refused::Exists),
     }
 }
 
@@ -87,7 +104,7 @@ mod tests {
     fn the_policy_decides_between_files() {
         use Existing::*;
         let exact = Granularity::Nanos(1);
-        let refused = Action::Refuse("it already exists");
+        let refused = Action::Refuse(Refused::Exists);
         for (policy, same, older_there, newer_there) in [
             (Update, Action::Unchanged, Action::Replace, Action::Replace),
             (Replace, Action::Replace, Action::Replace, Action::Replace),

@@ -9,6 +9,7 @@ use super::DirNode;
 use crate::{
     entry::{Kind, Meta},
     error::{Fault, Op},
+    refusal::Refusal,
 };
 
 impl DirNode {
@@ -49,5 +50,5 @@ pub(crate) fn in_the_way(kind: Kind) -> Fault {
 
 /// Another entry of the run has that name.
 pub(crate) fn collision() -> Fault {
-    Fault::refused(Op::Replace, "another entry of this run was copied to that name")
+    Fault::refused(Op::Replace, Refusal::Collision)
 }

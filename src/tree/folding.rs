@@ -15,6 +15,7 @@ use crate::{
     entry::Kind,
     error::{During, Fault, Op, Sided},
     platform::{self, Dir},
+    refusal::Refusal,
     tree::{
         CreatedByDirectory, EntryRef, KnownSpellings, Spellings, TemporaryNames, each_name, folded,
         is_internal,
@@ -95,7 +96,7 @@ impl Speller<'_> {
                     "the destination holds its name and {other:?}, which the source has too, for equal: \
                      give one of them another name"
                 );
-                Err(Fault::refused(Op::Replace, why))
+                Err(Fault::refused(Op::Replace, Refusal::EqualNames(why)))
             }
         }
     }

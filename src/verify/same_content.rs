@@ -10,6 +10,7 @@ use crate::{
     frames::{Coding, Content},
     plan::Action,
     platform,
+    refusal::Refusal,
     transfer::{CommonHoles, FillResult, Watch, cancelled},
     tree::EntryRef,
 };
@@ -60,10 +61,10 @@ impl Verifier<'_> {
         let ids = [&source_file, &copy_file].map(|file| platform::meta(file).map(|meta| meta.id));
         let [from, to] = ids;
         if from.during(Op::Stat)? != meta.id {
-            return Err(Fault::changed(Op::Copy, "it was replaced meanwhile"));
+            return Err(Fault::changed(Op::Copy, Refusal::Replaced));
         }
         if to.during(Op::Stat).in_copy()? != found.id {
-            return Err(Fault::refused(Op::Replace, "it was replaced meanwhile"));
+            return Err(Fault::refused(Op::Replace, Refusal::Replaced));
         }
         self.hold_same([&source_file, &copy_file], self.setting.coding(name), meta.size)
     }

@@ -5,7 +5,7 @@ use std::{collections::HashMap, fs, num::NonZeroU64, path::PathBuf, time::Durati
 use futures::StreamExt;
 use orbit::{CopyJob, Done, Engine, Event, Limits, Report};
 
-use crate::support::{Sandbox, assert_complete, awkward, is_root, skip, tree::assert_same, zeros};
+use crate::support::{Sandbox, assert_complete, awkward, is_root, run, skip, tree::assert_same, zeros};
 
 fn current_thread() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
@@ -227,4 +227,26 @@ fn a_failure_is_told_with_its_operation_path_and_cause() {
     assert_eq!(failure.to_string(), format!("cannot replace {}", sandbox.path("dst/file").display()));
     assert_eq!(report.failure_counts[&(orbit::Op::Replace, None)], 1);
     assert!(!report.is_complete());
+}
+
+#[test]
+fn what_orbit_itself_refuses_is_told_by_kind_in_the_report_and_in_events() {
+    let sandbox = Sandbox::new().file("src/file", b"x").dir("dst/file");
+    let in_the_way = sandbox.copy();
+    assert!(matches!(in_the_way.failures[0].refusal(), Some(orbit::Refusal::InTheWay(_))));
+    let same = run(CopyJob::new(sandbox.path("src/file"), sandbox.path("src/file")));
+    assert_eq!(same.failures[0].refusal(), Some(&orbit::Refusal::SameFile));
+    let exists = run(CopyJob::new(sandbox.path("src/file"), sandbox.path("other")));
+    assert!(exists.is_complete());
+    let job = CopyJob::new(sandbox.path("src/file"), sandbox.path("other")).existing(orbit::Existing::Fail);
+    let refused = current_thread().block_on(async {
+        let events: Vec<_> = Engine::new().unwrap().start(job).collect().await;
+        events.into_iter().find_map(|event| match event {
+            Event::Failed(failure) => failure.refusal().cloned(),
+            _ => None,
+        })
+    });
+    assert_eq!(refused, Some(orbit::Refusal::Exists));
+    let into_itself = run(CopyJob::new(sandbox.path("src"), sandbox.path("src/below")));
+    assert!(matches!(into_itself.failures[0].refusal(), Some(orbit::Refusal::IntoItself(_))));
 }

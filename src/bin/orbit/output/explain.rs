@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, fmt::Write};
 
 use indicatif::{BinaryBytes, HumanCount};
 use orbit::{
-    Jobs, JobsStep, Method, Moved, PairReport, Refusal, Report, RouteRate, RouteStep, ThresholdStep,
+    Jobs, JobsStep, Method, Moved, PairReport, RefusedMethod, Report, RouteRate, RouteStep, ThresholdStep,
 };
 use os_display::Quotable;
 
@@ -94,7 +94,7 @@ fn rate(known: &RouteRate) -> String {
     format!("{}/s by {:.1} cores", BinaryBytes(known.bytes_per_second as u64), known.cores)
 }
 
-fn refused(between: &PairReport, Refusal { cause, .. }: &Refusal) -> String {
+fn refused(between: &PairReport, RefusedMethod { cause, .. }: &RefusedMethod) -> String {
     let by = match (&between.source, &between.destination) {
         (Some(source), Some(destination)) if source == destination => {
             format!(" by {}", source.maybe_quote())
