@@ -123,12 +123,12 @@ impl Copier {
         {
             return self.fail(node, name, Some(Kind::File), no_digest());
         }
-        self.teller.record(&node.place, name, Kind::File, filling.done, moved.iter().sum());
+        let bytes = moved.iter().sum();
         if has_changed {
-            self.teller.outcomes.totals.changed_while_copied += 1;
-            self.teller.outcomes.totals.files_copied -= 1;
-            self.fail(node, name, Some(Kind::File), Fault::changed(Op::Copy, CHANGED));
+            self.teller.record_changed(&node.place, name, filling.done, bytes);
+            return self.fail(node, name, Some(Kind::File), Fault::changed(Op::Copy, CHANGED));
         }
+        self.teller.record(&node.place, name, Kind::File, filling.done, bytes);
     }
 
     /// See whether the content is right and the source stood still, and set the attributes; whether it did

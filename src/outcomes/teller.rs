@@ -207,6 +207,17 @@ impl Teller {
             Done::Skipped => totals.skipped += 1,
             Done::Deleted => totals.deleted += 1,
         }
+        self.keep_record(place, name, kind, done, bytes);
+    }
+
+    /// Note a file that is in place, and whose source changed while it was copied: a failure, which follows.
+    pub(crate) fn record_changed(&mut self, place: &Arc<DirPath>, name: &CStr, done: Done, bytes: u64) {
+        self.outcomes.totals.changed_while_copied += 1;
+        self.keep_record(place, name, Kind::File, done, bytes);
+    }
+
+    /// Keep a record of an entry for whoever wants one, with what was noted of it.
+    fn keep_record(&mut self, place: &Arc<DirPath>, name: &CStr, kind: Kind, done: Done, bytes: u64) {
         let digest = self.notes.digest.take();
         let differs = std::mem::replace(&mut self.notes.differs, Differs::empty());
         let cost = match (kind, done) {
