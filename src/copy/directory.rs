@@ -229,7 +229,7 @@ impl Copier {
         Ok(false)
     }
 
-    /// As [`release`](Self::release), for a directory that is not needed for a while where something
+    /// As [`finish_if_last`](Self::finish_if_last), for a directory that is not needed for a while where something
     /// else keeps it unfinished.
     pub(crate) fn finish_or_close(&mut self, node: Arc<DirNode>) {
         // Links that wait may be many, and in as many directories.
