@@ -31,7 +31,7 @@ use crate::{
     tree::{CreatedEntries, Descriptors, LinkGroups, Namesakes, SharedFiles},
 };
 
-/// What all workers of one run share.
+/// What all workers of one run share: a field for each room below that keeps something for the whole run.
 #[derive(Debug)]
 pub(crate) struct Context {
     pub(crate) setting: Arc<Setting>,

@@ -8,6 +8,7 @@ use std::{
 use super::{Again, Batch, Context, LinkBatch, Tools, Unit};
 use crate::{
     entry::Kind,
+    error::Fault,
     guard::{caught, panicked},
     outcomes::{Outcomes, Teller},
     platform,
@@ -57,7 +58,7 @@ impl Worker for Copier {
     }
 
     fn should_leave(&self) -> bool {
-        self.should_leave()
+        self.teller.should_leave(&self.hands)
     }
 }
 
@@ -96,7 +97,7 @@ impl Copier {
     }
 
     /// Note that something failed that is no entry, though it may have been the work on many.
-    fn fail_run(&mut self, fault: crate::error::Fault) {
+    fn fail_run(&mut self, fault: Fault) {
         let path = self.setting.job.sources.first().cloned().unwrap_or_default();
         self.run.extraneous.count_failed(None);
         self.fail_at(fault.at(path));
@@ -221,11 +222,13 @@ impl Copier {
         }
     }
 
-    /// Whether to leave although there is work: nobody listens to what this worker tells, there are
-    /// more than there should be, or another run of the engine should have its place. What a cancelled
-    /// run leaves is cleaned up first.
-    pub(crate) fn should_leave(&self) -> bool {
-        !self.teller.is_cancelled() && (self.teller.is_stuck() || self.hands.are_too_many())
+    /// The last thing that a run does.
+    pub(super) fn finish_run(&mut self, is_cancelled: bool) {
+        self.run.resume.close_journals(&mut self.teller, is_cancelled);
+        self.run.durability.remove_all_marks(&mut self.teller);
+        if !is_cancelled {
+            self.run.durability.sync_filesystems(&self.run.space, &mut self.teller);
+        }
     }
 
     /// Give work to whoever has none: of what is at hand, or else half of the batch that this worker is at.

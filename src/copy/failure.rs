@@ -35,9 +35,7 @@ impl Copier {
         if !self.teller.count_failure(&failure) {
             return;
         }
-        if self.run.space.stop_if_hopeless(&mut self.teller, node, &failure) {
-            self.run.queue.wake_all();
-        }
+        self.run.space.stop_if_hopeless(&mut self.teller, node, &failure);
         self.teller.outcomes.totals.failed += 1;
         self.teller.outcomes.failures.push(failure);
     }

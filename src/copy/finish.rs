@@ -5,6 +5,7 @@ use std::{ffi::CStr, io};
 use super::entry::Disposition;
 use crate::{
     copy::Copier,
+    durability::OldName,
     entry::{FileId, Kind},
     error::{During, Fault, Op, Sided},
     fidelity::{MetadataTarget, UNFINISHED_BEFORE},
@@ -222,5 +223,23 @@ impl Copier {
                 Fault { cause: io::Error::other(both), ..fault }
             }
         }
+    }
+
+    /// What an entry has replaced, where that was kept; where it could not be, a warning says so.
+    pub(super) fn old(&mut self, at: EntryRef<'_>, kind: Kind, kept: Kept) -> Option<OldName> {
+        self.run.durability.old(&mut self.teller, at, kind, kept)
+    }
+
+    /// An entry has its name: let go of what it has replaced, as soon as that may go.
+    pub(super) fn let_go_of_old(&mut self, at: EntryRef<'_>, kind: Kind, kept: Kept) {
+        if let Some(old) = self.old(at, kind, kept) {
+            self.let_go_of_all(vec![old]);
+        }
+    }
+
+    /// Make the names durable that others have now, and remove what these stood for.
+    pub(super) fn let_go_of_all(&mut self, olds: Vec<OldName>) {
+        self.run.durability.let_go_of_all(&mut self.teller, &olds);
+        olds.into_iter().for_each(|old| self.finish_if_last(old.node));
     }
 }

@@ -3,7 +3,7 @@
 use std::{
     ffi::CStr,
     sync::{Arc, atomic::Ordering},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use super::{Again, Copier, Unit};
@@ -48,11 +48,16 @@ impl Copier {
     pub(crate) fn retry_later(&mut self, unit: Unit, tried: u32, failure: Failure) {
         self.teller.notes.forget();
         self.teller.notes.is_put_aside = true;
-        let chance = self.run.chance.fetch_add(0x9e37_79b9_7f4a_7c15, Ordering::Relaxed) >> 20;
-        let wait = self.setting.job.retry.wait_before(tried, chance);
+        let wait = self.wait_before(tried);
         tracing::info!(cause = %failure.cause(), ?wait, "tried again later: {failure}");
         self.teller.outcomes.retrying.push(Retrying { failure, tried: tried + 1, wait });
         self.run.queue.delay(unit, Instant::now() + wait);
+    }
+
+    /// How long to wait before something is tried again that was tried so often, with some jitter.
+    fn wait_before(&self, tried: u32) -> Duration {
+        let chance = self.run.chance.fetch_add(0x9e37_79b9_7f4a_7c15, Ordering::Relaxed) >> 20;
+        self.setting.job.retry.wait_before(tried, chance)
     }
 
     /// Do something to a directory, again where that may help: nothing else is waiting to be done by it.
@@ -79,8 +84,7 @@ impl Copier {
 
     /// Wait here before something is tried again that nothing else can be done without.
     pub(crate) fn back_off(&mut self, failure: Failure, tried: u32) {
-        let chance = self.run.chance.fetch_add(0x9e37_79b9_7f4a_7c15, Ordering::Relaxed) >> 20;
-        let wait = self.setting.job.retry.wait_before(tried, chance);
+        let wait = self.wait_before(tried);
         self.teller.outcomes.retrying.push(Retrying { failure, tried: tried + 1, wait });
         self.teller.tell();
         self.hands.give_all(); // what else it has is for whoever has nothing

@@ -37,6 +37,16 @@ impl Copier {
         }
     }
 
+    /// All sources are done with: delete what only their copies have.
+    pub(super) fn delete_extraneous(&mut self) {
+        let goes = self.deleter().decide();
+        if goes.is_empty() {
+            return;
+        }
+        goes.into_iter().for_each(|within| self.hands.push(Unit::Delete(within)));
+        self.hands.share_if_wanted();
+    }
+
     /// Begin the source of number `index`.
     pub(crate) fn source(&mut self, index: usize) {
         let path = self.setting.job.sources[index].clone();
@@ -100,7 +110,7 @@ impl Copier {
             self.meet_earlier_runs_beside(&meta, (&target, &target_meta), &to, &pair)?;
         }
         let copies = target.duplicate().during(Op::Open).in_copy().map_err(at_copy)?;
-        let copies = self.setting.target.get_or_init(|| Arc::new(copies)).clone();
+        let copies = self.run.space.target(copies);
         self.run.space.warn_of_whole(&mut self.teller, (&source, &from.name, &meta), (&target, &to.name));
         let names = Names::one(&from.name, meta.kind);
         let (dirs, metas) = ((source, target, copies), (source_meta, target_meta));

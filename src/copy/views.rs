@@ -3,8 +3,7 @@
 use super::Copier;
 use crate::{
     copy::Unit,
-    durability::OldName,
-    entry::{Granularity, Kind, Meta},
+    entry::{Granularity, Meta},
     error::Fault,
     fidelity::Fidelity,
     fill::Filler,
@@ -12,7 +11,7 @@ use crate::{
     mirror::Deleter,
     naming::{Naming, TargetDirs},
     resume::EarlierRuns,
-    tree::{EntryRef, Kept, Speller},
+    tree::{EntryRef, Speller},
     verify::Verifier,
 };
 
@@ -27,16 +26,6 @@ impl Copier {
             teller: &mut self.teller,
             listing: &mut self.tools.listing,
         }
-    }
-
-    /// All sources are done with: delete what only their copies have.
-    pub(super) fn delete_extraneous(&mut self) {
-        let goes = self.deleter().decide();
-        if goes.is_empty() {
-            return;
-        }
-        goes.into_iter().for_each(|within| self.hands.push(Unit::Delete(within)));
-        self.hands.share_if_wanted();
     }
 
     /// To compare names as the copy's filesystem does.
@@ -57,6 +46,7 @@ impl Copier {
             learned: &self.run.fidelity,
             shared: &self.run.tree.shared,
             markers: &self.run.durability.markers,
+            space: &self.run.space,
             teller: &mut self.teller,
             buffers: &mut self.tools.attributes,
         }
@@ -143,33 +133,5 @@ impl Copier {
     ) -> Result<bool, Fault> {
         let verifier = &mut Verifier::new(&self.setting, &mut self.teller, &mut self.tools.scratch);
         self.run.durability.is_left_unfinished(verifier, at, [meta, as_kept, found], granularity)
-    }
-
-    /// What an entry has replaced, where that was kept; where it could not be, a warning says so.
-    pub(super) fn old(&mut self, at: EntryRef<'_>, kind: Kind, kept: Kept) -> Option<OldName> {
-        self.run.durability.old(&mut self.teller, at, kind, kept)
-    }
-
-    /// An entry has its name: let go of what it has replaced, as soon as that may go.
-    pub(super) fn let_go_of_old(&mut self, at: EntryRef<'_>, kind: Kind, kept: Kept) {
-        if let Some(old) = self.old(at, kind, kept) {
-            self.let_go_of_all(vec![old]);
-        }
-    }
-
-    /// Make the names durable that others have now, and remove what these stood for.
-    pub(super) fn let_go_of_all(&mut self, olds: Vec<OldName>) {
-        self.run.durability.let_go_of_all(&mut self.teller, &olds);
-        olds.into_iter().for_each(|old| self.finish_if_last(old.node));
-    }
-
-    /// The last thing that a run does.
-    pub(super) fn finish_run(&mut self, is_cancelled: bool) {
-        self.run.resume.close_journals(&mut self.teller, is_cancelled);
-        let run = self.run.clone();
-        run.durability.remove_all_marks(&mut self.teller);
-        if !is_cancelled {
-            run.durability.sync_filesystems(&run.space, &mut self.teller);
-        }
     }
 }

@@ -96,24 +96,20 @@ impl Durability {
             if from == found.size {
                 break;
             }
-            let read = {
-                let scratch = &mut *verifier.scratch;
-                let middle = scratch.buffer().len() / 2;
-                let (one, other) = scratch.buffer().split_at_mut(middle);
-                let most = middle.min(usize::try_from(found.size - from).unwrap_or(middle));
-                let there = read_full(&copy, &mut other[..most], from).during(Op::Read)?;
-                let read = read_full(&source, &mut one[..there], from).during(Op::Read)?;
-                if one[..read] != other[..there] {
-                    let is_part = read == there
-                        && one.iter().zip(&other[..there]).all(|(byte, there)| byte == there || *there == 0);
-                    holds = if is_part { Holds::Part } else { Holds::Other };
-                }
-                there as u64
-            };
-            if read == 0 || holds == Holds::Other {
+            let middle = verifier.scratch.buffer().len() / 2;
+            let (one, other) = verifier.scratch.buffer().split_at_mut(middle);
+            let most = middle.min(usize::try_from(found.size - from).unwrap_or(middle));
+            let there = read_full(&copy, &mut other[..most], from).during(Op::Read)?;
+            let read = read_full(&source, &mut one[..there], from).during(Op::Read)?;
+            if one[..read] != other[..there] {
+                let is_part = read == there
+                    && one.iter().zip(&other[..there]).all(|(byte, there)| byte == there || *there == 0);
+                holds = if is_part { Holds::Part } else { Holds::Other };
+            }
+            if there == 0 || holds == Holds::Other {
                 break;
             }
-            from += read;
+            from += there as u64;
         }
         Ok(holds)
     }

@@ -282,7 +282,7 @@ impl Fidelity<'_> {
         attribute: Attributes,
         warning: WarningKind,
     ) -> Result<(), Fault> {
-        let is_over = error.kind() == std::io::ErrorKind::ReadOnlyFilesystem && self.setting.is_read_only();
+        let is_over = error.kind() == std::io::ErrorKind::ReadOnlyFilesystem && self.space.is_read_only();
         let fault = Fault::new(op, error);
         if self.setting.job.preserve.requires(attribute)
             || is_over

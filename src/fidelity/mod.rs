@@ -18,7 +18,7 @@ pub(crate) use replaced::{Replaced, replaced};
 pub(crate) use strangers::FreshFiles;
 pub(crate) use timestamps::{as_kept, granularity, may_clamp};
 
-use crate::{durability::RunMarkers, outcomes::Teller, setting::Setting, tree::SharedFiles};
+use crate::{durability::RunMarkers, outcomes::Teller, setting::Setting, space::Space, tree::SharedFiles};
 
 /// Gives copies the attributes of their sources, and tells which differ.
 pub(crate) struct Fidelity<'a> {
@@ -26,6 +26,7 @@ pub(crate) struct Fidelity<'a> {
     pub(crate) learned: &'a Learned,
     pub(crate) shared: &'a SharedFiles,
     pub(crate) markers: &'a RunMarkers,
+    pub(crate) space: &'a Space,
     pub(crate) teller: &'a mut Teller,
     pub(crate) buffers: &'a mut XattrBuffers,
 }

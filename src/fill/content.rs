@@ -14,7 +14,7 @@ use crate::{
     storage::Storage,
     transfer::{
         Files, FillResult, RESERVE_MIN, Transfer, Watch, ZeroCopyResult, cancelled, copy_direct,
-        copy_unsized, try_reflink,
+        copy_unsized, is_sparse, try_reflink,
     },
     tree::EntryRef,
 };
@@ -53,7 +53,7 @@ impl Filler<'_> {
         if self.setting.job.data.reflink == Reflink::Always {
             return Err(Fault::refused(Op::Clone, Refusal::CannotShare));
         }
-        filling.seeks_data = self.setting.seeks_data(files.source, &filling.meta);
+        filling.seeks_data = self.setting.keeps_holes() && is_sparse(files.source, &filling.meta);
         if size >= LARGE_MIN && at == 0 {
             self.teller.passing = None; // of ranges, which pass in any order
             return Ok(FillResult::InRanges);

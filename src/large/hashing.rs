@@ -77,7 +77,7 @@ impl<U: Divide + From<RangeOf> + From<HashOf>> Ranger<'_, U> {
                     Ok(false) => break, // it is shorter than what was copied, which its digest shows
                     Err(fault) => file.failed(Fault { side: unit.side, ..fault }),
                 }
-                if self.should_leave() {
+                if self.teller.should_leave(self.hands) {
                     return Hashed::Rest(unit);
                 }
             }

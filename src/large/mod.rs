@@ -24,7 +24,7 @@ use crate::{
     scheduler::{Divide, Hands},
     setting::Setting,
     space::Space,
-    transfer::{Scratch, Watch},
+    transfer::Scratch,
     verify::Verifier,
 };
 
@@ -73,11 +73,5 @@ impl<U: Divide + From<RangeOf> + From<HashOf>> Ranger<'_, U> {
 
     fn verifier(&mut self) -> Verifier<'_> {
         Verifier::new(self.setting, self.teller, self.scratch)
-    }
-
-    /// Whether this worker should leave although there is work, as [`Teller::is_stuck`] and
-    /// [`Hands::are_too_many`] tell.
-    fn should_leave(&self) -> bool {
-        !self.teller.is_cancelled() && (self.teller.is_stuck() || self.hands.are_too_many())
     }
 }

@@ -262,7 +262,7 @@ impl<U: Divide + From<RangeOf> + From<HashOf>> Ranger<'_, U> {
                 break;
             }
             self.feed_the_hungry(&mut range, route);
-            if self.should_leave() {
+            if self.teller.should_leave(self.hands) {
                 break;
             }
             let has_blocks = range.at.is_multiple_of(BLOCK) && range.end - range.at >= BLOCK;

@@ -88,7 +88,8 @@ impl<U: Divide + From<RangeOf> + From<HashOf>> Ranger<'_, U> {
                 self.hands.share(true);
             }
             turns = large.route(true) != Route::Ring;
-            is_stopped = is_stopped || self.teller.is_cancelled() || self.should_leave() || file.is_failing();
+            let leaves = self.teller.is_cancelled() || self.teller.should_leave(self.hands);
+            is_stopped = is_stopped || leaves || file.is_failing();
             !is_stopped && !turns
         });
         self.teller.set_resting(false);

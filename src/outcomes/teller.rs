@@ -17,9 +17,10 @@ use crate::{
     entry::Kind,
     error::{Failure, Op},
     event::{Differs, Done},
+    method::Method,
     platform,
     report::{Warning, WarningKind},
-    scheduler::Permit,
+    scheduler::{Divide, Hands, Permit},
     transfer::Watch,
     tree::{DirNode, DirPath},
 };
@@ -159,6 +160,13 @@ impl Teller {
         self.is_stuck
     }
 
+    /// Whether its worker should leave although there is work: nobody listens to what it tells, there are more
+    /// than there should be, or another run of the engine should have its place. What a cancelled run leaves is
+    /// cleaned up first.
+    pub(crate) fn should_leave<U: Divide>(&self, hands: &Hands<U>) -> bool {
+        !self.is_cancelled() && (self.is_stuck || hands.are_too_many())
+    }
+
     /// Note how the time since this was last asked was spent.
     fn note_effort(&mut self) {
         let now = Clock { is_resting: self.clock.is_resting, ..Clock::now() };
@@ -232,7 +240,7 @@ impl Teller {
     }
 
     /// Note how the bytes of the entry that is recorded next were moved.
-    pub(crate) fn note_methods(&mut self, moved: &[u64; crate::method::Method::ALL.len()]) {
+    pub(crate) fn note_methods(&mut self, moved: &[u64; Method::ALL.len()]) {
         if self.ledger.tells_costs {
             self.notes.cost.note_methods(moved);
         }

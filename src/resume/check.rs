@@ -59,17 +59,14 @@ pub(crate) fn digest_of_range(
             if verifier.teller.is_cancelled() {
                 return Err(Fault::new(Op::Copy, cancelled()));
             }
-            let read = {
-                let scratch = &mut *verifier.scratch;
-                let most = scratch.buffer().len().min(usize::try_from(hole - at).unwrap_or(usize::MAX));
-                let read = platform::read_at(content, &mut scratch.buffer()[..most], at).during(Op::Read)?;
-                hasher.update(&scratch.buffer()[..read]);
-                read as u64
-            };
+            let buffer = verifier.scratch.buffer();
+            let most = buffer.len().min(usize::try_from(hole - at).unwrap_or(usize::MAX));
+            let read = platform::read_at(content, &mut buffer[..most], at).during(Op::Read)?;
+            hasher.update(&buffer[..read]);
             if read == 0 {
                 return Ok(None); // it ends before
             }
-            at += read;
+            at += read as u64;
         }
     }
     for (hole, data) in holes_in(file, from, to)? {
@@ -102,17 +99,16 @@ fn holes_in(file: Sides<'_>, from: u64, to: u64) -> Result<Vec<(u64, u64)>, Faul
 }
 
 fn clear_holes(verifier: &mut Verifier<'_>, file: Sides<'_>, from: u64, to: u64) -> Result<(), Fault> {
-    let copy = file.copy;
     for (hole, data) in holes_in(file, from, to)? {
-        if verifier.is_zero(copy, hole, data).in_copy()? {
+        if verifier.is_zero(file.copy, hole, data).in_copy()? {
             continue;
         }
-        let scratch = &mut *verifier.scratch;
-        scratch.buffer().fill(0);
+        let zeros = verifier.scratch.buffer();
+        zeros.fill(0);
         let mut at = hole;
         while at < data {
-            let most = scratch.buffer().len().min(usize::try_from(data - at).unwrap_or(usize::MAX));
-            platform::write_all_at(copy, &scratch.buffer()[..most], at).during(Op::Write)?;
+            let most = zeros.len().min(usize::try_from(data - at).unwrap_or(usize::MAX));
+            platform::write_all_at(file.copy, &zeros[..most], at).during(Op::Write)?;
             at += most as u64;
         }
     }

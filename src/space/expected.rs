@@ -14,11 +14,11 @@ use crate::{
     learned::Pair,
     method::Method,
     options::{Compression, DataOptions, Sparse},
+    outcomes::Teller,
     plan::{self},
     platform::{self, Dir, Room},
     report::WarningKind,
-    space::Teller,
-    transfer::data_within,
+    transfer::{data_within, is_sparse},
     tree::{DirNode, Dirs, EntryRef, abandoned_bytes},
 };
 
@@ -92,7 +92,7 @@ impl Space {
             || coding.is_none() && may_share(data, &node.pair);
         let held = match coding {
             _ if is_unknown => 0,
-            None if self.setting.seeks_data(source, meta) => data_within(source, size),
+            None if self.setting.keeps_holes() && is_sparse(source, meta) => data_within(source, size),
             _ => size,
         };
         self.expect(

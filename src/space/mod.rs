@@ -2,13 +2,14 @@
 
 mod expected;
 mod quota;
+mod target;
 
 use std::{
     ffi::CStr,
     fs::File,
     io::{self, ErrorKind},
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
 };
@@ -29,6 +30,8 @@ use quota::Holds;
 #[derive(Debug)]
 pub(crate) struct Space {
     setting: Arc<Setting>,
+    /// The directory that holds the copies; open once, however many sources there are.
+    target: OnceLock<Arc<Dir>>,
     expected: SpaceEstimate,
     /// Bytes that a file needed for which there was no room.
     needed: AtomicU64,
@@ -41,6 +44,7 @@ impl Space {
     pub(crate) fn new(setting: Arc<Setting>) -> Space {
         Space {
             setting,
+            target: OnceLock::new(),
             expected: SpaceEstimate::default(),
             needed: AtomicU64::new(0),
             is_any_stopped: AtomicBool::new(false),
@@ -59,7 +63,7 @@ impl Space {
         let is_slow = self.setting.limiter.limits_bytes() && pair.names[1].as_deref() == Some("tmpfs");
         let reserved = if is_slow { platform::check_room(file, size) } else { platform::reserve(file, size) };
         match reserved {
-            Err(error) if matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded) => {
+            Err(error) if is_room_refused(&error) => {
                 self.lacks(size);
                 Err(Fault::new(Op::Write, error))
             }
@@ -72,20 +76,14 @@ impl Space {
         self.expected.subtract_gone(dir, device, name);
     }
 
-    /// Stop the run where going on makes no sense, since the destination is full or read-only; whether it was.
-    pub(crate) fn stop_if_hopeless(
-        &self,
-        teller: &mut Teller,
-        node: Option<&DirNode>,
-        failure: &Failure,
-    ) -> bool {
-        if !is_about_room(failure.op()) || teller.is_cancelled() {
-            return false;
+    /// Stop the run where going on makes no sense, since the destination is full or read-only.
+    pub(crate) fn stop_if_hopeless(&self, teller: &mut Teller, node: Option<&DirNode>, failure: &Failure) {
+        if is_about_room(failure.op())
+            && !teller.is_cancelled()
+            && let Some(why) = self.is_hopeless(teller, node, failure)
+        {
+            teller.stop_run(why);
         }
-        let why = self.is_hopeless(teller, node, failure);
-        let is_hopeless = why.is_some();
-        why.into_iter().for_each(|why| teller.stop_run(why));
-        is_hopeless
     }
 
     /// Why nothing more can be written, if that is so.
@@ -93,12 +91,12 @@ impl Space {
         /// With less than this, a filesystem is as good as full, in bytes.
         const ROOM: u64 = 1 << 20;
         match failure.cause().kind() {
-            std::io::ErrorKind::QuotaExceeded => self.is_quota_hopeless(teller, node, failure),
-            std::io::ErrorKind::ReadOnlyFilesystem => {
-                self.setting.is_read_only().then(|| "the destination is read-only".into())
+            ErrorKind::QuotaExceeded => self.is_quota_hopeless(teller, node, failure),
+            ErrorKind::ReadOnlyFilesystem => {
+                self.is_read_only().then(|| "the destination is read-only".into())
             }
-            std::io::ErrorKind::StorageFull => {
-                let Some(room) = self.setting.room() else {
+            ErrorKind::StorageFull => {
+                let Some(room) = self.room() else {
                     return self.is_quota_hopeless(teller, node, failure);
                 };
                 let needed = self.needed.load(Ordering::Relaxed);
@@ -125,7 +123,7 @@ impl Space {
         failure: &Failure,
     ) -> Option<String> {
         let refusal = failure.cause();
-        let is_quota = refusal.kind() == std::io::ErrorKind::QuotaExceeded;
+        let is_quota = refusal.kind() == ErrorKind::QuotaExceeded;
         let holds = match node {
             Some(node) => self.stop_where_quota_holds(teller, node, refusal),
             None if is_quota => Holds::Run,
@@ -140,7 +138,7 @@ impl Space {
 
 /// Whether a call failed since there is no room, on the device or by a quota.
 pub(crate) fn is_room_refused(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::QuotaExceeded | io::ErrorKind::StorageFull)
+    matches!(error.kind(), ErrorKind::QuotaExceeded | ErrorKind::StorageFull)
 }
 
 /// Whether an operation that finds no room would find none for other entries either.

@@ -3,7 +3,7 @@
 use std::{fs::File, io, sync::atomic::Ordering};
 
 use super::{Space, is_room_refused};
-use crate::{platform, report::WarningKind, space::Teller, tree::DirNode};
+use crate::{outcomes::Teller, platform, report::WarningKind, tree::DirNode};
 
 /// How far something finds no room that a filesystem with room for it refuses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,7 +46,7 @@ impl Space {
         refusal: &io::Error,
     ) -> Holds {
         // What there is room for at all: a file with holes takes less than its size.
-        let most = self.setting.room().and_then(|room| room.bytes).map_or(Asked::MOST, |bytes| bytes / 2);
+        let most = self.room().and_then(|room| room.bytes).map_or(Asked::MOST, |bytes| bytes / 2);
         let asked = Asked {
             bytes: self.needed.load(Ordering::Relaxed).min(most).clamp(Asked::LEAST, Asked::MOST),
             unknown_is_over: refusal.kind() == io::ErrorKind::QuotaExceeded,

@@ -1,8 +1,5 @@
 //! How far the content of a file has come.
 
-/// From this size on, a file that looks dense is asked for holes.
-pub(crate) const ASK_MIN: u64 = 64 * 1024;
-
 /// From this size on, a file's blocks are reserved before it is written: one call against the
 /// bookkeeping of every page (measured on ext4: 6 % of the time of a mixed tree).
 pub(crate) const RESERVE_MIN: u64 = 1 << 20;

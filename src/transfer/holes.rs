@@ -2,7 +2,7 @@
 
 use std::{fs::File, io, iter};
 
-use crate::platform;
+use crate::{entry::Meta, platform};
 
 /// The next range at or after `from`, and before `end`, in which either of two files has data; `None` when
 /// only a hole of both is left.
@@ -41,6 +41,19 @@ impl CommonHoles {
         self.next_look = next.saturating_add(Self::STEP);
         next
     }
+}
+
+/// From this size on, a file that looks dense is asked for holes.
+pub(crate) const ASK_MIN: u64 = 64 * 1024;
+
+/// Whether a file has holes.
+///
+/// Blocks that were reserved and never written are holes too, though they count as allocated;
+/// they are asked for only in files that are large against the cost of asking.
+pub(crate) fn is_sparse(source: &File, meta: &Meta) -> bool {
+    let all = Some((0, meta.size));
+    meta.is_sparse()
+        || meta.size >= ASK_MIN && platform::next_data(source, 0, meta.size).is_ok_and(|data| data != all)
 }
 
 /// How many of a file's first `size` bytes are data.

@@ -12,8 +12,8 @@ use std::{fs::File, io};
 pub(crate) use buffered::{Zeros, copy_unsized, read_full, write_chunk};
 pub(crate) use clone::try_reflink;
 pub(crate) use direct::{Transfer, copy_direct};
-pub(crate) use fill::{ASK_MIN, FillResult, RESERVE_MIN};
-pub(crate) use holes::{CommonHoles, data_within, next_data_of};
+pub(crate) use fill::{FillResult, RESERVE_MIN};
+pub(crate) use holes::{ASK_MIN, CommonHoles, data_within, is_sparse, next_data_of};
 
 use crate::{method::Method, platform};
 

@@ -1,9 +1,6 @@
 //! Which entries of the copy this run answers for, so that none of it replaces another.
 
-use std::{
-    ffi::CStr,
-    io::{self},
-};
+use std::{ffi::CStr, io};
 
 use super::DirNode;
 use crate::{

@@ -164,6 +164,19 @@ fn cancelling_ends_the_wait_for_another_try() {
 }
 
 #[test]
+fn dropping_a_run_ends_the_wait_for_another_try() {
+    let sandbox = Sandbox::new();
+    let Some((_liar, job)) = unreadable(&sandbox) else { return };
+    on_a_runtime(async {
+        let engine = Engine::new().unwrap();
+        let mut run = engine.start(job.jobs(3));
+        until_it_is_to_be_tried_again(&mut run).await;
+        drop(run);
+        soon(engine.quiesce()).await;
+    });
+}
+
+#[test]
 fn a_run_that_is_cancelled_before_it_has_a_worker_ends_at_once() {
     let (busy, sandbox) = (Sandbox::in_memory(), Sandbox::new().file("src/a", b"a"));
     let runtime = Builder::new_multi_thread().worker_threads(1).max_blocking_threads(1).enable_all().build();
